@@ -1,0 +1,35 @@
+# `make` lists the targets. Everything runs from .venv, which the first target that needs it creates.
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+READY := .venv/.ready
+
+.PHONY: help setup demo test prove check docs bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): pyproject.toml requirements.lock scripts/setup
+	@scripts/setup
+
+setup: $(READY) ## make .venv with everything in it (python3 is all it needs)
+
+demo: $(READY) ## the main job on this machine: branch, migrate, preview, promote, discard
+	@.venv/bin/preview demo
+
+test: $(READY) ## every test that belongs to a change (under 20 minutes on 2 cores)
+	@$(PY) -m pytest -m "not prove"
+
+prove: $(READY) ## the long proofs: kill matrices and corpora
+	@$(PY) -m pytest -m prove --timeout=3600
+
+check: $(READY) ## ruff, mypy strict, import-linter
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+
+docs: $(READY) ## write the generated pages of docs/ anew
+	@$(PY) -m orchestrator.cli.docs docs
+
+bench: $(READY) ## timings, as ratios measured side by side
+	@$(PY) benchmarks/branching.py
+
+clean: ## remove .venv and caches (not $$PREVIEW_HOME: `neon-embedded stop` and delete that yourself)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

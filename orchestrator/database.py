@@ -1,0 +1,128 @@
+"""The orchestrator's only door to PostgreSQL: connect, redact, advisory locks. Knows no schema and no plan."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from orchestrator.errors import DatabaseUnreachable
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+#: SQLSTATEs that say "not yet": starting up, shutting down, too many connections (Postgres docs, appendix A).
+_NOT_YET = {"57P03", "57P01", "57P02", "53300"}
+
+
+def redacted(uri: str) -> str:
+    """The URI without its password or query, fit for a message: ``postgresql://role@host:port/database``."""
+    try:
+        parts = urlsplit(uri)
+        where = parts.hostname or ""
+        if ":" in where:
+            where = f"[{where}]"
+        if parts.port:
+            where = f"{where}:{parts.port}"
+        if parts.username:
+            where = f"{parts.username}@{where}"
+        return urlunsplit((parts.scheme, where, parts.path, "", ""))
+    except ValueError:
+        return "(a database URL that cannot be parsed)"
+
+
+def _will_pass(error: BaseException) -> bool:
+    """Whether a failed connection may work in a moment: a cold compute, a restart; not a wrong password."""
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    if error.sqlstate is not None:
+        return error.sqlstate in _NOT_YET
+    text = str(error)
+    return "authentication failed" not in text and "does not exist" not in text and "could not translate" not in text
+
+
+def connect(
+    uri: str,
+    *,
+    purpose: str,
+    autocommit: bool = True,
+    patience_seconds: float = 0.0,
+    connect_timeout_seconds: int = 10,
+    settings: Mapping[str, str] | None = None,
+) -> Connection:
+    """Open a connection.
+
+    Args:
+        uri: a libpq URI or key/value string; may hold a password, which never reaches a message.
+        purpose: a few words; becomes ``application_name`` (``preview: <purpose>``), so that whoever looks
+            at pg_stat_activity knows us.
+        autocommit: psycopg's autocommit mode.
+        patience_seconds: how long to keep trying while the server is cold, starting or full.
+        connect_timeout_seconds: libpq's connect_timeout for one attempt, in seconds.
+        settings: server settings for this session (``SET``), applied after connecting so that poolers
+            that refuse start-up options still work.
+
+    Raises:
+        DatabaseUnreachable: nobody accepted the connection; says where, and what the server said.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception(_will_pass),
+        stop=stop_after_delay(patience_seconds),
+        wait=wait_random_exponential(multiplier=0.05, max=1.0),
+        reraise=True,
+    )
+    try:
+        connection: Connection = retrying(
+            psycopg.connect,
+            uri,
+            autocommit=autocommit,
+            connect_timeout=connect_timeout_seconds,
+            application_name=f"preview: {purpose}"[:63],
+            keepalives_idle=30,
+        )
+    except (psycopg.OperationalError, psycopg.ProgrammingError, UnicodeError) as error:
+        raise DatabaseUnreachable(
+            f"cannot connect to {redacted(uri)} ({purpose}): {_reason(error, uri)}",
+            hint="check that the server runs, and that host, port, role and password are right",
+        ) from None
+    for name, value in (settings or {}).items():
+        connection.execute("select set_config(%s, %s, false)", (name, value))
+    return connection
+
+
+def _reason(error: Exception, uri: str) -> str:
+    """The server's words on one line, with the URI's password removed wherever a driver may repeat it."""
+    text = " ".join(str(error).split())
+    try:
+        password = conninfo_to_dict(uri).get("password")
+    except psycopg.ProgrammingError:
+        return "the URL cannot be parsed"
+    if password:
+        text = text.replace(str(password), "***")
+    return text.removeprefix("connection failed: ")
+
+
+def lock_key(*words: str) -> int:
+    """A stable 64-bit key for an advisory lock from words (Postgres docs, 13.3.5)."""
+    digest = hashlib.sha256("\x1f".join(("preview-orchestrator", *words)).encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def try_advisory_lock(connection: Connection, key: int) -> bool:
+    """Take a session advisory lock if it is free; Postgres frees it when the session ends, however it ends."""
+    row = connection.execute("select pg_try_advisory_lock(%s)", (key,)).fetchone()
+    return bool(row and row[0])
+
+
+@contextmanager
+def advisory_lock(connection: Connection, key: int) -> Iterator[bool]:
+    """Hold a session advisory lock for a block; yields whether it was granted (it never waits)."""
+    granted = try_advisory_lock(connection, key)
+    try:
+        yield granted
+    finally:
+        if granted and not connection.closed:
+            connection.execute("select pg_advisory_unlock(%s)", (key,))

@@ -1,0 +1,129 @@
+"""The orchestrator's errors: one small tree, each with a message and a hint. Imports nothing of ours.
+
+    OrchestratorError                 exit 1
+    ├─ UsageError                     exit 2   bad input: names, settings, unknown previews
+    │  ├─ SettingsError                        which file, which key, what was expected
+    │  ├─ UnknownPreview
+    │  └─ NameTaken
+    ├─ WaitingForAnswers              exit 3   questions that facts cannot decide
+    ├─ Refused                        exit 4   hazard, check, drift or approval says no
+    │  ├─ HazardNotAllowed
+    │  └─ MainMoved
+    ├─ DatabaseUnreachable            (retryable)
+    ├─ PlanError
+    │  ├─ UnsupportedObject                    a kind that is not covered differs: refused by name
+    │  ├─ DependencyCycle
+    │  └─ PlanDoesNotConverge                  what remains after applying
+    ├─ ApplyError
+    │  ├─ LockNotAcquired                      who holds it, how long we waited
+    │  └─ StatementFailed                      SQLSTATE, which statement
+    ├─ Busy                                    somebody else holds the preview's lease
+    └─ StepFailed                              a step of a preview could not be done
+"""
+
+from typing import ClassVar
+
+
+class OrchestratorError(Exception):
+    """Something could not be done.
+
+    Attributes:
+        message: what happened, to which object, with the number; lower case, no secret in it.
+        hint: what to do next; may be empty.
+        exit_code: the process's exit status when this error ends a command (DESIGN, section 6).
+        retryable: whether doing the same again later may work.
+    """
+
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(OrchestratorError):
+    """The request itself is wrong; nothing was done."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """preview.toml or the environment says something that cannot be used."""
+
+
+class UnknownPreview(UsageError):
+    """No live preview has this name."""
+
+
+class NameTaken(UsageError):
+    """A live preview of another project has this name."""
+
+
+class WaitingForAnswers(OrchestratorError):
+    """The plan needs answers that facts cannot give; the preview rests."""
+
+    exit_code = 3
+
+
+class Refused(OrchestratorError):
+    """A guard said no; nothing was changed."""
+
+    exit_code = 4
+
+
+class HazardNotAllowed(Refused):
+    """The plan contains a hazard that nobody allowed by name."""
+
+
+class MainMoved(Refused):
+    """Main is no longer what the plan was made from."""
+
+
+class DatabaseUnreachable(OrchestratorError):
+    """A database did not accept our connection."""
+
+    retryable = True
+
+
+class PlanError(OrchestratorError):
+    """No plan can be made, or the plan does not do what it says."""
+
+
+class UnsupportedObject(PlanError):
+    """An object of a kind that is not covered differs; it is named, never skipped."""
+
+    exit_code = 4
+
+
+class DependencyCycle(PlanError):
+    """Statements depend on each other in a circle; the message spells it."""
+
+
+class PlanDoesNotConverge(PlanError):
+    """After applying the plan, something still differs; the message says what."""
+
+
+class ApplyError(OrchestratorError):
+    """A plan could not be applied."""
+
+
+class LockNotAcquired(ApplyError):
+    """A lock was not granted in time; the message says who holds it."""
+
+    retryable = True
+
+
+class StatementFailed(ApplyError):
+    """PostgreSQL refused a statement of the plan."""
+
+
+class Busy(OrchestratorError):
+    """Another process holds this preview's lease."""
+
+    retryable = True
+
+
+class StepFailed(OrchestratorError):
+    """A step of a preview could not be done."""

@@ -1,0 +1,192 @@
+"""A plan: ordered statements from main's snapshot to the goal's, as a value. Pure: no I/O of any kind."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.migration.locks import LockMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hazard:
+    """A named danger of one statement.
+
+    Attributes:
+        code: one of ``hazards.CATALOGUE``, e.g. ``deletes_data``.
+        on: the object in danger, e.g. ``public.customers.fax``.
+        detail: one sentence for a person: what happens, to what, what to do about it.
+    """
+
+    code: str
+    on: str
+    detail: str
+
+    @property
+    def name(self) -> str:
+        """How it is allowed by name: ``code:object``."""
+        return f"{self.code}:{self.on}"
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"code", "on", "detail"}``."""
+        return {"code": self.code, "on": self.on, "detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A question to the data that must have an empty answer, or the statement will fail or lose something.
+
+    Attributes:
+        kind: ``null`` | ``check`` | ``unique`` | ``foreign_key`` | ``cast`` | ``rows_at_stake``.
+        subject: the constraint or column in question, e.g. ``public.orders.total``.
+        problem: a sentence with ``{count}`` in it, e.g. ``{count} rows of public.orders have no note``.
+        count_sql: one row, one bigint: how many rows are in the way.
+        sample_sql: up to 5 rows that identify offenders by key (never other columns' values); may be empty.
+        blocks: True when a count above 0 means that the statement will fail.
+        remedy: what to do about it, one sentence.
+    """
+
+    kind: str
+    subject: str
+    problem: str
+    count_sql: str
+    sample_sql: str = ""
+    blocks: bool = True
+    remedy: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """All attributes by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One statement of a plan.
+
+    Attributes:
+        sql: one SQL statement, without a trailing semicolon, every name qualified and quoted as needed.
+        why: the sentence that a person reads: what this does and because of which difference.
+        lock: the strongest table lock it takes on an existing table.
+        lock_on: the tables that lock is taken on, qualified names.
+        hazards: its dangers.
+        probes: what to ask the data before running it.
+        transactional: False for what cannot run in a transaction block (CREATE INDEX CONCURRENTLY, ...).
+        group: statements with the same number are committed together; numbers rise through the plan.
+        lock_timeout_ms: how long to wait for a lock before giving up and trying again, milliseconds.
+        statement_timeout_ms: how long it may run, milliseconds; 0 is no limit.
+        repair: it cleans up what an interrupted run of this very plan left (an INVALID index, a helper
+            constraint); such statements may appear in a resumed plan without having been approved.
+    """
+
+    sql: str
+    why: str
+    lock: LockMode = LockMode.NONE
+    lock_on: tuple[str, ...] = ()
+    hazards: tuple[Hazard, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    transactional: bool = True
+    group: int = 0
+    lock_timeout_ms: int = 2_000
+    statement_timeout_ms: int = 0
+    repair: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """All attributes by name; ``lock`` as PostgreSQL writes it in pg_locks."""
+        return {
+            "sql": self.sql,
+            "why": self.why,
+            "lock": self.lock.value,
+            "lock_on": list(self.lock_on),
+            "hazards": [hazard.to_json() for hazard in self.hazards],
+            "probes": [probe.to_json() for probe in self.probes],
+            "transactional": self.transactional,
+            "group": self.group,
+            "lock_timeout_ms": self.lock_timeout_ms,
+            "statement_timeout_ms": self.statement_timeout_ms,
+            "repair": self.repair,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Statement":
+        """The reverse of to_json; unknown keys (a stored trace) are ignored."""
+        return cls(
+            sql=value["sql"],
+            why=value["why"],
+            lock=LockMode(value["lock"]),
+            lock_on=tuple(value["lock_on"]),
+            hazards=tuple(Hazard(**hazard) for hazard in value["hazards"]),
+            probes=tuple(Probe(**probe) for probe in value["probes"]),
+            transactional=value["transactional"],
+            group=value["group"],
+            lock_timeout_ms=value["lock_timeout_ms"],
+            statement_timeout_ms=value["statement_timeout_ms"],
+            repair=value["repair"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Ordered statements that lead from one snapshot to another.
+
+    Attributes:
+        base: fingerprint of the snapshot it starts from (main's).
+        goal: fingerprint of the snapshot it leads to.
+        statements: in the order in which they are applied.
+        notes: differences that need no statement (column order, what is not compared), one sentence each.
+    """
+
+    base: str
+    goal: str
+    statements: tuple[Statement, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what would be done: base, goal and each statement's SQL and order."""
+        content = json.dumps([self.base, self.goal, [s.sql for s in self.statements]], ensure_ascii=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    @property
+    def hazards(self) -> tuple[Hazard, ...]:
+        """Every statement's hazards, in order."""
+        return tuple(hazard for statement in self.statements for hazard in statement.hazards)
+
+    def to_sql(self) -> str:
+        """Plain SQL that psql can run: transactional runs between BEGIN and COMMIT, comments say why."""
+        lines: list[str] = []
+        open_group: int | None = None
+        for statement in self.statements:
+            wanted = statement.group if statement.transactional else None
+            if open_group is not None and open_group != wanted:
+                lines.append("COMMIT;\n")
+                open_group = None
+            if wanted is not None and open_group is None:
+                lines.append("BEGIN;")
+                open_group = wanted
+            lines.append("-- " + statement.why.replace("\n", " "))
+            lines.extend(f"-- {h.code}: {h.detail}".replace("\n", " ") for h in statement.hazards)
+            lines.append(statement.sql + ";")
+        if open_group is not None:
+            lines.append("COMMIT;\n")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"digest", "base", "goal", "statements", "notes"}``."""
+        return {
+            "digest": self.digest,
+            "base": self.base,
+            "goal": self.goal,
+            "statements": [statement.to_json() for statement in self.statements],
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Plan":
+        """The reverse of to_json."""
+        return cls(
+            base=value["base"],
+            goal=value["goal"],
+            statements=tuple(Statement.from_json(statement) for statement in value["statements"]),
+            notes=tuple(value["notes"]),
+        )
