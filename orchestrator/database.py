@@ -41,7 +41,11 @@ def _will_pass(error: BaseException) -> bool:
     if error.sqlstate is not None:
         return error.sqlstate in _NOT_YET
     text = str(error)
-    return "authentication failed" not in text and "does not exist" not in text and "could not translate" not in text
+    return (
+        "authentication failed" not in text
+        and "does not exist" not in text
+        and "could not translate" not in text
+    )
 
 
 def connect(

@@ -1,24 +1,24 @@
 """The orchestrator's errors: one small tree, each with a message and a hint. Imports nothing of ours.
 
-    OrchestratorError                 exit 1
-    ├─ UsageError                     exit 2   bad input: names, settings, unknown previews
-    │  ├─ SettingsError                        which file, which key, what was expected
-    │  ├─ UnknownPreview
-    │  └─ NameTaken
-    ├─ WaitingForAnswers              exit 3   questions that facts cannot decide
-    ├─ Refused                        exit 4   hazard, check, drift or approval says no
-    │  ├─ HazardNotAllowed
-    │  └─ MainMoved
-    ├─ DatabaseUnreachable            (retryable)
-    ├─ PlanError
-    │  ├─ UnsupportedObject                    a kind that is not covered differs: refused by name
-    │  ├─ DependencyCycle
-    │  └─ PlanDoesNotConverge                  what remains after applying
-    ├─ ApplyError
-    │  ├─ LockNotAcquired                      who holds it, how long we waited
-    │  └─ StatementFailed                      SQLSTATE, which statement
-    ├─ Busy                                    somebody else holds the preview's lease
-    └─ StepFailed                              a step of a preview could not be done
+OrchestratorError                 exit 1
+├─ UsageError                     exit 2   bad input: names, settings, unknown previews
+│  ├─ SettingsError                        which file, which key, what was expected
+│  ├─ UnknownPreview
+│  └─ NameTaken
+├─ WaitingForAnswers              exit 3   questions that facts cannot decide
+├─ Refused                        exit 4   hazard, check, drift or approval says no
+│  ├─ HazardNotAllowed
+│  └─ MainMoved
+├─ DatabaseUnreachable            (retryable)
+├─ PlanError
+│  ├─ UnsupportedObject                    a kind that is not covered differs: refused by name
+│  ├─ DependencyCycle
+│  └─ PlanDoesNotConverge                  what remains after applying
+├─ ApplyError
+│  ├─ LockNotAcquired                      who holds it, how long we waited
+│  └─ StatementFailed                      SQLSTATE, which statement
+├─ Busy                                    somebody else holds the preview's lease
+└─ StepFailed                              a step of a preview could not be done
 """
 
 from typing import ClassVar
@@ -30,6 +30,7 @@ class OrchestratorError(Exception):
     Attributes:
         message: what happened, to which object, with the number; lower case, no secret in it.
         hint: what to do next; may be empty.
+        detail: several lines that help to understand it (a log's tail, a statement); may be empty.
         exit_code: the process's exit status when this error ends a command (DESIGN, section 6).
         retryable: whether doing the same again later may work.
     """
@@ -37,10 +38,11 @@ class OrchestratorError(Exception):
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", detail: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.detail = detail
 
 
 class UsageError(OrchestratorError):

@@ -1,0 +1,77 @@
+"""What is remembered of a preview and of what happened to it: values only. Never reads or writes a database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orchestrator.lifecycle.states import State, Wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """One row of the diary.
+
+    Attributes:
+        id: eight hexadecimal characters; every name of a thing that the preview owns is derived from it.
+        name: what people call it; unique among previews that are not closed.
+        project: which Neon project, as ``where/project-id``.
+        wanted: what was last asked for.
+        state: what is reached.
+        facts: what the steps remembered, JSON; no secret is ever among them.
+        error: the last failure (``message``, ``hint``, ``kind``, ``state``), or None.
+        created_by: who asked for it.
+        created_at, updated_at, expires_at: UTC; expires_at is None when it lives until it is discarded.
+    """
+
+    id: str
+    name: str
+    project: str
+    wanted: Wanted
+    state: State
+    facts: Mapping[str, Any]
+    error: Mapping[str, Any] | None
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None
+
+    @property
+    def slug(self) -> str:
+        """The derived part of every name: ``NAME-ID``."""
+        return f"{self.name}-{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened; written in the transaction that changed the row, never changed afterwards.
+
+    Attributes:
+        at: UTC.
+        who: the person and machine, ``user@host``.
+        kind: ``requested``, ``answered``, ``step``, ``failed``, ``approved``, ``refused``, ...
+        state: the state after it.
+        note: one line for a person.
+        milliseconds: how long it took, or None.
+        detail: JSON.
+    """
+
+    at: datetime
+    who: str
+    kind: str
+    state: State
+    note: str
+    milliseconds: float | None
+    detail: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """All attributes by name; ``at`` in RFC 3339."""
+        return {
+            "at": self.at.isoformat(),
+            "who": self.who,
+            "kind": self.kind,
+            "state": self.state.value,
+            "note": self.note,
+            "milliseconds": self.milliseconds,
+            "detail": dict(self.detail),
+        }

@@ -1,0 +1,329 @@
+"""The diary's rows in PostgreSQL: each change of a row and its event in one transaction, one lease per preview.
+
+Never knows what the facts mean.
+"""
+
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg.errors import UniqueViolation
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from orchestrator.database import Connection, lock_key, try_advisory_lock
+from orchestrator.errors import Busy, DatabaseUnreachable, NameTaken, OrchestratorError, UnknownPreview
+from orchestrator.lifecycle.record import Event, Preview
+from orchestrator.lifecycle.states import TRANSITIONS, State, Wanted
+
+VERSION = 1
+_COLUMNS = "id, name, project, wanted, state, facts, error, created_by, created_at, updated_at, expires_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to move one preview; void when the session that took it ends, or when somebody else has it.
+
+    Attributes:
+        preview_id: whose.
+        token: written into the row; every later write asks for it (fencing).
+    """
+
+    preview_id: str
+    token: str
+
+
+class LeaseLost(OrchestratorError):
+    """Another process took over this preview; what we were about to write was not written."""
+
+
+class Store:
+    """Rows of previews and events.
+
+    Args:
+        connection: an autocommit connection to the store's database; kept open for the store's life, since
+            leases are session advisory locks (Postgres docs, 13.3.5) on it: a direct connection, not a pooler.
+        who: written into every event.
+    """
+
+    def __init__(self, connection: Connection, *, who: str) -> None:
+        self._connection = connection
+        self.who = who
+        self._make_tables()
+
+    def _make_tables(self) -> None:
+        """Create the tables if they are not there; refuse a store that a newer version has written."""
+        row = self._connection.execute("select to_regclass('preview_control.version') is not null").fetchone()
+        if not (row and row[0]):
+            with self._connection.transaction():
+                self._connection.execute("select pg_advisory_xact_lock(%s)", (lock_key("store", "schema"),))
+                row = self._connection.execute(
+                    "select to_regclass('preview_control.version') is not null"
+                ).fetchone()
+                if not (row and row[0]):
+                    script = files("orchestrator.lifecycle").joinpath("schema.sql").read_bytes()
+                    self._connection.execute(script)
+        row = self._connection.execute("select version from preview_control.version").fetchone()
+        if row is None or row[0] != VERSION:
+            raise OrchestratorError(
+                f"the store has version {row[0] if row else 'unknown'}, this program knows version {VERSION}",
+                hint="use the version of preview that last wrote to it, or a newer one",
+            )
+
+    # reading
+
+    def _one(self, where: str, parameters: tuple[object, ...]) -> Preview | None:
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(
+                f"select {_COLUMNS} from preview_control.preview where {where}",  # noqa: S608 - constants of this module
+                parameters,
+            ).fetchone()
+        return _preview(row) if row else None
+
+    def get(self, preview_id: str) -> Preview:
+        """The preview with this id, as it is now."""
+        found = self._one("id = %s", (preview_id,))
+        if found is None:
+            raise UnknownPreview(f"there is no preview with id {preview_id}")
+        return found
+
+    def find(self, name: str) -> Preview | None:
+        """The live (not closed) preview of this name, or None."""
+        return self._one("name = %s and state <> 'closed'", (name,))
+
+    def find_last(self, name: str) -> Preview | None:
+        """The preview of this name that lived last, closed or not."""
+        return self._one("name = %s order by (state <> 'closed') desc, created_at desc limit 1", (name,))
+
+    def live(self, *, closed: bool = False) -> tuple[Preview, ...]:
+        """Every preview that is not closed, oldest first; with ``closed`` the closed ones too."""
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(
+                f"select {_COLUMNS} from preview_control.preview "  # noqa: S608 - constants of this module
+                "where state <> 'closed' or %s order by created_at, id",
+                (closed,),
+            ).fetchall()
+        return tuple(_preview(row) for row in rows)
+
+    def history(self, preview_id: str | None = None) -> tuple[tuple[str, Event], ...]:
+        """Events with their preview's name, oldest first; of all previews when no id is given."""
+        rows = self._connection.execute(
+            "select p.name, e.at, e.who, e.kind, e.state, e.note, e.milliseconds, e.detail "
+            "from preview_control.event e join preview_control.preview p on p.id = e.preview_id "
+            "where %s::text is null or e.preview_id = %s order by e.id",
+            (preview_id, preview_id),
+        ).fetchall()
+        return tuple(
+            (
+                name,
+                Event(
+                    at=at, who=who, kind=kind, state=State(state), note=note, milliseconds=ms, detail=detail
+                ),
+            )
+            for name, at, who, kind, state, note, ms, detail in rows
+        )
+
+    # writing
+
+    def create(self, *, name: str, project: str, facts: Mapping[str, Any]) -> Preview:
+        """A new row in ``branching``, wanted ``ready``: the intent, before the first effect.
+
+        Raises:
+            NameTaken: a live preview has this name (also when two ask at once).
+        """
+        preview_id = secrets.token_hex(4)
+        try:
+            with self._connection.transaction():
+                self._connection.execute(
+                    "insert into preview_control.preview (id, name, project, wanted, state, facts, created_by) "
+                    "values (%s, %s, %s, %s, %s, %s, %s)",
+                    (
+                        preview_id,
+                        name,
+                        project,
+                        Wanted.READY.value,
+                        State.BRANCHING.value,
+                        Jsonb(dict(facts)),
+                        self.who,
+                    ),
+                )
+                self._event(preview_id, "requested", State.BRANCHING, note="preview up")
+        except UniqueViolation:
+            raise NameTaken(
+                f"the name {name!r} is taken by a live preview",
+                hint=f"choose another name, or `preview discard {name}` first",
+            ) from None
+        return self.get(preview_id)
+
+    def want(self, preview_id: str, wanted: Wanted, *, note: str) -> None:
+        """Record what a person asks for; needs no lease, so that it reaches a preview that is being worked on."""
+        with self._connection.transaction():
+            row = self._connection.execute(
+                "update preview_control.preview set wanted = %s, updated_at = now() where id = %s returning state",
+                (wanted.value, preview_id),
+            ).fetchone()
+            if row is None:
+                raise UnknownPreview(f"there is no preview with id {preview_id}")
+            self._event(preview_id, "requested", State(row[0]), note=note)
+
+    def record(
+        self,
+        lease: Lease,
+        *,
+        to: State,
+        kind: str,
+        note: str = "",
+        facts: Mapping[str, Any] | None = None,
+        error: Mapping[str, Any] | None = None,
+        milliseconds: float | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> Preview:
+        """Move a preview and write the event, in one transaction, if the lease is still ours.
+
+        Raises:
+            LeaseLost: another process holds the lease now; nothing was written.
+        """
+        removed = [key for key, value in (facts or {}).items() if value is None]
+        kept = {key: value for key, value in (facts or {}).items() if value is not None}
+        with self._connection.transaction():
+            row = self._connection.execute(
+                "select state from preview_control.preview where id = %s and lease = %s for update",
+                (lease.preview_id, lease.token),
+            ).fetchone()
+            if row is None:
+                raise LeaseLost(
+                    f"another process took over preview {lease.preview_id}; this one stops",
+                    hint="`preview show NAME` tells what it is doing",
+                )
+            before = State(row[0])
+            if to is not before and to not in TRANSITIONS[before]:
+                raise OrchestratorError(f"BUG: {before} cannot become {to} (preview {lease.preview_id})")
+            self._connection.execute(
+                "update preview_control.preview set state = %s, facts = (facts - %s::text[]) || %s, error = %s, "
+                "updated_at = now() where id = %s",
+                (
+                    to.value,
+                    removed,
+                    Jsonb(kept),
+                    Jsonb(dict(error)) if error is not None else None,
+                    lease.preview_id,
+                ),
+            )
+            self._event(lease.preview_id, kind, to, note=note, milliseconds=milliseconds, detail=detail)
+        return self.get(lease.preview_id)
+
+    def note(
+        self,
+        preview_id: str,
+        *,
+        kind: str,
+        state: State,
+        note: str,
+        detail: Mapping[str, Any] | None = None,
+        milliseconds: float | None = None,
+    ) -> None:
+        """Write an event that changes nothing else."""
+        self._event(preview_id, kind, state, note=note, detail=detail, milliseconds=milliseconds)
+
+    def _event(
+        self,
+        preview_id: str,
+        kind: str,
+        state: State,
+        *,
+        note: str,
+        milliseconds: float | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._connection.execute(
+            "insert into preview_control.event (preview_id, who, kind, state, note, milliseconds, detail) "
+            "values (%s, %s, %s, %s, %s, %s, %s)",
+            (preview_id, self.who, kind, state.value, note, milliseconds, Jsonb(dict(detail or {}))),
+        )
+
+    # leases
+
+    @contextmanager
+    def lease(
+        self, preview_id: str, *, wait: Callable[[str], bool] = lambda _holder: False
+    ) -> Iterator[Lease]:
+        """Hold the preview's lease for a block.
+
+        The session advisory lock is the liveness: Postgres frees it when this process dies, however it dies.
+        The token in the row is the fence: a holder whose session was cut off cannot write any more.
+
+        Args:
+            preview_id: whose lease.
+            wait: called with the holder's description each time the lease is not free; it waits a little and
+                returns True to try again, or returns False to give up.
+
+        Raises:
+            Busy: another process holds it; names the process.
+        """
+        key = lock_key("preview", preview_id)
+        while not try_advisory_lock(self._connection, key):
+            holder = self._holder(preview_id)
+            if not wait(holder):
+                raise Busy(
+                    f"preview {preview_id} is being worked on by {holder}",
+                    hint="wait for it, or end that process: whatever it did not finish is picked up again",
+                )
+        token = f"{self.who} pid {os.getpid()} {secrets.token_hex(8)}"
+        try:
+            self._connection.execute(
+                "update preview_control.preview set lease = %s, lease_taken_at = now() where id = %s",
+                (token, preview_id),
+            )
+            yield Lease(preview_id, token)
+        finally:
+            try:
+                self._connection.execute(
+                    "update preview_control.preview set lease = null, lease_taken_at = null "
+                    "where id = %s and lease = %s",
+                    (preview_id, token),
+                )
+                self._connection.execute("select pg_advisory_unlock(%s)", (key,))
+            except psycopg.OperationalError:
+                # The session is gone and the lock with it; whatever ended the block says what happened.
+                if not self._connection.closed:
+                    raise
+
+    def _holder(self, preview_id: str) -> str:
+        row = self._connection.execute(
+            "select lease, lease_taken_at from preview_control.preview where id = %s", (preview_id,)
+        ).fetchone()
+        if row is None or row[0] is None:
+            return "another process"
+        taken: datetime = row[1]
+        return f"{row[0].rsplit(' ', 1)[0]} since {taken:%H:%M:%S}"
+
+
+def whoami() -> str:
+    """The person and machine for events: ``user@host``."""
+    user = os.environ.get("SUDO_USER") or os.environ.get("USER") or os.environ.get("LOGNAME")
+    if not user:
+        user = f"uid{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _preview(row: Mapping[str, Any]) -> Preview:
+    return Preview(**{**row, "wanted": Wanted(row["wanted"]), "state": State(row["state"])})
+
+
+@contextmanager
+def translating() -> Iterator[None]:
+    """Turn a lost connection to the store into DatabaseUnreachable, whatever was under way."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachable(
+            f"lost the connection to the store: {' '.join(str(error).split())}",
+            hint="nothing is lost: run the same command again",
+        ) from error

@@ -1,0 +1,266 @@
+"""preview.toml and the environment, read once into one frozen value. Opens no connection and prints nothing.
+
+The descriptions here are the manual: `docs/settings.md` is generated from them.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from orchestrator.errors import SettingsError, UsageError
+
+FILE_NAME = "preview.toml"
+#: A preview's name becomes a host name label and part of container and branch names (RFC 1123).
+NAME_PATTERN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as ``512m`` or ``1.5 GiB`` (units of 1024).
+
+    Raises:
+        ValueError: it is not a size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a size; write for example 512m or 2g")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def _size(text: str) -> str:
+    parse_size(text)
+    return text
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProjectSection(_Section):
+    """Where production lives."""
+
+    neon: str = Field(
+        "embedded",
+        description="`embedded` (PostgreSQL on this machine), `neon` (neon.tech), or the URL of a Neon API.",
+    )
+    id: str | None = Field(None, description="The Neon project's id; or give `name`.")
+    name: str | None = Field(None, description="The Neon project's name, when no `id` is given.")
+    database: str = Field(description="The database that previews and promotions are about.")
+    role: str | None = Field(
+        None, description="The role that migrates and that the app logs in as; default: the database's owner."
+    )
+
+    @model_validator(mode="after")
+    def _named(self) -> "ProjectSection":
+        if not self.id and not self.name:
+            raise ValueError("give `id` or `name`")
+        return self
+
+
+class GoalSection(_Section):
+    """Where the wanted schema comes from: exactly one of the keys."""
+
+    branch: str | None = Field(None, description="A branch of the project, by name: the development branch.")
+    url_env: str | None = Field(
+        None, description="The environment variable that holds the development database's URL."
+    )
+    directory: str | None = Field(
+        None,
+        description="A folder of .sql files that make the wanted schema in an empty database, in name order.",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> "GoalSection":
+        if sum(bool(value) for value in (self.branch, self.url_env, self.directory)) != 1:
+            raise ValueError("give exactly one of `branch`, `url_env`, `directory`")
+        return self
+
+
+class AppSection(_Section):
+    """The app: how it is built and run, and how we know that it is healthy."""
+
+    image: str | None = Field(None, description="A ready-made image to run instead of building one.")
+    context: str = Field(".", description="The folder that is sent to the image build, beside preview.toml.")
+    dockerfile: str = Field("Dockerfile", description="The Dockerfile, relative to `context`.")
+    target: str | None = Field(None, description="The build stage to stop at.")
+    build_args: dict[str, str] = Field(default_factory=dict, description="Build arguments.")
+    command: list[str] = Field(
+        default_factory=list,
+        description="The command that starts the app: replaces the image's own, and is required by the "
+        "`process` runtime; `{port}` in it is replaced by the port to listen on.",
+    )
+    port: int = Field(
+        8000, ge=1, le=65535, description="The port that the app listens on (also given as PORT)."
+    )
+    health: str = Field(
+        "/healthz", pattern=r"^/", description="The path that answers 2xx or 3xx when all is well."
+    )
+    health_timeout_seconds: float = Field(
+        60, gt=0, description="How long the app may take to become healthy."
+    )
+    memory: Annotated[str, AfterValidator(_size)] = Field("1g", description="The most memory it may use.")
+    cpus: float = Field(2.0, gt=0, description="The most processors it may use.")
+    pids: int = Field(512, ge=16, description="The most processes and threads it may have.")
+    env: dict[str, str] = Field(
+        default_factory=dict,
+        description="Environment of the app, beside DATABASE_URL, PREVIEW_NAME, PREVIEW_URL and PORT.",
+    )
+    env_from: list[str] = Field(
+        default_factory=list,
+        description="Names of variables that are passed on from the environment of `preview`: for secrets.",
+    )
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory` in bytes."""
+        return parse_size(self.memory)
+
+
+class RuntimeSection(_Section):
+    """What runs previews."""
+
+    kind: Literal["auto", "docker", "process"] = Field(
+        "auto",
+        description="`docker`; `process` (a local process, no isolation); `auto` takes Docker where an engine answers.",
+    )
+    host_port: int | None = Field(
+        None, ge=1, le=65535, description="A fixed port on 127.0.0.1; default: a free one for each preview."
+    )
+
+
+class PromoteSection(_Section):
+    """What a promotion may do."""
+
+    block: list[str] = Field(
+        default_factory=lambda: ["deletes_data"],
+        description="Hazard codes that stop a promotion until they are allowed by name.",
+    )
+    allow: list[str] = Field(
+        default_factory=list, description="Hazards allowed for every preview: `code` or `code:object`."
+    )
+
+
+class StoreSection(_Section):
+    """Where previews are remembered."""
+
+    url_env: str = Field(
+        "PREVIEW_STORE_URL",
+        description="The environment variable that holds the URL of a PostgreSQL database for the diary; when it "
+        "is not set, an embedded database under $PREVIEW_HOME is used.",
+    )
+
+
+class Settings(_Section):
+    """All of preview.toml."""
+
+    project: ProjectSection
+    goal: GoalSection
+    app: AppSection = AppSection()
+    runtime: RuntimeSection = RuntimeSection()
+    promote: PromoteSection = PromoteSection()
+    store: StoreSection = StoreSection()
+    directory: Path = Field(Path(), exclude=True)
+
+    def path(self, relative: str) -> Path:
+        """A path of the settings, relative to preview.toml's folder."""
+        return (self.directory / relative).resolve()
+
+
+def home() -> Path:
+    """The one directory that holds all local state: $PREVIEW_HOME, else the platform's place for it.
+
+    For root it is /var/lib/preview: PostgreSQL refuses root, and the unprivileged user that runs it instead
+    cannot enter root's home directory.
+    """
+    if given := os.environ.get("PREVIEW_HOME"):
+        return Path(given).expanduser().resolve()
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/preview")
+    return Path(platformdirs.user_data_dir("preview", appauthor=False))
+
+
+def check_name(name: str) -> str:
+    """The name, if a preview can have it.
+
+    Raises:
+        UsageError: it cannot; says what a name looks like.
+    """
+    if NAME_PATTERN.fullmatch(name):
+        return name
+    shown = name if len(name) <= 60 else f"{name[:57]}..."
+    raise UsageError(
+        f"{shown!r} cannot be a preview's name",
+        hint="use 1 to 40 lower-case letters, digits and hyphens, with a letter or digit at both ends: pr-142",
+    )
+
+
+def find(start: Path) -> Path:
+    """preview.toml in `start` or the nearest folder above it.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder / FILE_NAME
+    raise SettingsError(
+        f"there is no {FILE_NAME} in {start} or above it",
+        hint="`preview init` writes one; `preview demo` shows how it works",
+    )
+
+
+def load(file: Path) -> Settings:
+    """Read preview.toml.
+
+    Raises:
+        SettingsError: it cannot be read, is not TOML, or a key is wrong; says which and what was expected.
+    """
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read {file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not TOML: {error}") from None
+    content.pop("directory", None)
+    try:
+        settings = Settings.model_validate({**content, "directory": file.parent.resolve()})
+    except ValidationError as error:
+        raise SettingsError(
+            f"{file}: {'; '.join(_explain(problem) for problem in error.errors())}",
+            hint="docs/settings.md lists every key",
+        ) from None
+    return settings
+
+
+def _explain(problem: Any) -> str:
+    """One problem of pydantic's in our words: the key's path, what is wrong, the nearest key."""
+    path = ".".join(str(part) for part in problem["loc"]) or "preview.toml"
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(problem["loc"][-1]), _keys(problem["loc"][:-1]), n=1)
+        return f"{path} is not a setting" + (f", did you mean {near[0]}?" if near else "")
+    if problem["type"] == "missing":
+        return f"{path} is missing"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{path}: {message[:1].lower()}{message[1:]}"
+
+
+def _keys(path: tuple[Any, ...]) -> list[str]:
+    """The keys that are known at a path of sections."""
+    model: type[BaseModel] = Settings
+    for part in path:
+        field = model.model_fields.get(str(part))
+        if (
+            field is None
+            or not isinstance(field.annotation, type)
+            or not issubclass(field.annotation, BaseModel)
+        ):
+            return []
+        model = field.annotation
+    return [name for name in model.model_fields if name != "directory"]
