@@ -1,0 +1,265 @@
+"""The shop, version 1: its pages over the schema in schema.sql. Nothing here knows HTTP or colours."""
+
+import json
+import sys
+from urllib.parse import urlencode
+
+import look
+import psycopg
+from web import Database, Html, NotFound, Request, Response, Route, joined, page_part, serve
+
+PER_PAGE = 25
+LOOK = look.Look(name="Shop v1", accent="#2f6fde", facts="customers have a name and a fax")
+
+#: Reads every column that this version cannot live without; costs nothing.
+NEEDED = """
+select c.name, c.fax, o.total, o.status, i.quantity, p.price_cents, s.units
+from customers c, orders o, order_items i, products p, product_sales s limit 0
+"""
+
+
+def overview(database: Database, _request: Request) -> Response:
+    with database.transaction() as connection:
+        figures = connection.execute(
+            """
+            select (select count(*) from customers) as customers, (select count(*) from orders) as orders,
+                   (select count(*) from products) as products,
+                   (select sum(total) from orders where status <> 'cancelled') as revenue
+            """
+        ).fetchone()
+        newest = connection.execute(
+            """
+            select orders.id, customers.name, orders.placed_at, orders.status, orders.total
+            from orders join customers on customers.id = orders.customer_id
+            order by orders.placed_at desc, orders.id desc limit 10
+            """
+        ).fetchall()
+    assert figures is not None
+    body = joined(
+        [
+            look.tiles(
+                [
+                    ("Customers", figures["customers"]),
+                    ("Orders", figures["orders"]),
+                    ("Products", figures["products"]),
+                    ("Revenue, €", figures["revenue"]),
+                ]
+            ),
+            look.heading("Newest orders"),
+            look.table(
+                ["Order", "Customer", "Placed", "Status", "#Total, €"],
+                [
+                    (
+                        look.link(f"/orders/{row['id']}", f"#{row['id']}"),
+                        row["name"],
+                        row["placed_at"],
+                        look.tag(row["status"]),
+                        row["total"],
+                    )
+                    for row in newest
+                ],
+            ),
+        ]
+    )
+    return LOOK.page("Overview", body)
+
+
+def customers(database: Database, request: Request) -> Response:
+    with database.transaction() as connection:
+        pages = _pages(connection.execute("select count(*) from customers").fetchone())
+        rows = connection.execute(
+            "select id, name, email, country, created_at from customers order by id desc limit %s offset %s",
+            (PER_PAGE, (request.page - 1) * PER_PAGE),
+        ).fetchall()
+    listed = look.table(
+        ["Name", "E-mail", "Country", "Since"],
+        [
+            (
+                look.link(f"/customers/{row['id']}", row["name"]),
+                row["email"],
+                row["country"],
+                row["created_at"],
+            )
+            for row in rows
+        ],
+    )
+    return LOOK.page("Customers", joined([listed, look.paging("/customers?", request.page, pages)]))
+
+
+def customer(database: Database, request: Request) -> Response:
+    with database.transaction() as connection:
+        row = connection.execute("select * from customers where id = %s", request.ids).fetchone()
+        if row is None:
+            raise NotFound
+        orders_of = connection.execute(
+            "select id, placed_at, status, total from orders where customer_id = %s order by placed_at desc limit 50",
+            request.ids,
+        ).fetchall()
+    body = joined(
+        [
+            look.facts(
+                [
+                    ("Name", row["name"]),
+                    ("E-mail", row["email"]),
+                    ("Fax", row["fax"]),
+                    ("Country", row["country"]),
+                    ("Since", row["created_at"]),
+                ]
+            ),
+            look.heading("Orders"),
+            look.table(
+                ["Order", "Placed", "Status", "#Total, €"],
+                [
+                    (
+                        look.link(f"/orders/{o['id']}", f"#{o['id']}"),
+                        o["placed_at"],
+                        look.tag(o["status"]),
+                        o["total"],
+                    )
+                    for o in orders_of
+                ],
+            ),
+        ]
+    )
+    return LOOK.page(row["name"], body)
+
+
+def orders(database: Database, request: Request) -> Response:
+    with database.transaction() as connection:
+        pages = _pages(connection.execute("select count(*) from orders").fetchone())
+        rows = connection.execute(
+            """
+            select orders.id, orders.customer_id, customers.name, orders.placed_at, orders.status, orders.total
+            from orders join customers on customers.id = orders.customer_id
+            order by orders.placed_at desc, orders.id desc limit %s offset %s
+            """,
+            (PER_PAGE, (request.page - 1) * PER_PAGE),
+        ).fetchall()
+    listed = look.table(
+        ["Order", "Customer", "Placed", "Status", "#Total, €"],
+        [
+            (
+                look.link(f"/orders/{row['id']}", f"#{row['id']}"),
+                look.link(f"/customers/{row['customer_id']}", row["name"]),
+                row["placed_at"],
+                look.tag(row["status"]),
+                row["total"],
+            )
+            for row in rows
+        ],
+    )
+    return LOOK.page("Orders", joined([listed, look.paging("/orders?", request.page, pages)]))
+
+
+def order(database: Database, request: Request) -> Response:
+    with database.transaction() as connection:
+        row = connection.execute(
+            """
+            select orders.*, customers.name from orders join customers on customers.id = orders.customer_id
+            where orders.id = %s
+            """,
+            request.ids,
+        ).fetchone()
+        if row is None:
+            raise NotFound
+        items = connection.execute(
+            """
+            select products.title, order_items.quantity, order_items.unit_price_cents, order_items.amount_cents
+            from order_items join products on products.id = order_items.product_id
+            where order_items.order_id = %s order by order_items.line
+            """,
+            request.ids,
+        ).fetchall()
+    body = joined(
+        [
+            look.facts(
+                [
+                    ("Customer", look.link(f"/customers/{row['customer_id']}", row["name"])),
+                    ("Placed", row["placed_at"]),
+                    ("Status", look.tag(row["status"])),
+                    ("Total, €", row["total"]),
+                    ("Note", row["note"]),
+                ]
+            ),
+            look.heading("Lines"),
+            _lines(items),
+        ]
+    )
+    return LOOK.page(f"Order #{row['id']}", body)
+
+
+def products(database: Database, request: Request) -> Response:
+    words = request.query.get("q", "")[:100].replace("\x00", "")
+    pattern = "%" + words.lower().replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
+    with database.transaction() as connection:
+        pages = _pages(
+            connection.execute("select count(*) from products where search like %s", (pattern,)).fetchone()
+        )
+        rows = connection.execute(
+            """
+            select products.sku, products.title, products.price_cents, products.stock, product_sales.units
+            from products join product_sales on product_sales.product_id = products.id
+            where products.search like %s order by product_sales.units desc, products.id limit %s offset %s
+            """,
+            (pattern, PER_PAGE, (request.page - 1) * PER_PAGE),
+        ).fetchall()
+    form = page_part(
+        '<form><input name="q" value="{words}" placeholder="oak lamp" aria-label="Search">'
+        "<button>Search</button></form>",
+        words=words,
+    )
+    listed = look.table(
+        ["Article", "Title", "#Price, €", "#In stock", "#Sold"],
+        [(row["sku"], row["title"], _euros(row["price_cents"]), row["stock"], row["units"]) for row in rows],
+        empty="No product has these words.",
+    )
+    path = "/products?" + (urlencode({"q": words}) + "&" if words else "")
+    return LOOK.page("Products", joined([form, listed, look.paging(path, request.page, pages)]))
+
+
+def healthz(database: Database, _request: Request) -> Response:
+    try:
+        with database.transaction(timeout_ms=2_000) as connection:
+            connection.execute(NEEDED)
+    except psycopg.Error as error:
+        what = "the database does not answer"
+        if not isinstance(error, psycopg.OperationalError):
+            what = f"the schema is not the one this version needs: {error.diag.message_primary}"
+        return Response(
+            body=json.dumps({"status": "unhealthy", "reason": what}),
+            status=503,
+            content_type="application/json",
+        )
+    return Response(body=json.dumps({"status": "ok", "version": "v1"}), content_type="application/json")
+
+
+def _lines(items: list[dict[str, object]]) -> Html:
+    return look.table(
+        ["Product", "#Quantity", "#Price, €", "#Amount, €"],
+        [
+            (i["title"], i["quantity"], _euros(i["unit_price_cents"]), _euros(i["amount_cents"]))
+            for i in items
+        ],
+    )
+
+
+def _euros(cents: object) -> str:
+    return f"{int(str(cents)) / 100:,.2f}"
+
+
+def _pages(row: dict[str, int] | None) -> int:
+    return max(1, -(-(row["count"] if row else 0) // PER_PAGE))
+
+
+ROUTES = [
+    Route(method="GET", pattern=r"/", page=overview),
+    Route(method="GET", pattern=r"/customers", page=customers),
+    Route(method="GET", pattern=r"/customers/([0-9]{1,18})", page=customer),
+    Route(method="GET", pattern=r"/orders", page=orders),
+    Route(method="GET", pattern=r"/orders/([0-9]{1,18})", page=order),
+    Route(method="GET", pattern=r"/products", page=products),
+    Route(method="GET", pattern=r"/healthz", page=healthz),
+]
+
+if __name__ == "__main__":
+    sys.exit(serve(ROUTES, LOOK.error))
