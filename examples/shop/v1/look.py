@@ -16,10 +16,10 @@ STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 FRAME = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title} - {name}</title><style>{style}</style></head><body>
-<header><div><b>{name}</b><span class="where">{where}</span>
+<header><div><b>{name}</b><span class="where">{where} · {facts}</span>
 <nav><a href="/">Overview</a><a href="/orders">Orders</a>
 <a href="/customers">Customers</a><a href="/products">Products</a></nav>
-</div></header><main><h1>{title}</h1>{body}</main><footer>{name} · {where} · {facts}</footer></body></html>
+</div></header><main><h1>{title}</h1>{body}</main><footer>{name} · {where}</footer></body></html>
 """
 
 

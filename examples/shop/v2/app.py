@@ -10,7 +10,7 @@ from web import Database, Html, NotFound, Request, Response, Route, joined, page
 
 PER_PAGE = 25
 CARRIERS = ("DHL", "DPD", "GLS", "UPS")
-LOOK = look.Look(name="Shop v2", accent="#0f8a6d", facts="schema with shipments, channels and full names")
+LOOK = look.Look(name="Shop v2", accent="#0f8a6d", facts="schema with shipments")
 
 #: Reads every column that this version cannot live without; costs nothing.
 NEEDED = """
