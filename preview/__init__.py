@@ -1,1 +1,43 @@
-"""TBD."""
+"""Runs a candidate of an app: image, container or process, health, URL. Knows nothing of Neon, plans or databases."""
+
+from preview.choose import open_runtime
+from preview.errors import (
+    BuildFailed,
+    EngineUnreachable,
+    ImageNotFound,
+    LaunchFailed,
+    PortInUse,
+    PreviewError,
+    Unhealthy,
+    UnknownCandidate,
+)
+from preview.runtime import Runtime
+from preview.spec import (
+    BuildSpec,
+    Candidate,
+    CandidateSpec,
+    HealthCheck,
+    HostAddress,
+    Image,
+    Resources,
+)
+
+__all__ = [
+    "BuildFailed",
+    "BuildSpec",
+    "Candidate",
+    "CandidateSpec",
+    "EngineUnreachable",
+    "HealthCheck",
+    "HostAddress",
+    "Image",
+    "ImageNotFound",
+    "LaunchFailed",
+    "PortInUse",
+    "PreviewError",
+    "Resources",
+    "Runtime",
+    "Unhealthy",
+    "UnknownCandidate",
+    "open_runtime",
+]

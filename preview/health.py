@@ -1,0 +1,70 @@
+"""Asks a candidate over HTTP whether it serves. Dials 127.0.0.1 only, follows no redirect, starts nothing."""
+
+import http.client
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from preview.spec import HealthCheck
+
+LOOPBACK = "127.0.0.1"
+_LONGEST_ANSWER_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What one look at a candidate saw.
+
+    Attributes:
+        healthy: whether it answered with a 2xx or 3xx.
+        status: what was seen, fit for a sentence: `HTTP 503`, `connection refused`.
+    """
+
+    healthy: bool
+    status: str
+
+
+def look(port: int, check: HealthCheck, *, answer_seconds: float = _LONGEST_ANSWER_SECONDS) -> Look:
+    """One GET on 127.0.0.1:port; raises nothing.
+
+    A container's published port accepts connections before the app listens (the engine's proxy does), so a reset
+    or an empty answer means "not yet", like a refused connection.
+    """
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=answer_seconds)
+    try:
+        connection.request("GET", check.path, headers={"User-Agent": "preview-health", "Connection": "close"})
+        status = connection.getresponse().status
+    except TimeoutError:
+        return Look(healthy=False, status=f"no answer within {answer_seconds:.0f} s")
+    except ConnectionRefusedError:
+        return Look(healthy=False, status="connection refused")
+    except (ConnectionError, http.client.RemoteDisconnected):
+        return Look(healthy=False, status="connection closed without an answer")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return Look(healthy=False, status=f"no HTTP answer ({type(error).__name__})")
+    finally:
+        connection.close()
+    return Look(healthy=200 <= status < 400, status=f"HTTP {status}")
+
+
+def wait_until_healthy(port: int, check: HealthCheck, ended: Callable[[], str | None]) -> Look:
+    """Look again and again until the candidate is healthy, has ended, or the check's time is over.
+
+    Args:
+        port: on 127.0.0.1.
+        check: what counts as healthy, and how long to wait.
+        ended: None while the candidate lives, else how it ended, fit for a sentence.
+
+    Returns:
+        The last look; not healthy when the candidate ended, even if somebody else answers on its port.
+    """
+    deadline = time.monotonic() + check.timeout_seconds
+    while True:
+        left = deadline - time.monotonic()
+        seen = look(port, check, answer_seconds=min(max(left, 0.5), _LONGEST_ANSWER_SECONDS))
+        how = ended()
+        if how is not None:
+            return Look(healthy=False, status=how)
+        if seen.healthy or time.monotonic() + check.interval_seconds > deadline:
+            return seen
+        time.sleep(check.interval_seconds)

@@ -1,0 +1,80 @@
+"""What every way of running candidates has to offer. Holds the protocol only, no way of its own."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image
+
+
+class Runtime(Protocol):
+    """Builds, starts, observes and removes candidates on one machine.
+
+    Every verb may run twice and after a kill -9: each looks before it creates, names come from the caller, and
+    what carries our label under a name is ours. Every verb may raise EngineUnreachable.
+    """
+
+    @property
+    def kind(self) -> str:
+        """`docker` or `process`."""
+        ...
+
+    def available(self) -> str | None:
+        """None when usable; else why not and what mends it, in one line. Raises nothing."""
+        ...
+
+    def build(self, spec: BuildSpec, progress: Callable[[str], None]) -> Image:
+        """Make an image; `progress` gets each line of the build as it comes.
+
+        Raises:
+            BuildFailed: with the failing step's last lines.
+        """
+        ...
+
+    def image(self, reference: str) -> Image:
+        """Take an image by name: this machine's own, else pulled.
+
+        Raises:
+            ImageNotFound: it is neither here nor to be pulled.
+        """
+        ...
+
+    def host_address(self) -> HostAddress:
+        """How candidates reach a server on this machine."""
+        ...
+
+    def start(self, spec: CandidateSpec) -> Candidate:
+        """Make sure that this candidate runs and is healthy.
+
+        One with the same name and an equal spec is kept (and started again when it had ended); a different one is
+        replaced. A candidate that does not become healthy is left in place, so that its log can be read.
+
+        Raises:
+            LaunchFailed: it could not be started; nothing is left of it.
+            PortInUse: `spec.host_port` is taken.
+            Unhealthy: it ended, or did not answer well in time.
+        """
+        ...
+
+    def observe(self, name: str) -> Candidate | None:
+        """The candidate as it is now; None when there is none of ours."""
+        ...
+
+    def logs(self, name: str, *, tail: int = 100, follow: bool = False) -> Iterator[str]:
+        """Its last `tail` lines and, with `follow`, those to come until it ends.
+
+        Raises:
+            UnknownCandidate: nothing of ours has this name.
+        """
+        ...
+
+    def stop(self, name: str) -> None:
+        """Remove it; returns only after its absence was seen. One that is not there is fine."""
+        ...
+
+    def remove_image(self, reference: str) -> None:
+        """Remove an image that we built; others, absent ones and ones still in use are left alone."""
+        ...
+
+    def list(self, labels: Mapping[str, str]) -> tuple[Candidate, ...]:
+        """All candidates of ours that carry all these labels, by name; an empty mapping means all."""
+        ...

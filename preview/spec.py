@@ -1,0 +1,180 @@
+"""What to build, what to run and what came of it: values only. Touches no engine, file, clock or environment."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """How to see over HTTP that a candidate serves: any 2xx or 3xx answer to a GET; redirects are not followed.
+
+    Attributes:
+        path: the path asked for, with its leading slash.
+        timeout_seconds: how long a candidate may take to become healthy, in seconds.
+        interval_seconds: the pause between two looks, in seconds.
+    """
+
+    path: str = "/healthz"
+    timeout_seconds: float = 60.0
+    interval_seconds: float = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Limits of one candidate; None means no limit. The process runtime cannot hold anybody to them.
+
+    Attributes:
+        memory_bytes: memory in bytes; swap is not given on top.
+        cpus: processors, fractions allowed.
+        pids: processes and threads.
+    """
+
+    memory_bytes: int | None = None
+    cpus: float | None = None
+    pids: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSpec:
+    """How to make an image.
+
+    Attributes:
+        context: the folder sent to the engine, less what its .dockerignore names.
+        dockerfile: relative to the context, or absolute.
+        tag: the name that the image gets.
+        target: the stage to stop at; None: the last.
+        build_args: values for ARG lines. An image remembers them: no place for a secret.
+        labels: labels of the image.
+    """
+
+    context: Path
+    tag: str
+    dockerfile: str = "Dockerfile"
+    target: str | None = None
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A thing to run, known by its content.
+
+    Attributes:
+        reference: the name a person knows it by.
+        id: `sha256:` and the content's hash: the image's configuration for Docker, the source tree for processes.
+    """
+
+    reference: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateSpec:
+    """How to run a candidate. Two equal specs are the same candidate; see `fingerprint`.
+
+    The runtime adds `PORT` (where the app has to listen) and `PREVIEW_URL` (where the world reaches it) to the
+    environment, unless the spec gives them.
+
+    Attributes:
+        name: the container's or process's name, unique on this machine.
+        image: what to run; the process runtime runs `command` and takes the image's id only as part of the spec.
+        command: the program and its arguments; empty: the image's own. A literal `{port}` is replaced by PORT.
+        working_directory: where the command runs; None: the image's own (processes need one).
+        environment: the app's variables. Values are secrets: in no repr, error or log.
+        port: where the app listens inside its container. A process listens on its host port instead.
+        host_port: the port on 127.0.0.1; None: one is chosen below 32768, out of the ephemeral range's way.
+        labels: by which `Runtime.list` finds the candidate again.
+        health: when it counts as serving.
+        resources: its limits.
+    """
+
+    name: str
+    port: int
+    image: Image | None = None
+    command: tuple[str, ...] = ()
+    working_directory: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    host_port: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    health: HealthCheck = field(default_factory=HealthCheck)
+    resources: Resources = field(default_factory=Resources)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A started candidate as last seen.
+
+    Attributes:
+        name: its spec's name.
+        id: the container's id, or the process's number.
+        url: `http://127.0.0.1:PORT`.
+        state: `running`, `exited`, `created`, `paused`, `restarting`.
+        exit_code: how it ended; None while it runs or when nobody could see.
+        labels: its spec's labels.
+    """
+
+    name: str
+    id: str
+    url: str
+    state: str
+    exit_code: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostAddress:
+    """How a candidate reaches a server on this machine.
+
+    Attributes:
+        name: the host name that the candidate dials.
+        bind: the address on which the server has to listen to be reached so.
+    """
+
+    name: str
+    bind: str
+
+
+def fingerprint(spec: CandidateSpec) -> str:
+    """The hash that tells whether a running candidate is the one wanted.
+
+    How long to wait for health is left out: asking with more patience must not replace what runs.
+    """
+    parts = {
+        "name": spec.name,
+        "image": spec.image.id if spec.image else None,
+        "command": list(spec.command),
+        "working_directory": str(spec.working_directory) if spec.working_directory else None,
+        "environment": dict(spec.environment),
+        "port": spec.port,
+        "host_port": spec.host_port,
+        "labels": dict(spec.labels),
+        "resources": [spec.resources.memory_bytes, spec.resources.cpus, spec.resources.pids],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+SHORTEST_SECRET = 8
+"""Values shorter than this are left readable: replacing every `1` or `true` would only make a log unreadable."""
+
+
+def redact(lines: Iterable[str], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The lines with every environment value, and the password inside a URL value, replaced by `***`."""
+    secrets = set()
+    for value in environment.values():
+        secrets.add(value)
+        credentials, at, _ = value.partition("://")[2].rpartition("@")
+        if at:
+            # A password is hidden however short it is.
+            password = credentials.partition(":")[2]
+            lines = [line.replace(f":{password}@", ":***@") for line in lines] if password else lines
+            secrets.add(password)
+    longest_first = sorted((s for s in secrets if len(s) >= SHORTEST_SECRET), key=len, reverse=True)
+    redacted = []
+    for line in lines:
+        for secret in longest_first:
+            line = line.replace(secret, "***")  # noqa: PLW2901 - folded over the secrets
+        redacted.append(line)
+    return tuple(redacted)
