@@ -33,7 +33,12 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """``{"check", "severity", "subject", "message"}``."""
-        return {"check": self.check, "severity": self.severity.value, "subject": self.subject, "message": self.message}
+        return {
+            "check": self.check,
+            "severity": self.severity.value,
+            "subject": self.subject,
+            "message": self.message,
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Finding":

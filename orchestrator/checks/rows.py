@@ -1,0 +1,130 @@
+"""Rows: how many rows each table had before the migration and has after it. Never writes."""
+
+from collections.abc import Iterable, Mapping
+
+from psycopg import sql
+
+from orchestrator.checks.looking import STATEMENT_TIMEOUT_MS, looking, not_looked_at
+from orchestrator.checks.names import same_name
+from orchestrator.checks.report import Finding, Severity
+from orchestrator.database import Connection
+from orchestrator.migration.plan import Plan
+
+CHECK = "rows"
+
+_NAME = """
+select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = %s
+"""
+
+#: Stands for the count of a table that exists and could not be counted (no permission, too slow).
+NOT_COUNTED = -1
+
+
+def count_rows(
+    connection: Connection, tables: Iterable[str], *, timeout_ms: int = STATEMENT_TIMEOUT_MS
+) -> Mapping[str, int]:
+    """Exact row counts by table.
+
+    Args:
+        connection: to the database to look at.
+        tables: qualified names, quoted as SQL needs it; they are resolved by the server, never pasted.
+        timeout_ms: how long one table may take, milliseconds.
+
+    Returns:
+        For each name of a table that exists its number of rows, or ``NOT_COUNTED``; others are left out.
+    """
+    return count_by_oid(connection, table_oids(connection, tables), timeout_ms=timeout_ms)
+
+
+def table_oids(connection: Connection, tables: Iterable[str]) -> Mapping[str, int]:
+    """The oid of each table that exists; unlike a name, it survives a rename."""
+    found: dict[str, int] = {}
+    with looking(connection):
+        for table in tables:
+            row = connection.execute("select to_regclass(%s)::oid", (table,)).fetchone()
+            if row and row[0] is not None:
+                found[table] = int(row[0])
+    return found
+
+
+def count_by_oid(
+    connection: Connection, tables: Mapping[str, int], *, timeout_ms: int = STATEMENT_TIMEOUT_MS
+) -> Mapping[str, int]:
+    """As ``count_rows``, for tables known by oid: the keys stay what they were, also when a table was renamed."""
+    counts: dict[str, int] = {}
+    for table, oid in tables.items():
+        try:
+            with looking(connection, timeout_ms=timeout_ms):
+                name = connection.execute(
+                    _NAME,
+                    (oid,),
+                ).fetchone()
+                if name is None:
+                    continue
+                row = connection.execute(
+                    sql.SQL("select count(*) from {}").format(sql.Identifier(*name))
+                ).fetchone()
+            counts[table] = int(row[0]) if row else NOT_COUNTED
+        except Exception:  # noqa: BLE001 - one table that cannot be counted must not hide the others
+            counts[table] = NOT_COUNTED
+    return counts
+
+
+def compare(before: Mapping[str, int], after: Mapping[str, int], plan: Plan) -> tuple[Finding, ...]:
+    """What became of the rows: lost ones block, unless the plan says by a hazard that it deletes that table.
+
+    Args:
+        before: counts taken before the plan was applied.
+        after: counts taken afterwards, under the names of ``before`` (``count_by_oid``).
+        plan: what was applied.
+    """
+    deleted = [hazard.on for hazard in plan.hazards if hazard.code == "deletes_data"]
+    findings = []
+    for table in sorted(before):
+        had, has = before[table], after.get(table)
+        if has is None:
+            planned = any(same_name(table, on) for on in deleted)
+            rows = "an unknown number of" if had == NOT_COUNTED else f"{had:,}"
+            findings.append(
+                Finding(
+                    check=CHECK,
+                    severity=Severity.ATTENTION if planned or had == 0 else Severity.BLOCKED,
+                    subject=table,
+                    message=f"the table is gone, and {rows} rows with it; "
+                    + (
+                        "the plan says so"
+                        if planned
+                        else "no statement of the plan says that it deletes this table"
+                    ),
+                )
+            )
+        elif NOT_COUNTED in (had, has):
+            when = "before" if had == NOT_COUNTED else "after"
+            findings.append(
+                not_looked_at(CHECK, table, f"its rows could not be counted {when} the migration")
+            )
+        elif has < had:
+            findings.append(
+                Finding(
+                    check=CHECK,
+                    severity=Severity.BLOCKED,
+                    subject=table,
+                    message=f"{had - has:,} of {had:,} rows were lost; find the statement that deletes them",
+                )
+            )
+        elif has > had:
+            findings.append(
+                Finding(
+                    check=CHECK,
+                    severity=Severity.ATTENTION,
+                    subject=table,
+                    message=f"{has - had:,} rows more than the {had:,} before; something inserted during the migration",
+                )
+            )
+        else:
+            findings.append(
+                Finding(
+                    check=CHECK, severity=Severity.OK, subject=table, message=f"all {had:,} rows are there"
+                )
+            )
+    return tuple(findings)
