@@ -13,16 +13,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from preview import supervise
 from preview.errors import ImageNotFound, LaunchFailed, PortInUse, Unhealthy, UnknownCandidate
 from preview.health import LOOPBACK, wait_until_healthy
+from preview.log_file import log_lines
 from preview.ports import free_ports, is_free
 from preview.source import tree_hash
 from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, fingerprint, redact
@@ -31,7 +30,6 @@ _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
-_FOLLOW_SECONDS = 0.2
 _TAIL_LINES = 40
 
 
@@ -49,13 +47,16 @@ class ProcessRuntime:
         self.folder = home / "processes"
 
     def available(self) -> str | None:
+        """See Runtime.available."""
         return None if os.name == "posix" else "the process runtime needs Linux or macOS; use Docker"
 
     def build(self, spec: BuildSpec, progress: Callable[[str], None]) -> Image:
+        """Give the source tree its content address; there is no image to build."""
         progress(f"hashing {spec.context} (the process runtime runs the source tree, it builds no image)")
         return Image(reference=spec.tag, id=f"sha256:{tree_hash(spec.context, spec.dockerfile)}")
 
     def image(self, reference: str) -> Image:
+        """Refuse: a process is run from a folder."""
         raise ImageNotFound(
             f"the process runtime cannot run the image {reference}: it runs a command in a folder",
             hint="start a Docker engine, or give the app's command in the settings",
@@ -65,9 +66,11 @@ class ProcessRuntime:
         """Nothing to remove: no image was made."""
 
     def host_address(self) -> HostAddress:
+        """See Runtime.host_address: this machine is its own."""
         return HostAddress(name=LOOPBACK, bind=LOOPBACK)
 
     def start(self, spec: CandidateSpec) -> Candidate:
+        """See Runtime.start."""
         directory = self._directory(spec.name)
         if not spec.command or spec.working_directory is None:
             raise LaunchFailed(
@@ -98,6 +101,7 @@ class ProcessRuntime:
         return candidate
 
     def observe(self, name: str) -> Candidate | None:
+        """See Runtime.observe."""
         directory = self._directory(name)
         facts = self._known(directory)
         if facts is None:
@@ -114,12 +118,14 @@ class ProcessRuntime:
         )
 
     def logs(self, name: str, *, tail: int = 100, follow: bool = False) -> Iterator[str]:
+        """See Runtime.logs."""
         directory = self._directory(name)
         if self._known(directory) is None:
             raise UnknownCandidate(f"no process of ours is named {name}")
-        return self._lines(directory, tail=tail, follow=follow)
+        return log_lines(directory, tail=tail, lives=(lambda: _lives(directory)) if follow else None)
 
     def stop(self, name: str) -> None:
+        """See Runtime.stop: SIGTERM, then SIGKILL, to the whole process group."""
         directory = self._directory(name)
         if not directory.exists():
             return
@@ -144,6 +150,7 @@ class ProcessRuntime:
             raise LaunchFailed(f"the folder {directory} cannot be removed", hint="remove it by hand")
 
     def list(self, labels: Mapping[str, str]) -> tuple[Candidate, ...]:
+        """See Runtime.list."""
         names = sorted(path.parent.name for path in self.folder.glob("*/spec.json"))
         found = (self.observe(name) for name in names)
         return tuple(c for c in found if c and all(c.labels.get(k) == v for k, v in labels.items()))
@@ -220,7 +227,7 @@ class ProcessRuntime:
             raise LaunchFailed(
                 f"{spec.name}'s command cannot be run: {ended['why']}", hint="see the settings' command"
             )
-        tail = redact(self._lines(directory, tail=_TAIL_LINES, follow=False), spec.environment)
+        tail = redact(log_lines(directory, tail=_TAIL_LINES), spec.environment)
         if _ended(directory) is not None:
             raise Unhealthy(
                 f"{spec.name} {seen.status} before it was healthy",
@@ -235,50 +242,6 @@ class ProcessRuntime:
             hint="the app has to answer 2xx or 3xx there, on the port that PORT names",
             log_tail=tail,
         )
-
-    @staticmethod
-    def _lines(directory: Path, *, tail: int, follow: bool) -> Iterator[str]:
-        log = directory / "log"
-        older = directory / "log.1"
-        past: deque[str] = deque(maxlen=tail)
-        file = None
-        try:
-            with (
-                suppress(FileNotFoundError),
-                older.open(encoding="utf-8", errors="replace", newline="\n") as before,
-            ):
-                past.extend(line.rstrip("\r\n") for line in before)
-            with suppress(FileNotFoundError):
-                file = log.open(encoding="utf-8", errors="replace", newline="\n")
-            partial = ""
-            for piece in file or ():
-                if piece.endswith("\n") or not follow:
-                    past.append(piece.rstrip("\r\n"))
-                else:
-                    partial = piece
-            yield from past
-            while follow:
-                # Asked before reading: what was said until it ended is read after we know that it ended.
-                over = not _lives(directory)
-                for piece in chain(file or (), ()):
-                    partial += piece
-                    if partial.endswith("\n"):
-                        yield partial.rstrip("\r\n")
-                        partial = ""
-                if over:
-                    break
-                with suppress(FileNotFoundError):
-                    if file is None or log.stat().st_ino != os.fstat(file.fileno()).st_ino:
-                        if file is not None:
-                            file.close()
-                        file = log.open(encoding="utf-8", errors="replace", newline="\n")
-                        continue
-                time.sleep(_FOLLOW_SECONDS)
-            if partial:
-                yield partial
-        finally:
-            if file is not None:
-                file.close()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -81,9 +81,9 @@ def write_archive(context: Path, dockerfile: str, outside: str | None, to: IO[by
             for relative in sorted(
                 exclude_paths(str(context), ignore_patterns(context, dockerfile), dockerfile=dockerfile)
             ):
-                found = archive.gettarinfo(str(context / relative), arcname=relative)
-                if found is None:  # a socket
+                if (context / relative).is_socket():  # tar has no entry for it
                     continue
+                found = archive.gettarinfo(str(context / relative), arcname=relative)
                 found.uid = found.gid = 0
                 found.uname = found.gname = ""
                 found.mtime = int(found.mtime)

@@ -1,0 +1,215 @@
+"""One container of ours: find, make, start, remove, and how it ended. Waits for no health; see docker.py for the verbs.
+
+What a container gets: an init process, no new privileges, the default capabilities less those that a web app has
+no use for (dropping all of them breaks images whose root process chowns, binds port 80 or steps down to a user),
+its limits, a bounded log, its port on 127.0.0.1 only, and `host.docker.internal` for this machine.
+
+Functions here let the SDK's errors pass; the caller translates them (`engine_errors`).
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import docker.errors
+from docker.types import LogConfig
+
+from preview.engine import explanation
+from preview.errors import EngineUnreachable, LaunchFailed, PortInUse
+from preview.health import LOOPBACK
+from preview.image import OURS
+from preview.network import ensure_network, is_missing_network
+from preview.ports import FIRST, LAST, free_ports
+from preview.spec import Candidate, CandidateSpec, fingerprint
+
+HOST_NAME = "host.docker.internal"
+SPEC_LABEL = "dev.preview.runtime.spec"
+PORT_LABEL = "dev.preview.runtime.port"
+
+_DROPPED_CAPABILITIES = ["AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP"]
+_GRACE_SECONDS = 5
+_ATTEMPTS = 8
+
+
+def find(client: Any, name: str) -> Any:
+    """The container of ours with this name, or None.
+
+    Raises:
+        LaunchFailed: the name is somebody else's container, which is never touched.
+    """
+    try:
+        container = client.containers.get(name)
+    except docker.errors.NotFound:
+        return None
+    if container.name != name:  # the engine also takes the beginning of an id for a name
+        return None
+    if OURS not in container.labels:
+        raise LaunchFailed(
+            f"a container named {name} exists that is not ours", hint=f"rename or remove it: docker rm {name}"
+        )
+    return container
+
+
+def ensure_running(client: Any, spec: CandidateSpec, network: str) -> Any:
+    """Find or make the spec's container and start it; it need not be healthy.
+
+    Takes several turns, because others may come in between: take its port, take its name, remove its network.
+
+    Raises:
+        PortInUse: the spec's port is taken, or no port at all is free.
+        LaunchFailed: the engine refuses; nothing is left of it.
+    """
+    wanted = fingerprint(spec)
+    ports = iter((spec.host_port,)) if spec.host_port is not None else free_ports(spec.name)
+    for _ in range(_ATTEMPTS):
+        container = find(client, spec.name)
+        if container is not None and not _may_be_kept(container, wanted):
+            remove(container)
+            container = None
+        try:
+            if container is None:
+                container = _create(client, spec, _next_port(spec, ports), network)
+            _set_going(container)
+        except docker.errors.APIError as error:
+            if container is not None:
+                remove(container)
+            _unless_worth_another_turn(spec, error)
+        else:
+            return container
+    raise LaunchFailed(
+        f"{spec.name} could not be started: others keep getting in between", hint="do it again"
+    )
+
+
+def published_port(container: Any) -> int:
+    """Its port on 127.0.0.1."""
+    return int(container.labels[PORT_LABEL])
+
+
+def candidate(container: Any) -> Candidate:
+    """The container as a value, as it was when last loaded."""
+    return Candidate(
+        name=container.name,
+        id=container.id,
+        url=f"http://{LOOPBACK}:{published_port(container)}",
+        state=container.status,
+        exit_code=container.attrs["State"].get("ExitCode")
+        if container.status in ("exited", "dead")
+        else None,
+        labels={key: value for key, value in container.labels.items() if not key.startswith(OURS)},
+    )
+
+
+def ended(container: Any) -> str | None:
+    """How the container ended, fit for a sentence; None while it runs. Looks anew."""
+    try:
+        container.reload()
+    except docker.errors.NotFound:
+        return "was removed by somebody else"
+    if container.status in ("running", "created", "paused"):
+        return None
+    state = container.attrs["State"]
+    return (
+        "was killed: out of memory" if state.get("OOMKilled") else f"exited with code {state.get('ExitCode')}"
+    )
+
+
+def remove(container: Any) -> None:
+    """Stop it (SIGTERM, SIGKILL after 5 s), remove it with its anonymous volumes, and look until it is gone.
+
+    Raises:
+        EngineUnreachable: it is still there.
+    """
+    with suppress(docker.errors.NotFound):
+        # A container that is not running answers at once; its restart policy ends with the stop.
+        container.stop(timeout=_GRACE_SECONDS)
+    try:
+        container.remove(v=True, force=True)
+    except docker.errors.NotFound:
+        return
+    except docker.errors.APIError as error:
+        if error.status_code != 409:  # 409: somebody else is removing it just now
+            raise
+    with suppress(docker.errors.NotFound):
+        container.wait(condition="removed", timeout=60)
+    with suppress(docker.errors.NotFound):
+        container.reload()
+        raise EngineUnreachable(
+            f"container {container.name} is still there after its removal", hint="do it again"
+        )
+
+
+def _may_be_kept(container: Any, wanted: str) -> bool:
+    return container.labels.get(SPEC_LABEL) == wanted and container.status not in (
+        "dead",
+        "removing",
+        "restarting",
+    )
+
+
+def _set_going(container: Any) -> None:
+    if container.status == "paused":
+        container.unpause()
+    elif container.status != "running":
+        # Until it is healthy: an engine that restarts what ends at once would hide that it ends.
+        container.update(restart_policy={"Name": "no"})
+        container.start()
+
+
+def _next_port(spec: CandidateSpec, ports: Iterator[int]) -> int:
+    port = next(ports, None)
+    if port is not None:
+        return port
+    if spec.host_port is not None:
+        raise PortInUse(
+            f"port {spec.host_port} on 127.0.0.1 is in use, so {spec.name} cannot be published there",
+            hint="end what listens there, or give another port",
+        )
+    raise PortInUse(f"no port from {FIRST} to {LAST} is free on 127.0.0.1", hint="end what listens there")
+
+
+def _unless_worth_another_turn(spec: CandidateSpec, error: Any) -> None:
+    """Raise the engine's refusal as ours, unless only somebody came in between."""
+    why = explanation(error)
+    name_taken = error.status_code == 409 and "already in use by container" in why
+    port_taken = "port is already allocated" in why or "address already in use" in why
+    if name_taken or port_taken or is_missing_network(error):
+        return
+    if isinstance(error, docker.errors.ImageNotFound):
+        reference = spec.image.reference if spec.image else ""
+        raise LaunchFailed(
+            f"{spec.name}'s image {reference} is not on this machine any more", hint="build it again"
+        ) from error
+    raise LaunchFailed(
+        f"the Docker engine cannot start {spec.name}: {why}",
+        hint="see the image's CMD and the settings' command",
+    ) from error
+
+
+def _create(client: Any, spec: CandidateSpec, port: int, network: str) -> Any:
+    environment = {"PORT": str(spec.port), "PREVIEW_URL": f"http://{LOOPBACK}:{port}", **spec.environment}
+    asked: dict[str, Any] = {}
+    if spec.resources.memory_bytes is not None:
+        asked |= {"mem_limit": spec.resources.memory_bytes, "memswap_limit": spec.resources.memory_bytes}
+    if spec.resources.cpus is not None:
+        asked["nano_cpus"] = int(spec.resources.cpus * 1_000_000_000)
+    if spec.resources.pids is not None:
+        asked["pids_limit"] = spec.resources.pids
+    if spec.command:
+        asked["command"] = [word.replace("{port}", environment["PORT"]) for word in spec.command]
+    if spec.working_directory is not None:
+        asked["working_dir"] = str(spec.working_directory)
+    return client.containers.create(
+        spec.image.id if spec.image else None,
+        name=spec.name,
+        environment=environment,
+        labels={**spec.labels, OURS: "1", SPEC_LABEL: fingerprint(spec), PORT_LABEL: str(port)},
+        network=ensure_network(client, network),
+        ports={f"{spec.port}/tcp": (LOOPBACK, port)},
+        extra_hosts={HOST_NAME: "host-gateway"},
+        init=True,
+        cap_drop=_DROPPED_CAPABILITIES,
+        security_opt=["no-new-privileges:true"],
+        log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
+        **asked,
+    )
