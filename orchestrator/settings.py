@@ -93,8 +93,11 @@ class AppSection(_Section):
     build_args: dict[str, str] = Field(default_factory=dict, description="Build arguments.")
     command: list[str] = Field(
         default_factory=list,
-        description="The command that starts the app: replaces the image's own, and is required by the "
-        "`process` runtime; `{port}` in it is replaced by the port to listen on.",
+        description="The command that starts the app in `context` where it runs as a local process (the `process` "
+        "runtime, which needs it); `{port}` in it is replaced by the port to listen on.",
+    )
+    container_command: list[str] = Field(
+        default_factory=list, description="Replaces the image's own command in a container."
     )
     port: int = Field(
         8000, ge=1, le=65535, description="The port that the app listens on (also given as PORT)."

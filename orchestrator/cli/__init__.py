@@ -1,1 +1,1 @@
-"""TBD."""
+"""The command line: argv to verb to render; the only room that prints."""

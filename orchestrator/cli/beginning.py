@@ -1,0 +1,155 @@
+"""The commands that come first: init and doctor."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.prompt import Prompt
+
+from orchestrator.cli.previews import AsJson
+from orchestrator.errors import SettingsError, UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(name="init")(init)
+    app.command(name="doctor")(doctor)
+
+
+def init(
+    neon: Annotated[
+        str | None, typer.Option("--neon", help="`embedded`, `neon`, or the URL of a Neon API.")
+    ] = None,
+    project: Annotated[str | None, typer.Option("--project", help="The Neon project's name or id.")] = None,
+    database: Annotated[str | None, typer.Option("--database", help="The database in it.")] = None,
+    goal_branch: Annotated[
+        str | None, typer.Option("--goal-branch", help="The wanted schema is on this branch.")
+    ] = None,
+    goal_url_env: Annotated[
+        str | None, typer.Option("--goal-url-env", help="... in the database whose URL this variable holds.")
+    ] = None,
+    goal_directory: Annotated[
+        str | None, typer.Option("--goal-directory", help="... in this folder of .sql files.")
+    ] = None,
+    context: Annotated[str, typer.Option("--context", help="The folder with the Dockerfile.")] = ".",
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65535, help="The port the app listens on.")
+    ] = 8000,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing preview.toml.")] = False,
+) -> None:
+    """Write preview.toml; on the embedded server, make the project when it is not there yet.
+
+    Asks for what is not given, when there is a terminal. No secret is written.
+    """
+    from orchestrator import bootstrap
+    from orchestrator.cli import render
+    from orchestrator.projects import ensure_embedded, find_project
+    from orchestrator.settings import FILE_NAME, load
+
+    file = Path.cwd() / FILE_NAME
+    if file.exists() and not force:
+        raise UsageError(f"{file} is there already", hint="edit it, or replace it with --force")
+    goals = [goal for goal in (goal_branch, goal_url_env, goal_directory) if goal]
+    if len(goals) > 1:
+        raise UsageError("give one of --goal-branch, --goal-url-env and --goal-directory")
+    neon = neon or _ask("Where is production: embedded or neon?", "--neon", "embedded")
+    with bootstrap.open_neon(neon) as client:
+        project = project or _ask("The project's name?", "--project", Path.cwd().name)
+        database = database or _ask("The database?", "--database", "neondb")
+        if not goals:
+            goal_branch = _ask(
+                "The development branch, whose schema is wanted?", "--goal-branch", "development"
+            )
+        if neon == bootstrap.EMBEDDED:
+            found = ensure_embedded(client, name=project, database=database, development=goal_branch)
+            key, value = "name", project
+            if database not in found.databases:
+                raise UsageError(
+                    f"project {project} has no database {database!r}; it has {', '.join(found.databases)}",
+                    hint="give one of them with --database",
+                )
+            made = "made" if found.created else "found"
+            render.console().print(
+                f"{made} project {project} ({found.project.id}) on this machine", markup=False
+            )
+        else:
+            looked_up = find_project(client, project_id=None, name=project)
+            key, value = "id", looked_up.id
+    text = _TEMPLATE.format(
+        neon=json.dumps(neon),
+        key=key,
+        value=json.dumps(value, ensure_ascii=False),
+        database=json.dumps(database, ensure_ascii=False),
+        goal=_goal(goal_branch, goal_url_env, goal_directory),
+        context=json.dumps(context, ensure_ascii=False),
+        port=port,
+    )
+    file.write_text(text, encoding="utf-8")
+    load(file)
+    render.result(str(file))
+    render.console().print("next: preview up NAME", markup=False)
+
+
+_TEMPLATE = """\
+# What `preview` needs to know. Every key: docs/settings.md. No secret belongs here.
+
+[project]
+neon = {neon}
+{key} = {value}
+database = {database}
+
+[goal]
+{goal}
+
+[app]
+context = {context}
+port = {port}
+health = "/healthz"
+# command = ["python", "app.py"]   # for machines without Docker: how the app starts as a local process
+"""
+
+
+def _goal(branch: str | None, url_env: str | None, directory: str | None) -> str:
+    key, value = (
+        ("branch", branch) if branch else ("url_env", url_env) if url_env else ("directory", directory)
+    )
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}"
+
+
+def _ask(question: str, flag: str, default: str) -> str:
+    """Ask at a terminal; without one, say which flag is missing."""
+    from orchestrator.cli.ask import can_ask
+    from orchestrator.cli.render import console
+
+    if not can_ask():
+        raise UsageError(f"{flag} is missing", hint=f"for example {flag} {default}")
+    return Prompt.ask(question, default=default, console=console())
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is missing on this machine or in preview.toml, and the command that mends it."""
+    from orchestrator import diagnosis
+    from orchestrator.cli import render
+    from orchestrator.settings import find, load
+
+    problem = None
+    settings = None
+    try:
+        settings = load(find(Path.cwd()))
+    except SettingsError as error:
+        problem = error
+    results = diagnosis.examine(settings, problem)
+    if as_json:
+        render.result_json([result.to_json() for result in results])
+    else:
+        marks = {"ok": "[green]ok     [/]", "missing": "[red]missing[/]", "note": "[yellow]note   [/]"}
+        out = render.stdout()
+        for result in results:
+            out.print(f"{marks[result.status]}  {result.subject}: {escape(result.message)}")
+            if result.mend:
+                out.print(f"         mend: {escape(result.mend)}")
+    if any(result.status == "missing" for result in results):
+        sys.exit(1)

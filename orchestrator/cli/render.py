@@ -1,0 +1,209 @@
+"""Values to a terminal or to JSON: the only place that writes to standard output and standard error.
+
+Progress and errors go to standard error, results to standard output (DESIGN, section 6).
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.lifecycle import Event, Preview, State
+from orchestrator.schema.questions import Question
+
+_WORDS = {
+    State.BRANCHING: "branch",
+    State.MIGRATING: "migrate",
+    State.LAUNCHING: "launch",
+    State.CHECKING: "check",
+    State.PROMOTING: "promote",
+    State.DISCARDING: "discard",
+}
+_COLOURS = {"ok": "green", "attention": "yellow", "blocked": "red", "not_looked_at": "dim"}
+
+
+def console() -> Console:
+    """Standard error, for people."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def stdout() -> Console:
+    """Standard output, for results that people read."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+
+
+def result(text: str) -> None:
+    """One result on standard output."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def result_json(value: object) -> None:
+    """A JSON value on standard output."""
+    result(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+class Progress:
+    """One line per step on standard error, written when it ends; a spinner while it runs, on a terminal."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = console()
+        self._quiet = quiet
+        self._status: Status | None = None
+        self._word = ""
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def started(self, preview: Preview) -> None:
+        """See lifecycle.Observer."""
+        self._word = _WORDS.get(preview.state, preview.state.value)
+        self._spin("")
+
+    def detail(self, text: str) -> None:
+        """See lifecycle.Observer."""
+        self._spin(text)
+
+    def finished(self, preview: Preview, state: State, note: str, milliseconds: float) -> None:  # noqa: ARG002
+        """See lifecycle.Observer."""
+        self._line(_WORDS.get(state, state.value), note, milliseconds)
+
+    def failed(self, preview: Preview, state: State, message: str, milliseconds: float) -> None:  # noqa: ARG002
+        """See lifecycle.Observer."""
+        self._line(_WORDS.get(state, state.value), "failed", milliseconds, style="red")
+
+    def say(self, text: str) -> None:
+        """A line that belongs to no step."""
+        self._stop()
+        if not self._quiet:
+            self._console.print(text, markup=False)
+
+    def _line(self, word: str, note: str, milliseconds: float, style: str = "") -> None:
+        self._stop()
+        if not self._quiet:
+            body = f"[{style}]{escape(note)}[/]" if style else escape(note)
+            self._console.print(f"  {word:<9} {body}  [dim]{_time(milliseconds)}[/]")
+
+    def _spin(self, text: str) -> None:
+        if self._quiet or not self._console.is_terminal:
+            return
+        shown = f"{self._word:<9} {text}"
+        if self._status is None:
+            self._status = self._console.status(escape(shown))
+            self._status.start()
+        else:
+            self._status.update(escape(shown))
+
+    def _stop(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+def error(problem: OrchestratorError) -> None:
+    """What went wrong, on which object, what to do next."""
+    out = console()
+    out.print(f"[red]error:[/] {escape(problem.message)}")
+    if problem.detail:
+        for line in problem.detail.splitlines():
+            out.print(f"  {line}", markup=False)
+    if problem.hint:
+        out.print(f"[dim]next:[/] {escape(problem.hint)}")
+
+
+def questions(asked: Iterable[Question]) -> None:
+    """Questions with their evidence and the answers that fit."""
+    out = console()
+    for question in asked:
+        out.print(f"\n  [bold]{escape(question.prompt)}[/]")
+        for fact in question.evidence:
+            out.print(f"    - {fact}", markup=False)
+        for choice in question.choices:
+            lost = "  [red](loses data)[/]" if choice.destructive else ""
+            out.print(f"    {escape(f'{question.id}={choice.value}')}  {escape(choice.label)}{lost}")
+        if question.free_text:
+            out.print(f"    {question.id}=SQL-EXPRESSION", markup=False)
+
+
+def plan(value: Mapping[str, Any], *, to_stdout: bool = False) -> None:
+    """The statements of a plan with their reasons, locks, hazards and, when rehearsed, what was measured."""
+    out = stdout() if to_stdout else console()
+    statements = value["statements"]
+    if not statements:
+        out.print("  nothing to do: both schemas are equal")
+    for number, statement in enumerate(statements, 1):
+        measured = ""
+        if trace := statement.get("trace"):
+            measured = f"  [dim]{_time(trace['milliseconds'])} on the branch[/]"
+        out.print(f"  {number:>2}  {escape(statement['why'])}{measured}")
+        out.print(f"      [cyan]{escape(statement['sql'])}[/]")
+        if statement["lock"] != "none" and statement["lock_on"]:
+            out.print(f"      [dim]{statement['lock']} on {escape(', '.join(statement['lock_on']))}[/]")
+        for hazard in statement["hazards"]:
+            out.print(f"      [yellow]{hazard['code']}[/] {escape(hazard['detail'])}")
+    for note in value.get("notes", ()):
+        out.print(f"  note: {note}", markup=False)
+
+
+def report(value: Mapping[str, Any]) -> None:
+    """The verdict and every finding, what matters first."""
+    out = console()
+    verdict = value["verdict"]
+    out.print(f"  verdict [{_COLOURS.get(verdict, 'white')}]{verdict}[/]")
+    order = ["blocked", "attention", "not_looked_at", "ok"]
+    for finding in sorted(value["findings"], key=lambda each: order.index(each["severity"])):
+        colour = _COLOURS[finding["severity"]]
+        word = finding["severity"].replace("_", " ")
+        out.print(
+            f"    [{colour}]{word:<13}[/] {escape(finding['check'])}: "
+            f"{escape(finding['subject'])}: {escape(finding['message'])}"
+        )
+
+
+def previews(values: Iterable[Mapping[str, Any]]) -> None:
+    """A table on standard output: name, state, URL, age."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("NAME", "STATE", "URL", "BRANCH", "CREATED"):
+        table.add_column(heading, no_wrap=True)
+    for value in values:
+        branch = value["branch"]["name"] if value["branch"] else ""
+        table.add_row(
+            value["name"],
+            value["state"],
+            value["url"] or "",
+            branch,
+            value["created_at"][:16].replace("T", " "),
+        )
+    width = None if sys.stdout.isatty() else 200
+    Console(file=sys.stdout, highlight=False, width=width).print(table)
+
+
+def history(events: Iterable[tuple[str, Event]]) -> None:
+    """One line an event on standard output: when, which, what, who, how long."""
+    for name, event in events:
+        took = f"  {_time(event.milliseconds)}" if event.milliseconds is not None else ""
+        note = f"  {event.note}" if event.note else ""
+        result(
+            f"{event.at:%Y-%m-%d %H:%M:%S}  {name}  {event.kind} -> {event.state.value}{note}  by {event.who}{took}"
+        )
+
+
+def _time(milliseconds: float) -> str:
+    """Milliseconds for a person: ``840 ms``, ``1.4 s``, ``3 min 20 s``."""
+    if milliseconds < 10:
+        return f"{milliseconds:.1f} ms"
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1000
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"

@@ -1,0 +1,395 @@
+"""The verbs: what a person can ask for, as methods. Knows no adapter; is handed the engine and the rooms below."""
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from orchestrator.errors import (
+    HazardNotAllowed,
+    NameTaken,
+    Refused,
+    UnknownPreview,
+    UsageError,
+    WaitingForAnswers,
+)
+from orchestrator.lifecycle import Engine, Event, Preview, State, Store, Wanted
+from orchestrator.lifecycle.store import Lease
+from orchestrator.migration.plan import Hazard, Plan
+from orchestrator.schema.questions import Question
+from orchestrator.settings import check_name
+
+#: Where `up` goes on when a preview failed in a state; a rehearsal that failed begins on a fresh branch.
+_RESUME_IN = {
+    State.BRANCHING: State.BRANCHING,
+    State.MIGRATING: State.BRANCHING,
+    State.LAUNCHING: State.LAUNCHING,
+    State.CHECKING: State.CHECKING,
+}
+
+
+class Freshness(Protocol):
+    """Tells why a ready preview is no longer what `up` would make now."""
+
+    def stale(self, preview: Preview) -> tuple[State, str] | None:
+        """The state to go back to and the reason, or None when all is as it should be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What a controller asks of the rooms that steps live in.
+
+    Attributes:
+        prepare: called when a preview is about to be worked on: the image build starts beside everything else.
+        freshness: see Freshness.
+        runtime_kind: which runtime a new preview is begun on (asks the machine once).
+    """
+
+    prepare: Callable[[Preview], None]
+    freshness: Freshness
+    runtime_kind: Callable[[], str]
+
+
+class Controller:
+    """The verbs on previews of one project.
+
+    Args:
+        store: the diary.
+        project: the project's key, ``where/id``.
+        engine: runs steps.
+        hooks: see Hooks.
+        wait: asked while another process holds a preview's lease; see `Store.lease`.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        project: str,
+        engine: Engine,
+        hooks: Hooks,
+        blocking_hazards: Iterable[str],
+        allowed: Iterable[str],
+        wait: Callable[[str], bool] = lambda _holder: False,
+    ) -> None:
+        self._store = store
+        self._project = project
+        self._engine = engine
+        self._hooks = hooks
+        self._blocking = frozenset(blocking_hazards)
+        self._allowed = frozenset(allowed)
+        self._wait = wait
+
+    # looking
+
+    def show(self, name: str) -> Preview:
+        """The live preview of this name.
+
+        Raises:
+            UnknownPreview: there is none; names what there is.
+        """
+        check_name(name)
+        found = self._store.find(name)
+        if found is None:
+            live = [preview.name for preview in self._store.live()]
+            raise UnknownPreview(
+                f"there is no preview {name!r}",
+                hint=f"live previews: {', '.join(live)}" if live else f"`preview up {name}` makes it",
+            )
+        return found
+
+    # doing
+
+    def up(self, name: str, *, answers: Mapping[str, str], fresh: bool = False) -> Preview:
+        """Make the preview, or go on with it, or bring it up to date.
+
+        Raises:
+            WaitingForAnswers: it rests with questions.
+            NameTaken: a live preview of another project has the name.
+            OrchestratorError: a step failed.
+        """
+        check_name(name)
+        preview = self._store.find(name)
+        if preview is None:
+            preview = self._store.create(
+                name=name,
+                project=self._project,
+                facts={"runtime": self._hooks.runtime_kind(), "answers": dict(answers)},
+            )
+        elif preview.project != self._project:
+            raise NameTaken(
+                f"the name {name!r} is taken by a preview of project {preview.project}",
+                hint="choose another name",
+            )
+        with self._store.lease(preview.id, wait=self._wait) as lease:
+            return self._up(lease, answers=answers, fresh=fresh)
+
+    def _up(self, lease: Lease, *, answers: Mapping[str, str], fresh: bool) -> Preview:
+        preview = self._store.get(lease.preview_id)
+        if preview.wanted is Wanted.CLOSED or preview.state is State.CLOSED:
+            raise Refused(
+                f"{preview.name} is being discarded",
+                hint=f"`preview discard {preview.name}` finishes it; then the name is free",
+            )
+        if preview.state in (State.PROMOTING, State.PROMOTED) or _failed_in(preview) is State.PROMOTING:
+            raise Refused(
+                f"{preview.name} is {preview.state} to main",
+                hint=f"`preview promote {preview.name}` goes on with it",
+            )
+        self._hooks.prepare(preview)
+        if answers:
+            preview = self._keep_answers(lease, preview, answers)
+        to, why = self._where_to_go_on(preview, fresh=fresh)
+        if to is not None and to is not preview.state:
+            facts = {"rotated": None} if to is State.BRANCHING else {}
+            preview = self._store.record(lease, to=to, kind="resumed", note=why, facts=facts)
+        return self._until_rest(lease)
+
+    def _where_to_go_on(self, preview: Preview, *, fresh: bool) -> tuple[State | None, str]:
+        if preview.state.working and not fresh:
+            return None, ""
+        if fresh:
+            return (State.BRANCHING, "a fresh branch was asked for")
+        if preview.state is State.FAILED:
+            failed_in = _failed_in(preview) or State.BRANCHING
+            return _RESUME_IN.get(failed_in, State.BRANCHING), f"going on after it failed while {failed_in}"
+        if preview.state is State.READY:
+            stale = self._hooks.freshness.stale(preview)
+            return stale if stale is not None else (None, "")
+        if preview.state is State.WAITING:
+            # The goal may have been changed instead of answering: plan again, on the branch as it is.
+            return State.MIGRATING, "planning again"
+        return None, ""
+
+    def _until_rest(self, lease: Lease) -> Preview:
+        preview = self._engine.run_until_rest(lease)
+        if preview.state is State.WAITING:
+            questions = open_questions(preview)
+            raise WaitingForAnswers(
+                f"{preview.name} waits for {len(questions)} answer{'s' * (len(questions) != 1)}: "
+                + ", ".join(question.id for question in questions),
+                hint=answer_command(preview, questions),
+            )
+        return preview
+
+    def answer(self, name: str, answers: Mapping[str, str]) -> Preview:
+        """Answer questions and go on.
+
+        Raises:
+            UsageError: an answer names no open question or no choice of it; nothing is kept.
+        """
+        preview = self.show(name)
+        self._assert_mine(preview)
+        with self._store.lease(preview.id, wait=self._wait) as lease:
+            preview = self._store.get(preview.id)
+            if preview.state is not State.WAITING:
+                raise UsageError(
+                    f"{name} is {preview.state}; it waits for no answer", hint=f"`preview show {name}`"
+                )
+            check_answers(open_questions(preview), answers)
+            return self._up(lease, answers=answers, fresh=False)
+
+    def _keep_answers(self, lease: Lease, preview: Preview, answers: Mapping[str, str]) -> Preview:
+        kept = {**preview.facts.get("answers", {}), **answers}
+        note = ", ".join(f"{question}={value}" for question, value in sorted(answers.items()))
+        return self._store.record(
+            lease, to=preview.state, kind="answered", note=note, facts={"answers": kept}, error=preview.error
+        )
+
+    def promote(self, name: str, *, allow: Iterable[str], keep: bool) -> Preview:
+        """Put exactly what was rehearsed on main; then, unless `keep`, discard the preview.
+
+        Raises:
+            HazardNotAllowed: a blocking hazard is not allowed by name; prints the flags.
+            Refused: not ready, report blocked, or main moved.
+        """
+        preview = self.show(name)
+        self._assert_mine(preview)
+        with self._store.lease(preview.id, wait=self._wait) as lease:
+            preview = self._store.get(preview.id)
+            if preview.state is State.READY:
+                self._approve(lease, preview, allow)
+            elif _failed_in(preview) is State.PROMOTING:
+                self._store.record(
+                    lease, to=State.PROMOTING, kind="resumed", note="going on with the promotion"
+                )
+            elif preview.state not in (State.PROMOTING, State.PROMOTED):
+                raise Refused(
+                    f"{name} is {preview.state}; only a ready preview can be promoted",
+                    hint=f"`preview up {name}` brings it there",
+                )
+            self._store.want(preview.id, Wanted.PROMOTED, note="preview promote")
+            promoted = self._engine.run_until_rest(lease)
+            if keep:
+                return promoted
+            self._store.want(preview.id, Wanted.CLOSED, note="discard after the promotion")
+            return self._engine.run_until_rest(lease)
+
+    def _approve(self, lease: Lease, preview: Preview, allow: Iterable[str]) -> None:
+        """Check the hazards and the report; write down the yes, bound to the facts it was given for."""
+        plan = Plan.from_json(preview.facts["plan"])
+        allowed = self._allowed | frozenset(allow)
+        refused = self.refused_hazards(plan, allowed)
+        if refused:
+            flags = " ".join(f"--allow {shlex.quote(hazard.name)}" for hazard in refused)
+            raise HazardNotAllowed(
+                f"{preview.name}: {'; '.join(hazard.detail for hazard in refused)}",
+                hint=f"if that is wanted: preview promote {preview.name} {flags}",
+            )
+        report = preview.facts["report"]
+        blocked = [
+            finding
+            for finding in report["findings"]
+            if finding["severity"] == "blocked" and f"{finding['check']}:{finding['subject']}" not in allowed
+        ]
+        if blocked:
+            raise Refused(
+                f"{preview.name}: the report blocks it: {blocked[0]['subject']}: {blocked[0]['message']}",
+                hint=f"`preview show {preview.name}` shows the report",
+            )
+        self._store.record(
+            lease,
+            to=State.PROMOTING,
+            kind="approved",
+            note=f"plan {plan.digest[:12]}",
+            detail={
+                "plan_digest": plan.digest,
+                "main_fingerprint": preview.facts["base"],
+                "goal_fingerprint": preview.facts["reached"],
+                "image": preview.facts.get("image"),
+                "answers": preview.facts.get("answers", {}),
+                "allowed": sorted(allowed),
+            },
+        )
+
+    def refused_hazards(self, plan: Plan, allowed: Iterable[str] = ()) -> tuple[Hazard, ...]:
+        """The hazards that stop a promotion: blocking by the settings and allowed neither by code nor by name."""
+        yes = self._allowed | frozenset(allowed)
+        return tuple(
+            hazard
+            for hazard in plan.hazards
+            if hazard.code in self._blocking and hazard.code not in yes and hazard.name not in yes
+        )
+
+    def discard(self, name: str, *, force: bool = False) -> Preview:
+        """Remove everything of this preview; also while another process works on it.
+
+        Raises:
+            Refused: main is half-way through its plan (unless `force`).
+        """
+        preview = self.show(name)
+        self._assert_mine(preview)
+        half_promoted = preview.state is State.PROMOTING or _failed_in(preview) is State.PROMOTING
+        if half_promoted and not force:
+            raise Refused(
+                f"main may be half-way through the plan of {name}",
+                hint=f"`preview promote {name}` finishes it; `preview discard {name} --force` leaves main as it is",
+            )
+        self._store.want(preview.id, Wanted.CLOSED, note="preview discard")
+        with self._store.lease(preview.id, wait=self._wait) as lease:
+            preview = self._store.get(preview.id)
+            if preview.state is State.CLOSED:
+                return preview
+            if preview.state is not State.DISCARDING:
+                if preview.state is State.PROMOTING:
+                    self._store.record(
+                        lease, to=State.FAILED, kind="step", note="promotion given up by force"
+                    )
+                self._store.record(lease, to=State.DISCARDING, kind="step", note="discarding")
+            return self._engine.run_until_rest(lease)
+
+    def _assert_mine(self, preview: Preview) -> None:
+        if preview.project != self._project:
+            raise UsageError(
+                f"{preview.name} is a preview of project {preview.project}, not of {self._project}",
+                hint="run this beside that project's preview.toml",
+            )
+
+
+def past(store: Store, name: str | None) -> tuple[tuple[str, Event], ...]:
+    """Events of one preview (also when it is closed already), or of all.
+
+    Raises:
+        UnknownPreview: there never was one of this name.
+    """
+    if name is None:
+        return store.history()
+    check_name(name)
+    found = store.find_last(name)
+    if found is None:
+        raise UnknownPreview(f"there never was a preview {name!r}", hint="`preview list --all` shows all")
+    return store.history(found.id)
+
+
+def open_questions(preview: Preview) -> tuple[Question, ...]:
+    """The questions that a waiting preview has no answer to."""
+    answered = preview.facts.get("answers", {})
+    questions = tuple(Question.from_json(value) for value in preview.facts.get("questions", ()))
+    return tuple(question for question in questions if question.id not in answered)
+
+
+def check_answers(questions: Iterable[Question], answers: Mapping[str, str]) -> None:
+    """Refuse an answer that fits no question.
+
+    Raises:
+        UsageError: names the id and what would fit.
+    """
+    known = {question.id: question for question in questions}
+    for question_id, value in answers.items():
+        question = known.get(question_id)
+        if question is None:
+            raise UsageError(
+                f"there is no open question {question_id!r}",
+                hint=f"open questions: {', '.join(known) or 'none'}",
+            )
+        choices = [choice.value for choice in question.choices]
+        if value not in choices and not question.free_text:
+            raise UsageError(
+                f"{value!r} is no answer to {question_id}", hint=f"answers: {', '.join(choices)}"
+            )
+
+
+def answer_command(preview: Preview, questions: Iterable[Question]) -> str:
+    """The command that answers, with each question's first choice filled in."""
+    flags = " ".join(
+        shlex.quote(f"{question.id}={question.choices[0].value if question.choices else 'SQL-EXPRESSION'}")
+        for question in questions
+    )
+    return f"preview answer {preview.name} {flags}"
+
+
+def _failed_in(preview: Preview) -> State | None:
+    """The working state that a failed preview failed in."""
+    if preview.state is not State.FAILED or not preview.error:
+        return None
+    return State(preview.error["state"])
+
+
+def preview_json(preview: Preview) -> dict[str, Any]:
+    """The JSON of a preview (DESIGN, section 6)."""
+    facts = preview.facts
+    plan = facts.get("plan")
+    return {
+        "name": preview.name,
+        "id": preview.id,
+        "state": preview.state.value,
+        "wanted": preview.wanted.value,
+        "project": preview.project,
+        "url": facts.get("url"),
+        "branch": facts.get("branch"),
+        "image": facts.get("image"),
+        "runtime": facts.get("runtime"),
+        "plan": {
+            "digest": plan["digest"] if plan else None,
+            "statements": plan["statements"] if plan else [],
+            "notes": plan["notes"] if plan else [],
+            "questions": list(facts.get("questions", ())),
+        },
+        "answers": facts.get("answers", {}),
+        "report": facts.get("report"),
+        "promotion": facts.get("promotion"),
+        "error": preview.error,
+        "created_by": preview.created_by,
+        "created_at": preview.created_at.isoformat(),
+        "expires_at": preview.expires_at.isoformat() if preview.expires_at else None,
+    }

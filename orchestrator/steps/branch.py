@@ -1,0 +1,86 @@
+"""branching -> migrating: a branch of main with credentials of its own. Touches Neon."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from neon_client.models import Branch
+from orchestrator.errors import StepFailed
+from orchestrator.lifecycle import Advance, Next, Preview, State
+from orchestrator.postgres.inspect import inspect
+from orchestrator.steps.border import translating
+from orchestrator.steps.project import NeonProject
+
+
+class BranchStep:
+    """Creates the branch, rotates what it inherited, and remembers what main looked like.
+
+    Args:
+        project: where.
+        endpoint_settings: a function that gives the endpoint settings a branch is created with (where the
+            embedded server listens for the candidate); it is only asked when a branch is about to be made.
+    """
+
+    def __init__(
+        self, project: NeonProject, endpoint_settings: Callable[[Preview], Mapping[str, Any] | None]
+    ) -> None:
+        self._project = project
+        self._endpoint_settings = endpoint_settings
+
+    def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
+        """Bring the branch about. Everything is looked for by its derived name first."""
+        project, neon = self._project, self._project.neon
+        name = branch_name(preview)
+        with translating(f"making branch {name}"):
+            branch = neon.find_branch(project.id, name)
+            if branch is not None and not preview.facts.get("rotated"):
+                # Either ours from a run that died before it was recorded, or stale: a fresh one costs little,
+                # and main may have moved meanwhile.
+                self._assert_ours(branch, name)
+                detail(f"removing the unfinished branch {name}")
+                neon.delete_branch(project.id, branch.id)
+                branch = None
+            if branch is None:
+                detail(f"branching {project.main.name}")
+                branch = neon.create_branch(
+                    project.id,
+                    name=name,
+                    parent_id=project.main.id,
+                    endpoint_settings=self._endpoint_settings(preview),
+                    annotations={"preview-id": preview.id, "preview-name": preview.name},
+                ).branch
+            self._assert_ours(branch, name)
+            neon.assert_disposable(project.id, branch.id)
+            detail("rotating the inherited passwords")
+            # A child inherits production's role passwords (Neon docs, branching): nobody sees a URL before this.
+            for role in neon.roles(project.id, branch.id):
+                if not role.no_login:
+                    neon.reset_password(project.id, branch.id, role.name)
+        with (
+            translating(f"looking at branch {name}"),
+            project.connect_reading(branch.id, "inspect") as connection,
+        ):
+            base = inspect(connection)
+        return Advance(
+            to=State.MIGRATING,
+            note=f"{name} from {project.main.name}",
+            facts={
+                "branch": {"id": branch.id, "name": branch.name},
+                "main": {"id": project.main.id, "name": project.main.name},
+                "base": base.fingerprint(),
+                "rotated": True,
+            },
+        )
+
+    def _assert_ours(self, branch: Branch, name: str) -> None:
+        """A tool that trusted a name has migrated production; we also ask for the parent (DESIGN, rule 2)."""
+        main = self._project.main
+        if branch.id == main.id or branch.default or branch.parent_id != main.id:
+            raise StepFailed(
+                f"branch {name} ({branch.id}) is not a child of {main.name} ({main.id}); it will not be touched",
+                hint="rename that branch in Neon, or use another preview name",
+            )
+
+
+def branch_name(preview: Preview) -> str:
+    """The derived name of a preview's branch."""
+    return f"preview/{preview.slug}"

@@ -1,0 +1,46 @@
+"""Whether a ready preview is still what `up` would make now: looks at main, goal, image and app; changes nothing."""
+
+from collections.abc import Callable
+
+from orchestrator.lifecycle import Preview, State
+from orchestrator.postgres.inspect import inspect
+from orchestrator.steps.border import translating
+from orchestrator.steps.goal import Goal
+from orchestrator.steps.launch import Candidates, candidate_name
+from orchestrator.steps.project import NeonProject
+
+
+class Freshness:
+    """Compares a ready preview with the world."""
+
+    def __init__(
+        self, project: NeonProject, goal: Goal, candidates: Candidates, detail: Callable[[str], None]
+    ) -> None:
+        self._project = project
+        self._goal = goal
+        self._candidates = candidates
+        self._detail = detail
+
+    def stale(self, preview: Preview) -> tuple[State, str] | None:
+        """The state to go back to and why, or None."""
+        facts, project = preview.facts, self._project
+        with translating("looking for the branch"):
+            branch = project.neon.find_branch(project.id, facts["branch"]["name"])
+        if branch is None or branch.id != facts["branch"]["id"]:
+            return State.BRANCHING, "the branch is gone"
+        with (
+            project.connect_reading(project.main.id, "compare") as connection,
+            translating("inspecting main"),
+        ):
+            if inspect(connection).fingerprint() != facts["base"]:
+                return State.BRANCHING, "main has changed"
+        if self._goal.snapshot(branch.id, self._detail).fingerprint() != facts["goal"]:
+            return State.BRANCHING, "the goal has changed"
+        image = self._candidates.image(preview, self._detail)
+        if image is not None and image.id != (facts.get("image") or {}).get("id"):
+            return State.LAUNCHING, "the app has changed"
+        with translating("looking for the app"):
+            there = self._candidates.runtime(preview).observe(candidate_name(preview))
+        if there is None or there.state != "running":
+            return State.LAUNCHING, "the app is not running" if there else "the app is gone"
+        return None

@@ -1,0 +1,195 @@
+"""launching -> checking: the new app on the migrated branch, healthy behind a URL. Touches the runtime."""
+
+import os
+import threading
+from collections.abc import Callable
+
+from neon_client.models import ConnectionURI
+from orchestrator.errors import SettingsError
+from orchestrator.lifecycle import Advance, Next, Preview, State
+from orchestrator.settings import Settings
+from orchestrator.steps.border import translating
+from orchestrator.steps.project import NeonProject
+from preview.runtime import Runtime
+from preview.spec import BuildSpec, CandidateSpec, HealthCheck, Image, Resources
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Candidates:
+    """What we ask of the runtime for a preview: its image, its container or process, their removal."""
+
+    def __init__(self, settings: Settings, open_runtime: Callable[[str], Runtime]) -> None:
+        self._settings = settings
+        self._open_runtime = open_runtime
+        self._builds: dict[str, _Build] = {}
+
+    def runtime(self, preview: Preview) -> Runtime:
+        """The runtime that this preview was begun on; it does not change while it lives."""
+        with translating("opening the runtime"):
+            return self._open_runtime(preview.facts["runtime"])
+
+    def prepare(self, preview: Preview) -> None:
+        """Start building the image beside everything else; `image` waits for it."""
+        if preview.id not in self._builds:
+            runtime = self.runtime(preview)
+            self._builds[preview.id] = _Build(lambda say: self._make_image(runtime, preview, say))
+
+    def image(self, preview: Preview, detail: Callable[[str], None]) -> Image | None:
+        """The image of this preview, when it is there; None for a local process that has none.
+
+        Raises:
+            StepFailed: it cannot be built or found.
+        """
+        self.prepare(preview)
+        with translating("getting the image"):
+            return self._builds[preview.id].result(detail)
+
+    def forget_image(self, preview: Preview) -> None:
+        """Build anew the next time: the sources may have changed."""
+        self._builds.pop(preview.id, None)
+
+    def _make_image(self, runtime: Runtime, preview: Preview, say: Callable[[str], None]) -> Image | None:
+        app = self._settings.app
+        if app.image and runtime.kind != "process":
+            return runtime.image(app.image)
+        return runtime.build(
+            BuildSpec(
+                context=self._settings.path(app.context),
+                dockerfile=app.dockerfile,
+                tag=image_tag(preview),
+                target=app.target,
+                build_args=app.build_args,
+                labels=labels(preview),
+            ),
+            say,
+        )
+
+    def start(
+        self, preview: Preview, uri: ConnectionURI, image: Image | None, detail: Callable[[str], None]
+    ) -> str:
+        """Bring the candidate up and return its URL, ``http://127.0.0.1:PORT``.
+
+        Raises:
+            StepFailed: it does not start, does not get healthy, or the wanted port is in use.
+        """
+        runtime, app = self.runtime(preview), self._settings.app
+        if runtime.kind == "process" and not app.command:
+            raise SettingsError(
+                "the `process` runtime needs app.command in preview.toml",
+                hint='for example command = ["python", "app.py"]; or start a Docker engine',
+            )
+        with translating(f"reaching this machine from the {runtime.kind} runtime"):
+            if uri.host in _LOOPBACK:
+                uri = uri.with_host(runtime.host_address().name)
+        local = runtime.kind == "process"
+        spec = CandidateSpec(
+            name=candidate_name(preview),
+            image=image,
+            command=tuple(app.command if local else app.container_command),
+            working_directory=self._settings.path(app.context) if local else None,
+            # The runtime adds PORT and PREVIEW_URL: it is the one that chooses the port.
+            environment={
+                **app.env,
+                **self._passed_on(),
+                "DATABASE_URL": uri.reveal(),
+                "PREVIEW_NAME": preview.name,
+            },
+            port=app.port,
+            host_port=self._settings.runtime.host_port,
+            labels=labels(preview),
+            health=HealthCheck(path=app.health, timeout_seconds=app.health_timeout_seconds),
+            resources=Resources(memory_bytes=app.memory_bytes, cpus=app.cpus, pids=app.pids),
+        )
+        detail(f"starting {spec.name} and waiting until {app.health} is healthy")
+        with translating(f"starting {spec.name}"):
+            return runtime.start(spec).url
+
+    def _passed_on(self) -> dict[str, str]:
+        """The variables that the settings pass on from our own environment."""
+        missing = [name for name in self._settings.app.env_from if name not in os.environ]
+        if missing:
+            raise SettingsError(
+                f"app.env_from names variables that are not set: {', '.join(missing)}",
+                hint="export them, or take them out of preview.toml",
+            )
+        return {name: os.environ[name] for name in self._settings.app.env_from}
+
+    def remove(self, preview: Preview) -> None:
+        """Stop and remove candidate and image; absent is fine.
+
+        Raises:
+            StepFailed: the runtime does not answer, or something is still there.
+        """
+        runtime = self.runtime(preview)
+        with translating(f"removing {candidate_name(preview)}"):
+            runtime.stop(candidate_name(preview))
+            runtime.remove_image(image_tag(preview))
+
+
+class LaunchStep:
+    """Gets the image, wires it to the branch, waits until it is healthy."""
+
+    def __init__(self, project: NeonProject, candidates: Candidates) -> None:
+        self._project = project
+        self._candidates = candidates
+
+    def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
+        """Bring the candidate up."""
+        image = self._candidates.image(preview, detail)
+        uri = self._project.uri(preview.facts["branch"]["id"])
+        url = self._candidates.start(preview, uri, image, detail)
+        kind = self._candidates.runtime(preview).kind
+        how = "local process, no isolation" if kind == "process" else (image.reference if image else "")
+        return Advance(
+            to=State.CHECKING,
+            note=f"{url} ({how})",
+            facts={
+                "url": url,
+                "image": {"reference": image.reference, "id": image.id} if image else None,
+                "candidate": candidate_name(preview),
+            },
+        )
+
+
+class _Build:
+    """An image build in a thread of its own; its lines reach whoever waits for it."""
+
+    def __init__(self, make: Callable[[Callable[[str], None]], Image | None]) -> None:
+        self._say: Callable[[str], None] = lambda _text: None
+        self._image: Image | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(make,), name="image build", daemon=True)
+        self._thread.start()
+
+    def _run(self, make: Callable[[Callable[[str], None]], Image | None]) -> None:
+        try:
+            self._image = make(self._tell)
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            self._error = error
+
+    def _tell(self, text: str) -> None:
+        # Looked up anew for each line: nobody listens until somebody waits for the result.
+        self._say(text)
+
+    def result(self, detail: Callable[[str], None]) -> Image | None:
+        self._say = detail
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._image
+
+
+def candidate_name(preview: Preview) -> str:
+    """The derived name of a preview's container or process."""
+    return f"preview-{preview.slug}"
+
+
+def image_tag(preview: Preview) -> str:
+    """The derived tag of a preview's image."""
+    return f"preview-candidate:{preview.slug}"
+
+
+def labels(preview: Preview) -> dict[str, str]:
+    """The labels by which a sweep finds what belongs to whom."""
+    return {"dev.preview.id": preview.id, "dev.preview.name": preview.name}

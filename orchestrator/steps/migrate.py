@@ -1,0 +1,137 @@
+"""migrating -> launching: the generated plan, rehearsed on the branch. Touches the branch's PostgreSQL."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from orchestrator.checks.preflight import preflight
+from orchestrator.checks.report import Finding, Severity
+from orchestrator.checks.rows import count_rows
+from orchestrator.errors import PlanDoesNotConverge, StepFailed
+from orchestrator.lifecycle import Advance, Next, Preview, Rest, State
+from orchestrator.migration.plan import Plan, Statement
+from orchestrator.migration.planner import make_plan
+from orchestrator.postgres.apply import apply
+from orchestrator.postgres.inspect import inspect
+from orchestrator.postgres.trace import StatementTrace
+from orchestrator.postgres.verify import describe_difference
+from orchestrator.schema.catalog import Snapshot
+from orchestrator.steps.border import translating
+from orchestrator.steps.goal import Goal
+from orchestrator.steps.project import NeonProject
+
+
+class MigrateStep:
+    """Plans from the branch's own snapshot to the goal, asks the data, applies, and looks again."""
+
+    def __init__(self, project: NeonProject, goal: Goal) -> None:
+        self._project = project
+        self._goal = goal
+
+    def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
+        """Rehearse. A branch that a dead run left half migrated is replaced: a rehearsal is always whole."""
+        branch_id = preview.facts["branch"]["id"]
+        with (
+            translating(f"migrating branch {preview.facts['branch']['name']}"),
+            self._project.connect_disposable(branch_id, "migrate") as connection,
+        ):
+            base = inspect(connection)
+            if base.fingerprint() != preview.facts["base"]:
+                return Advance(
+                    to=State.BRANCHING,
+                    note="the branch was left half migrated: a fresh one",
+                    facts={"rotated": None},
+                )
+            goal = self._goal.snapshot(branch_id, detail)
+            planned = make_plan(base, goal, answers=preview.facts.get("answers", {}))
+            questions = [question.to_json() for question in planned.questions]
+            if planned.plan is None:
+                return Rest(
+                    to=State.WAITING,
+                    note=f"{len(questions)} question{'s' * (len(questions) != 1)}",
+                    facts={"questions": questions, "goal": goal.fingerprint()},
+                )
+            plan = planned.plan
+            detail("asking the data")
+            findings = preflight(connection, plan)
+            _refuse_what_would_fail(findings)
+            tables = base.table_names()
+            before = count_rows(connection, tables)
+            traces = self._apply(branch_id, plan, detail)
+            detail("inspecting again")
+            after = inspect(connection)
+            _assert_reached(after, goal)
+        return Advance(
+            to=State.LAUNCHING,
+            note=summary(plan),
+            facts={
+                "plan": plan_with_traces(plan, traces),
+                "questions": questions,
+                "goal": goal.fingerprint(),
+                "reached": after.fingerprint(),
+                "rows_before": dict(before),
+                "preflight": [finding.to_json() for finding in findings],
+            },
+        )
+
+    def _apply(self, branch_id: str, plan: Plan, detail: Callable[[str], None]) -> tuple[StatementTrace, ...]:
+        return apply(
+            lambda: self._project.connect_disposable(branch_id, "rehearse"),
+            plan,
+            observer=Telling(plan, detail),
+        )
+
+
+class Telling:
+    """An observer of apply that says which statement runs."""
+
+    def __init__(self, plan: Plan, detail: Callable[[str], None]) -> None:
+        self._total = len(plan.statements)
+        self._detail = detail
+
+    def started(self, index: int, statement: Statement) -> None:
+        """A statement begins."""
+        self._detail(f"{index + 1}/{self._total} {statement.why}")
+
+    def finished(self, index: int, statement: Statement, trace: StatementTrace) -> None:  # noqa: ARG002
+        """A statement is done."""
+
+    def waiting(self, index: int, statement: Statement, reason: str) -> None:
+        """A statement's group will be tried again."""
+        self._detail(f"{index + 1}/{self._total} waits: {reason}")
+
+
+def plan_with_traces(plan: Plan, traces: Sequence[StatementTrace]) -> dict[str, Any]:
+    """The plan's JSON with each statement's trace beside it."""
+    value = plan.to_json()
+    for trace in traces:
+        value["statements"][trace.index]["trace"] = trace.to_json()
+    return value
+
+
+def summary(plan: Plan) -> str:
+    """One line: how many statements and hazards."""
+    statements, hazards = len(plan.statements), len(plan.hazards)
+    if not statements:
+        return "no change: main is the goal already"
+    return f"{statements} statement{'s' * (statements != 1)}, {hazards} hazard{'s' * (hazards != 1)}"
+
+
+def _refuse_what_would_fail(findings: Sequence[Finding]) -> None:
+    blocking = [finding for finding in findings if finding.severity is Severity.BLOCKED]
+    if blocking:
+        raise StepFailed(
+            f"the migration would fail on the data: {blocking[0].subject}"
+            + (f" and {len(blocking) - 1} more" if len(blocking) > 1 else ""),
+            detail="\n".join(f"{finding.subject}: {finding.message}" for finding in blocking),
+            hint="mend the rows in production or change the goal, then run `preview up` again",
+        )
+
+
+def _assert_reached(after: Snapshot, goal: Snapshot) -> None:
+    remaining = describe_difference(after, goal)
+    if remaining:
+        raise PlanDoesNotConverge(
+            f"after the migration {len(remaining)} difference{'s' * (len(remaining) != 1)} remain: {remaining[0]}",
+            detail="\n".join(remaining),
+            hint="this is a fault of the generator: please report the two schemas",
+        )

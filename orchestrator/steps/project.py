@@ -1,0 +1,94 @@
+"""The Neon project that previews are made in: its main branch, its branches, and connections to them.
+
+Every connection that will change something goes through `connect_disposable` or, for a promotion, `connect_main`.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from neon_client import NeonClient
+from neon_client.models import Branch, ConnectionURI
+from orchestrator.database import Connection, connect
+from orchestrator.errors import SettingsError, StepFailed
+from orchestrator.steps.border import translating
+
+#: How long a cold compute may take to accept connections, in seconds (neon-api: "a few hundred ms", plus margin).
+COLD_SECONDS = 30.0
+
+
+@dataclass(kw_only=True)
+class NeonProject:
+    """One project, one database in it, one role.
+
+    Attributes:
+        neon: the client; talks to neon.tech or to the embedded server, which is all the same here.
+        id: the project's id.
+        key: where and which, as the diary writes it: ``embedded/PROJECT-ID``.
+        database: the database that previews are about.
+        wanted_role: the role from the settings, or None for the database's owner.
+    """
+
+    neon: NeonClient
+    id: str
+    key: str
+    database: str
+    wanted_role: str | None = None
+    _roles: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def main(self) -> Branch:
+        """The branch that production runs on: the default one, whatever its name."""
+        with translating("looking for main"):
+            return self.neon.default_branch(self.id)
+
+    def role(self, branch_id: str) -> str:
+        """The role that migrates and that the app logs in as.
+
+        Raises:
+            SettingsError: the branch has no such database.
+        """
+        if self.wanted_role:
+            return self.wanted_role
+        if branch_id not in self._roles:
+            with translating("looking for the database's owner"):
+                databases = self.neon.databases(self.id, branch_id)
+            owners = {database.name: database.owner_name for database in databases}
+            if self.database not in owners:
+                raise SettingsError(
+                    f"project {self.id} has no database {self.database!r}, only {', '.join(sorted(owners)) or 'none'}",
+                    hint="set project.database in preview.toml",
+                )
+            self._roles[branch_id] = owners[self.database]
+        return self._roles[branch_id]
+
+    def uri(self, branch_id: str) -> ConnectionURI:
+        """The direct (not pooled) URI of our database on a branch, with the role's password in it."""
+        with translating(f"asking for the connection URI of branch {branch_id}"):
+            return self.neon.connection_uri(
+                self.id, branch_id=branch_id, database=self.database, role=self.role(branch_id), pooled=False
+            )
+
+    def connect_disposable(self, branch_id: str, purpose: str) -> Connection:
+        """A connection that may change a preview's branch.
+
+        Raises:
+            StepFailed: the branch is main or protected; nothing was connected to.
+        """
+        with translating(f"checking that branch {branch_id} is a preview's"):
+            self.neon.assert_disposable(self.id, branch_id)
+        if branch_id == self.main.id:
+            raise StepFailed(f"branch {branch_id} is main; a preview's migration never runs there")
+        return connect(self.uri(branch_id).reveal(), purpose=purpose, patience_seconds=COLD_SECONDS)
+
+    def connect_reading(self, branch_id: str, purpose: str) -> Connection:
+        """A connection whose transactions are read-only by default (Postgres docs, default_transaction_read_only)."""
+        return connect(
+            self.uri(branch_id).reveal(),
+            purpose=purpose,
+            patience_seconds=COLD_SECONDS,
+            settings={"default_transaction_read_only": "on"},
+        )
+
+    def connect_main(self, purpose: str) -> Connection:
+        """A connection that may change main: only a promotion asks for it."""
+        return connect(self.uri(self.main.id).reveal(), purpose=purpose, patience_seconds=COLD_SECONDS)
