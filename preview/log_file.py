@@ -27,6 +27,8 @@ def log_lines(directory: Path, *, tail: int, lives: Callable[[], bool] | None = 
                 past.append(line.rstrip("\r\n"))
             else:
                 partial = line
+        if partial and len(past) == tail and past:
+            past.popleft()  # the unfinished line is one of the last, too
         yield from past
         while lives is not None:
             # Asked before reading: what was said until it ended is read after we know that it ended.

@@ -79,11 +79,12 @@ class ProcessRuntime:
             )
         if not spec.working_directory.is_dir():
             raise LaunchFailed(f"{spec.name} cannot run in {spec.working_directory}: there is no such folder")
-        known = self._known(directory)
-        if known is not None and (known["fingerprint"] != fingerprint(spec) or not _lives(directory)):
-            self.stop(spec.name)
         with self._alone() as lock:
             known = self._known(directory)
+            if known is not None and (known["fingerprint"] != fingerprint(spec) or not _lives(directory)):
+                # Under the lock, though it may take seconds: a second starter would end what the first just began.
+                self._end(directory)
+                known = None
             if known is None:
                 port = self._port(spec)
                 directory.mkdir(mode=0o700, exist_ok=True)
@@ -129,8 +130,19 @@ class ProcessRuntime:
         directory = self._directory(name)
         if not directory.exists():
             return
+        # Under the lock: what somebody who was killed while starting left behind has written itself down by then.
         with self._alone():
-            pass  # somebody who was killed while starting it: its supervisor has to write itself down first
+            self._end(directory)
+
+    def list(self, labels: Mapping[str, str]) -> tuple[Candidate, ...]:
+        """See Runtime.list."""
+        names = sorted(path.parent.name for path in self.folder.glob("*/spec.json"))
+        found = (self.observe(name) for name in names)
+        return tuple(c for c in found if c and all(c.labels.get(k) == v for k, v in labels.items()))
+
+    @staticmethod
+    def _end(directory: Path) -> None:
+        """End what runs there and remove the folder; the lock is held."""
         running = _read(directory / "running.json")
         app, supervisor = running.get("app", [0, None]), running.get("supervisor", [0, None])
         for sent in (signal.SIGTERM, signal.SIGKILL):
@@ -144,16 +156,10 @@ class ProcessRuntime:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(supervisor[0], signal.SIGKILL)
         if not _until(lambda: not _is(app) and not _is(supervisor), seconds=_GRACE_SECONDS):
-            raise LaunchFailed(f"process {app[0]} of {name} does not end", hint="end it by hand")
+            raise LaunchFailed(f"process {app[0]} of {directory.name} does not end", hint="end it by hand")
         shutil.rmtree(directory, ignore_errors=True)
         if directory.exists():
             raise LaunchFailed(f"the folder {directory} cannot be removed", hint="remove it by hand")
-
-    def list(self, labels: Mapping[str, str]) -> tuple[Candidate, ...]:
-        """See Runtime.list."""
-        names = sorted(path.parent.name for path in self.folder.glob("*/spec.json"))
-        found = (self.observe(name) for name in names)
-        return tuple(c for c in found if c and all(c.labels.get(k) == v for k, v in labels.items()))
 
     def _directory(self, name: str) -> Path:
         if _NAME.fullmatch(name) is None:
