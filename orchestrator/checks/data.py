@@ -7,7 +7,7 @@ from typing import Any
 from psycopg import sql
 
 from orchestrator.checks.looking import STATEMENT_TIMEOUT_MS, looking, not_looked_at, reason
-from orchestrator.checks.names import parts_of
+from orchestrator.checks.names import name_after, parts_of, updated_tables
 from orchestrator.checks.report import Finding, Severity
 from orchestrator.database import Connection
 from orchestrator.migration.plan import Plan
@@ -52,20 +52,26 @@ class TableSums:
     """What a table held at one moment.
 
     Attributes:
+        oid: the table; it survives renames.
         key: attribute numbers of its primary key at that moment; empty when it has none (then a value that
             moved from one row to another is not seen).
+        rows: how many rows it had.
         columns: by attribute number, which survives renames; generated columns are left out.
         unseen: why it was not read; empty when it was.
     """
 
+    oid: int
     key: tuple[int, ...] = ()
+    rows: int = 0
     columns: Mapping[int, ColumnSum]
     unseen: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """``{"key", "columns": {attnum: [name, type, checksum]}, "unseen"}``."""
+        """``{"oid", "key", "rows", "columns": {attnum: [name, type, checksum]}, "unseen"}``."""
         return {
+            "oid": self.oid,
             "key": list(self.key),
+            "rows": self.rows,
             "columns": {str(number): [c.name, c.type, c.checksum] for number, c in self.columns.items()},
             "unseen": self.unseen,
         }
@@ -74,13 +80,46 @@ class TableSums:
     def from_json(cls, value: Mapping[str, Any]) -> "TableSums":
         """The reverse of to_json."""
         return cls(
+            oid=value["oid"],
             key=tuple(value["key"]),
+            rows=value["rows"],
             columns={
                 int(number): ColumnSum(name=name, type=type_, checksum=checksum)
                 for number, (name, type_, checksum) in value["columns"].items()
             },
             unseen=value["unseen"],
         )
+
+
+def sum_tables(
+    connection: Connection, tables: Iterable[str], *, timeout_ms: int = STATEMENT_TIMEOUT_MS
+) -> Mapping[str, TableSums]:
+    """Read each table once, before the plan is applied; names as ``count_rows`` takes them, missing ones left out."""
+    sums: dict[str, TableSums] = {}
+    for table in sorted(tables):
+        try:
+            with looking(connection):
+                row = connection.execute("select to_regclass(%s)::oid::bigint", (table,)).fetchone()
+        except Exception as error:  # noqa: BLE001 - a look that fails is a finding, whatever the reason
+            sums[table] = TableSums(oid=0, columns={}, unseen=reason(error))
+            continue
+        if row and row[0] is not None:
+            seen = sum_table(connection, int(row[0]), timeout_ms=timeout_ms)
+            if seen is not None:
+                sums[table] = seen
+    return sums
+
+
+def sum_again(
+    connection: Connection, before: Mapping[str, TableSums], *, timeout_ms: int = STATEMENT_TIMEOUT_MS
+) -> Mapping[str, TableSums]:
+    """Read the same tables after the plan, with the keys of before; found by oid, whatever they are called now."""
+    after = {
+        table: sum_table(connection, first.oid, key=first.key, timeout_ms=timeout_ms)
+        for table, first in before.items()
+        if not first.unseen
+    }
+    return {table: seen for table, seen in after.items() if seen is not None}
 
 
 def sum_table(
@@ -108,6 +147,7 @@ def sum_table(
             schema, name, size = table
             if size > limit_bytes:
                 return TableSums(
+                    oid=oid,
                     columns={},
                     unseen=f"it has {size / 1e6:,.0f} MB, the limit is {limit_bytes / 1e6:,.0f} MB",
                 )
@@ -115,12 +155,12 @@ def sum_table(
             numbers = tuple(key) if key is not None else tuple(int(c[0]) for c in columns if c[4])
             by_number = {int(c[0]): str(c[1]) for c in columns}
             if any(number not in by_number for number in numbers):
-                return TableSums(columns={}, unseen="a column of its primary key is gone")
+                return TableSums(oid=oid, columns={}, unseen="a column of its primary key is gone")
             plain = [(int(c[0]), str(c[1]), str(c[2])) for c in columns if not c[3]]
             if not plain:
-                return TableSums(key=numbers, columns={})
+                return TableSums(oid=oid, key=numbers, columns={})
             sums = connection.execute(
-                sql.SQL("select {} from {}").format(
+                sql.SQL("select count(*), {} from {}").format(
                     sql.SQL(", ").join(
                         _sum(column, [by_number[n] for n in numbers]) for _, column, _ in plain
                     ),
@@ -128,12 +168,15 @@ def sum_table(
                 )
             ).fetchone()
     except Exception as error:  # noqa: BLE001 - a look that fails is a finding, whatever the reason
-        return TableSums(columns={}, unseen=reason(error))
+        return TableSums(oid=oid, columns={}, unseen=reason(error))
+    rows, *values = sums or (0,)
     return TableSums(
+        oid=oid,
         key=numbers,
+        rows=int(rows),
         columns={
             number: ColumnSum(name=column, type=type_, checksum=str(value))
-            for (number, column, type_), value in zip(plain, sums or (), strict=True)
+            for (number, column, type_), value in zip(plain, values, strict=True)
         },
     )
 
@@ -161,14 +204,19 @@ def compare_sums(
         after: the same tables under the same names; a table that is gone is left out.
         plan: what was applied.
     """
-    updated = {parts_of(name) for statement in plan.statements if (name := _updates(statement.sql))}
+    updated = updated_tables(plan)
     findings: list[Finding] = []
     for table in sorted(before):
         first, second = before[table], after.get(table)
+        unseen = first.unseen or (second.unseen if second else "")
+        if unseen:
+            findings.append(not_looked_at(CHECK, table, unseen))
+            continue
         if second is None:
             continue
-        if first.unseen or second.unseen:
-            findings.append(not_looked_at(CHECK, table, first.unseen or second.unseen))
+        if second.rows != first.rows:
+            why = f"it had {first.rows:,} rows and has {second.rows:,}, so its values cannot be compared as a whole"
+            findings.append(not_looked_at(CHECK, table, why))
             continue
         changed = []
         same = 0
@@ -179,7 +227,9 @@ def compare_sums(
             if new.checksum == old.checksum:
                 same += 1
                 continue
-            changed.append(_changed(table, old, new, by_plan=parts_of(table) in updated))
+            changed.append(
+                _changed(table, old, new, by_plan=bool({parts_of(table), name_after(table, plan)} & updated))
+            )
         findings.extend(changed)
         if same:
             columns = "column holds" if same == 1 else "columns hold"
@@ -204,23 +254,3 @@ def _changed(table: str, old: ColumnSum, new: ColumnSum, *, by_plan: bool) -> Fi
         severity = Severity.BLOCKED
         message = "values changed, though no statement of the plan says so; find the statement or trigger that does it"
     return Finding(check=CHECK, severity=severity, subject=f"{table}.{new.name}", message=message)
-
-
-def _updates(statement: str) -> str:
-    """The table of an UPDATE of our own generator's plain form; empty for any other statement."""
-    words = statement.split(maxsplit=2)
-    if len(words) < 3 or words[0].upper() != "UPDATE":
-        return ""
-    rest = statement[len(words[0]) :].lstrip().removeprefix("ONLY ")
-    return rest[: _end_of_name(rest)]
-
-
-def _end_of_name(text: str) -> int:
-    """Where a qualified name ends: at the first blank outside double quotes."""
-    quoted = False
-    for position, character in enumerate(text):
-        if character == '"':
-            quoted = not quoted
-        elif character.isspace() and not quoted:
-            return position
-    return len(text)

@@ -135,7 +135,7 @@ def _sequences(connection: Connection, timeout_ms: int) -> list[Finding]:
                 message=(
                     f"its sequence gives {following:,} next, but the column already holds up to {extreme:,}: "
                     + (
-                        "the next INSERT may fail as a duplicate"
+                        "the next new row may be refused as a duplicate"
                         if taken
                         else "it will meet existing values later"
                     )

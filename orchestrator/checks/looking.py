@@ -5,6 +5,7 @@ Never writes; knows no plan and no single check.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 
@@ -47,6 +48,15 @@ def looking(connection: Connection, *, timeout_ms: int = STATEMENT_TIMEOUT_MS) -
         for name, value in _PINNED.items():
             connection.execute("select set_config(%s, %s, true)", (name, value))
         yield connection
+
+
+def ask(connection: Connection, query: str) -> list[tuple[Any, ...]]:
+    """The rows of one query that came from elsewhere (a plan); at most one statement is accepted.
+
+    A result in binary makes psycopg use the extended protocol, which refuses ``commit; delete ...`` (Postgres docs,
+    protocol-flow): else two statements could leave the read-only transaction.
+    """
+    return connection.execute(query.encode(), binary=True).fetchall()
 
 
 def reason(error: Exception) -> str:

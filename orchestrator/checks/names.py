@@ -2,6 +2,8 @@
 
 import re
 
+from orchestrator.migration.plan import Plan
+
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
 
 
@@ -18,3 +20,31 @@ def parts_of(name: str) -> tuple[str, ...]:
 def same_name(one: str, other: str) -> bool:
     """Whether two qualified names mean the same object."""
     return parts_of(one) == parts_of(other)
+
+
+def joined(parts: tuple[str, ...]) -> str:
+    """A qualified name with every part quoted: always safe to give to ``to_regclass``."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+
+
+_NAME = r'((?:"(?:[^"]|"")*"|[^\s."]+)(?:\.(?:"(?:[^"]|"")*"|[^\s."]+))?)'
+_RENAME = re.compile(rf"ALTER TABLE (?:ONLY )?{_NAME} (RENAME TO|SET SCHEMA) {_NAME}", re.IGNORECASE)
+_UPDATE = re.compile(rf"UPDATE (?:ONLY )?{_NAME}\s", re.IGNORECASE)
+
+
+def name_after(table: str, plan: Plan) -> tuple[str, ...]:
+    """What a table is called after the plan; read from its statements, which our own generator wrote."""
+    parts = parts_of(table)
+    for statement in plan.statements:
+        match = _RENAME.fullmatch(statement.sql.strip())
+        if match and parts_of(match[1]) == parts:
+            new = parts_of(match[3])[-1]
+            parts = (*parts[:-1], new) if match[2].upper() == "RENAME TO" else (new, parts[-1])
+    return parts
+
+
+def updated_tables(plan: Plan) -> set[tuple[str, ...]]:
+    """The tables whose rows the plan itself updates (fill values)."""
+    return {
+        parts_of(match[1]) for statement in plan.statements if (match := _UPDATE.match(statement.sql.strip()))
+    }

@@ -1,6 +1,6 @@
 """Preflight: the questions of a plan's statements, asked of the data before the plan runs. Never writes."""
 
-from orchestrator.checks.looking import STATEMENT_TIMEOUT_MS, looking, not_looked_at, reason
+from orchestrator.checks.looking import STATEMENT_TIMEOUT_MS, ask, looking, not_looked_at, reason
 from orchestrator.checks.report import Finding, Severity
 from orchestrator.database import Connection
 from orchestrator.migration.plan import Plan, Probe
@@ -43,8 +43,8 @@ def preflight(
 def _asked(connection: Connection, probe: Probe, number: int, timeout_ms: int) -> Finding:
     try:
         with looking(connection, timeout_ms=timeout_ms):
-            row = connection.execute(probe.count_sql.encode()).fetchone()
-            count = int(row[0] or 0) if row else 0
+            rows = ask(connection, probe.count_sql)
+            count = int(rows[0][0] or 0) if rows else 0
     except Exception as error:  # noqa: BLE001 - a look that fails is a finding, whatever the reason
         return not_looked_at(CHECK, probe.subject, f"statement {number}, {probe.kind}: {reason(error)}")
     # Not str.format: a name in the sentence may hold braces.
@@ -75,7 +75,7 @@ def _examples(connection: Connection, probe: Probe, count: int, timeout_ms: int)
         return ""
     try:
         with looking(connection, timeout_ms=timeout_ms):
-            keys = [str(row[0]) for row in connection.execute(probe.sample_sql.encode()).fetchmany(SAMPLE)]
+            keys = [str(row[0]) for row in ask(connection, probe.sample_sql)[:SAMPLE]]
     except Exception as error:  # noqa: BLE001 - the count stands even when no example can be given
         return f"no examples: {reason(error)}"
     if not keys:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from psycopg import sql
 
 from orchestrator.checks.looking import STATEMENT_TIMEOUT_MS, looking, not_looked_at
-from orchestrator.checks.names import same_name
+from orchestrator.checks.names import joined, name_after, parts_of, same_name
 from orchestrator.checks.report import Finding, Severity
 from orchestrator.database import Connection
 from orchestrator.migration.plan import Plan
@@ -13,7 +13,7 @@ from orchestrator.migration.plan import Plan
 CHECK = "rows"
 
 _NAME = """
-select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = %s
+select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass(%s)
 """
 
 #: Stands for the count of a table that exists and could not be counted (no permission, too slow).
@@ -33,32 +33,11 @@ def count_rows(
     Returns:
         For each name of a table that exists its number of rows, or ``NOT_COUNTED``; others are left out.
     """
-    return count_by_oid(connection, table_oids(connection, tables), timeout_ms=timeout_ms)
-
-
-def table_oids(connection: Connection, tables: Iterable[str]) -> Mapping[str, int]:
-    """The oid of each table that exists; unlike a name, it survives a rename."""
-    found: dict[str, int] = {}
-    with looking(connection):
-        for table in tables:
-            row = connection.execute("select to_regclass(%s)::oid", (table,)).fetchone()
-            if row and row[0] is not None:
-                found[table] = int(row[0])
-    return found
-
-
-def count_by_oid(
-    connection: Connection, tables: Mapping[str, int], *, timeout_ms: int = STATEMENT_TIMEOUT_MS
-) -> Mapping[str, int]:
-    """As ``count_rows``, for tables known by oid: the keys stay what they were, also when a table was renamed."""
     counts: dict[str, int] = {}
-    for table, oid in tables.items():
+    for table in tables:
         try:
             with looking(connection, timeout_ms=timeout_ms):
-                name = connection.execute(
-                    _NAME,
-                    (oid,),
-                ).fetchone()
+                name = connection.execute(_NAME, (table,)).fetchone()
                 if name is None:
                     continue
                 row = connection.execute(
@@ -70,19 +49,32 @@ def count_by_oid(
     return counts
 
 
+def count_again(
+    connection: Connection, before: Mapping[str, int], plan: Plan, *, timeout_ms: int = STATEMENT_TIMEOUT_MS
+) -> Mapping[str, int]:
+    """Count the same tables after the plan was applied; under the names of before, also where it renamed them."""
+    now = {table: joined(name_after(table, plan)) for table in before}
+    counts = count_rows(connection, now.values(), timeout_ms=timeout_ms)
+    return {table: counts[name] for table, name in now.items() if name in counts}
+
+
 def compare(before: Mapping[str, int], after: Mapping[str, int], plan: Plan) -> tuple[Finding, ...]:
     """What became of the rows: lost ones block, unless the plan says by a hazard that it deletes that table.
 
     Args:
         before: counts taken before the plan was applied.
-        after: counts taken afterwards, under the names of ``before`` (``count_by_oid``).
+        after: counts taken afterwards, under the names of ``before`` (``count_again``).
         plan: what was applied.
     """
     deleted = [hazard.on for hazard in plan.hazards if hazard.code == "deletes_data"]
     findings = []
     for table in sorted(before):
         had, has = before[table], after.get(table)
-        if has is None:
+        if has is None and name_after(table, plan) != parts_of(table):
+            findings.append(
+                not_looked_at(CHECK, table, "the plan renames it, and it was not counted under its new name")
+            )
+        elif has is None:
             planned = any(same_name(table, on) for on in deleted)
             rows = "an unknown number of" if had == NOT_COUNTED else f"{had:,}"
             findings.append(
