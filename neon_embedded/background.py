@@ -1,0 +1,199 @@
+"""The server as a background process: started once, found again, stopped. Imports no web or database library."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from neon_client.models import Secret
+from neon_embedded.clone import remove_directory
+from neon_embedded.errors import EmbeddedError, ServerNotStarted
+from neon_embedded.home import Home, locked
+from neon_embedded.processes import alive, forget_child, remember_child, stop_postmaster
+
+#: Recovering many computes after a crash may take long; each second is spent on a living process only.
+_START_SECONDS: Final = 300.0
+_STOP_SECONDS: Final = 120.0
+_REQUEST_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A server that answers.
+
+    Attributes:
+        base_url: the API's address, e.g. ``http://127.0.0.1:20001/api/v2``.
+        api_key: the key; hidden in ``repr``.
+        pid: the server's process id.
+        home: its directory.
+    """
+
+    base_url: str
+    api_key: Secret = field(repr=False)
+    pid: int
+    home: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What is known of a home's server.
+
+    Attributes:
+        home: the directory.
+        running: the server, or None.
+        projects: what it has, as its ``/embedded/status`` says; empty when it does not run.
+    """
+
+    home: Path
+    running: Running | None
+    projects: tuple[dict[str, Any], ...] = ()
+
+
+def ensure_running(home: Path) -> Running:
+    """Start the background server of ``home`` if it does not run, and wait until it answers.
+
+    The server survives the caller. Two callers at once start one. What runs is adopted: postmasters that
+    outlived a killed server, too; computes that should run and do not are started.
+
+    Raises:
+        HomeUnusable: the directory cannot be used.
+        ServerNotStarted: it did not come up; says where its log is.
+    """
+    place = Home.at(home)
+    place.make()
+    with locked(place.start_lock, wait=True):
+        running = _running(place)
+        if running is not None and _ask(running, "POST", "/embedded/heal") is not None:
+            return running
+        return _start(place)
+
+
+def status(home: Path) -> Status:
+    """What runs in ``home``; starts nothing and creates nothing."""
+    place = Home.at(home)
+    running = _running(place)
+    answer = _ask(running, "GET", "/embedded/status") if running else None
+    if running is None or answer is None:
+        return Status(home=place.root, running=None)
+    return Status(home=place.root, running=running, projects=tuple(answer["projects"]))
+
+
+def stop(home: Path) -> None:
+    """Stop the server and all computes; afterwards deleting ``home`` leaves nothing. Not running is fine.
+
+    Raises:
+        EmbeddedError: a process does not end.
+    """
+    place = Home.at(home)
+    if not place.root.is_dir():
+        return
+    with locked(place.start_lock, wait=True):
+        _stop_server(place)
+        # A server that was killed leaves its postmasters: they are found by their directories.
+        for directory in place.branches.iterdir() if place.branches.is_dir() else ():
+            stop_postmaster(directory)
+        remove_directory(place.run_dir)
+
+
+def _running(place: Home) -> Running | None:
+    """The server, judged by the lock that it holds as long as it lives, and the file that it wrote."""
+    if not place.server_lock.exists():
+        return None
+    with locked(place.server_lock, wait=False) as free:
+        if free:
+            return None
+    try:
+        state = json.loads(place.state_file.read_text())
+        key = place.key_file.read_text().strip()
+        return Running(
+            base_url=str(state["base_url"]), api_key=Secret(key), pid=int(state["pid"]), home=place.root
+        )
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _start(place: Home) -> Running:
+    # A server that holds the lock but does not answer is ended first: its postmasters stay and are adopted.
+    if _holder_lives(place):
+        _stop_server(place)
+    place.state_file.unlink(missing_ok=True)
+    with place.output.open("wb") as output:
+        place.output.chmod(0o600)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "neon_embedded", "serve", "--home", place.root],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            start_new_session=True,
+        )
+    remember_child(process)
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        running = _running(place)
+        if running is not None and running.pid == process.pid and _ask(running, "GET", "/auth") is not None:
+            return running
+        if process.poll() is not None:
+            forget_child(process)
+            lines = place.output.read_text(errors="replace").strip().splitlines()
+            raise ServerNotStarted(
+                f"the embedded Neon server ended with status {process.returncode}: {' | '.join(lines[-3:])}",
+                hint=f"see {place.output} and {place.log}",
+            )
+        time.sleep(0.02)
+    raise ServerNotStarted(
+        f"the embedded Neon server does not answer after {_START_SECONDS:.0f} s", hint=f"see {place.log}"
+    )
+
+
+def _holder_lives(place: Home) -> bool:
+    with locked(place.server_lock, wait=False) as free:
+        return not free
+
+
+def _stop_server(place: Home) -> None:
+    """End the server by its pid; only a process that holds the lock is ever signalled."""
+    if not place.server_lock.exists():
+        return
+    for number, seconds in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, 10.0)):
+        deadline = time.monotonic() + seconds
+        told = False
+        while time.monotonic() < deadline:
+            if not _holder_lives(place):
+                place.state_file.unlink(missing_ok=True)
+                return
+            running = _running(place)
+            if running is not None and not told:
+                with suppress(ProcessLookupError):
+                    os.kill(running.pid, number)
+                told = True
+            if running is not None:
+                alive(running.pid)  # waits for it when it is our child
+            time.sleep(0.02)
+    raise EmbeddedError(
+        f"the embedded Neon server of {place.root} does not end", hint="find its process and end it by hand"
+    )
+
+
+def _ask(running: Running, method: str, path: str) -> dict[str, Any] | None:
+    """The server's answer; None when it gives none or not a good one. Proxies are never asked."""
+    address, _, prefix = running.base_url.removeprefix("http://").partition("/")
+    connection = http.client.HTTPConnection(address, timeout=_REQUEST_SECONDS)
+    try:
+        connection.request(
+            method, f"/{prefix}{path}", headers={"Authorization": f"Bearer {running.api_key.reveal()}"}
+        )
+        answer = connection.getresponse()
+        body = json.loads(answer.read())
+        return body if answer.status == 200 and isinstance(body, dict) else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()

@@ -1,0 +1,97 @@
+"""``neon-embedded``: start, status, stop, serve. The only room here that prints; decides nothing."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neon_embedded.background import ensure_running, status, stop
+from neon_embedded.errors import EmbeddedError
+
+app = typer.Typer(
+    help="Neon for one machine: the Neon API v2 over local PostgreSQL.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def default_home() -> Path:
+    """$PREVIEW_HOME; for root /var/lib/preview, which PostgreSQL's user can enter; else the platform's place."""
+    asked = os.environ.get("PREVIEW_HOME")
+    if asked:
+        return Path(asked)
+    if os.geteuid() == 0:
+        return Path("/var/lib/preview")
+    from platformdirs import user_data_dir
+
+    return Path(user_data_dir("preview"))
+
+
+Home = Annotated[Path | None, typer.Option("--home", help="Directory of its state; default: $PREVIEW_HOME.")]
+
+
+@app.command()
+def start(home: Home = None) -> None:
+    """Start the server in the background, if it does not run."""
+    running = ensure_running(home or default_home())
+    typer.echo(running.base_url)
+    typer.echo(f"running, process {running.pid}; the API key is in {running.home / 'api-key'}", err=True)
+
+
+@app.command(name="status")
+def show_status(
+    home: Home = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
+) -> None:
+    """Show whether the server runs, and what it has. Exit 1 when it does not run."""
+    found = status(home or default_home())
+    running = found.running
+    if as_json:
+        shown = {"base_url": running.base_url, "pid": running.pid} if running else None
+        typer.echo(json.dumps({"home": str(found.home), "running": shown, "projects": list(found.projects)}))
+    elif running is None:
+        typer.echo(f"not running ({found.home})")
+    else:
+        typer.echo(f"running at {running.base_url}, process {running.pid} ({found.home})")
+        for project in found.projects:
+            typer.echo(f"  {project['name']}  {project['id']}  PostgreSQL {project['pg_version']}")
+            for branch in project["branches"]:
+                computes = (
+                    ", ".join(f"{each['host']} {each['state']}" for each in branch["computes"])
+                    or "no compute"
+                )
+                mark = "*" if branch["default"] else " "
+                typer.echo(f"  {mark} {branch['name']}  {branch['id']}  {computes}")
+    if running is None:
+        raise typer.Exit(1)
+
+
+@app.command(name="stop")
+def stop_all(home: Home = None) -> None:
+    """Stop the server and all computes. Not running is fine."""
+    where = home or default_home()
+    stop(where)
+    typer.echo(f"stopped ({where})", err=True)
+
+
+@app.command()
+def serve(home: Home = None) -> None:
+    """Run the server in the foreground until Ctrl-C; then all computes are stopped."""
+    from neon_embedded.serve import serve as run
+
+    run(home or default_home())
+
+
+def main() -> None:
+    """The console script: errors become one line and exit status 1."""
+    try:
+        app()
+    except EmbeddedError as error:
+        typer.echo(f"error: {error.message}", err=True)
+        if error.hint:
+            typer.echo(f"hint: {error.hint}", err=True)
+        sys.exit(1)

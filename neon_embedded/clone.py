@@ -1,0 +1,185 @@
+"""Copying a data directory: blocks are shared where the file system can, else copied. Knows no SQL, no API."""
+
+import errno
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from neon_embedded.account import Account
+from neon_embedded.errors import CloneFailed
+
+#: ioctl of linux/fs.h: share all blocks of another file (xfs, btrfs, bcachefs, zfs).
+_FICLONE: Final = 0x40049409
+_CANNOT_SHARE: Final = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM}
+
+#: Content that must not reach a child (Postgres docs, "Making a base backup using the low level API"; and
+#: reference: embedded-branching.md, traps). The directories themselves must be there, empty.
+_EMPTY: Final = {
+    "pg_replslot",
+    "pg_stat_tmp",
+    "pg_dynshmem",
+    "pg_notify",
+    "pg_serial",
+    "pg_snapshots",
+    "pg_subtrans",
+}
+_LEAVE: Final = {
+    "postmaster.pid",
+    "postmaster.opts",
+    "backup_label",
+    "backup_label.old",
+    "backup_manifest",
+    "tablespace_map",
+    "tablespace_map.old",
+    "standby.signal",
+    "recovery.signal",
+    "current_logfiles",
+    "postgresql.auto.conf",
+    "postgresql.auto.conf.tmp",
+    "pg_internal.init",
+}
+
+
+def clone_directory(source: Path, target: Path, *, account: Account, with_wal: bool) -> None:
+    """Copy a data directory to a new one.
+
+    Args:
+        source: the parent's PGDATA; it may be in use, inside a backup window.
+        target: the child's PGDATA; must not exist.
+        account: who owns the copy.
+        with_wal: also the contents of pg_wal (of a directory that was cleanly shut down).
+
+    Raises:
+        CloneFailed: disk full, a tablespace outside the directory, or any other failure; the caller removes
+            what is there.
+    """
+    copy = _copier(account)
+
+    def walk(here: Path, there: Path, *, top: bool) -> None:
+        there.mkdir(mode=0o700)
+        account.own(there)
+        with os.scandir(here) as entries:
+            for entry in entries:
+                name = entry.name
+                if name in _LEAVE or name.startswith(("pgsql_tmp", "pg_internal.init.")):
+                    continue
+                if entry.is_symlink():
+                    raise CloneFailed(
+                        f"{entry.path} points outside of the branch's directory",
+                        hint="tablespaces cannot be branched: move their tables to pg_default, and drop them",
+                    )
+                if entry.is_dir():
+                    child = there / name
+                    if (top and name in _EMPTY) or (top and name == "pg_wal" and not with_wal):
+                        child.mkdir(mode=0o700)
+                        account.own(child)
+                    else:
+                        walk(Path(entry.path), child, top=False)
+                elif entry.is_file():
+                    copy(Path(entry.path), there / name)
+
+    try:
+        walk(source, target, top=True)
+        auto = target / "postgresql.auto.conf"
+        auto.touch(mode=0o600)
+        account.own(auto)
+    except OSError as error:
+        raise clone_error(error) from None
+
+
+def clone_file(source: Path, target: Path, account: Account) -> None:
+    """Copy one file; an existing target is replaced. Raises CloneFailed."""
+    target.unlink(missing_ok=True)
+    try:
+        _copier(account)(source, target)
+    except OSError as error:
+        raise clone_error(error) from None
+
+
+def clone_error(error: OSError) -> CloneFailed:
+    """The error for a failed copy, with what a person can do."""
+    hint = (
+        "free some space; nothing of the branch was left" if error.errno == errno.ENOSPC else "see the disk"
+    )
+    return CloneFailed(f"the branch's files could not be copied: {error.strerror}", hint=hint)
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a directory with all in it; gone is fine. Raises OSError when something stays."""
+    for _ in range(3):
+        # A backend that is just ending may still write a file.
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def _copier(account: Account) -> Callable[[Path, Path], None]:
+    """A function that copies one file; it finds out once whether blocks can be shared."""
+    shares = True
+
+    def copy(source: Path, target: Path) -> None:
+        nonlocal shares
+        try:
+            reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return  # dropped since: the WAL of the window says so too
+        try:
+            if shares and sys.platform == "darwin":
+                shares = _clonefile(source, target)
+                if shares:
+                    return
+            writer = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                if account.switch:
+                    os.fchown(writer, account.uid, account.gid)
+                if shares and sys.platform == "linux":
+                    try:
+                        fcntl.ioctl(writer, _FICLONE, reader)
+                    except OSError as error:
+                        if error.errno not in _CANNOT_SHARE:
+                            raise
+                        shares = False
+                    else:
+                        return
+                _copy_blocks(reader, writer)
+            finally:
+                os.close(writer)
+        finally:
+            os.close(reader)
+
+    return copy
+
+
+def _copy_blocks(reader: int, writer: int) -> None:
+    if sys.platform == "linux":
+        try:
+            while os.copy_file_range(reader, writer, 1 << 30):
+                pass
+        except OSError as error:
+            if error.errno not in _CANNOT_SHARE:
+                raise
+        else:
+            return
+    while block := os.read(reader, 1 << 20):
+        view = memoryview(block)
+        while view:
+            view = view[os.write(writer, view) :]
+
+
+def _clonefile(source: Path, target: Path) -> bool:
+    """clonefile(2) of macOS (APFS). False when this file system cannot."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.clonefile(os.fsencode(source), os.fsencode(target), 0) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in {*_CANNOT_SHARE, 45}:  # 45: ENOTSUP of macOS
+        return False
+    raise OSError(number, os.strerror(number), str(source))

@@ -1,0 +1,181 @@
+"""The control plane's frame: rows, project locks, operations that run in a thread. Knows no verb of the API."""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from neon_embedded.binaries import find_binaries
+from neon_embedded.errors import EmbeddedError, Refusal
+from neon_embedded.faults import Faults
+from neon_embedded.home import Home
+from neon_embedded.postmaster import Postmaster
+from neon_embedded.rows import OperationRow, ProjectRow
+from neon_embedded.store import Store
+
+log: Final = logging.getLogger("neon_embedded")
+
+#: What Neon says (reference: neon-api.md, section 2, 423).
+_LOCKED: Final = "project already has running conflicting operations, scheduling of new ones is prohibited"
+
+
+def nothing() -> None:
+    """Undo nothing."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Change:
+    """A change of one project under way: its operations in order, and how to undo when one fails."""
+
+    project_id: str
+    undo: Callable[[], None] = nothing
+    steps: list[tuple[OperationRow, Callable[[], None]]] = field(default_factory=list)
+
+    def step(
+        self,
+        action: str,
+        work: Callable[[], None],
+        *,
+        branch_id: str | None = None,
+        endpoint_id: str | None = None,
+    ) -> None:
+        """Add an operation; ``action`` is one of Neon's (OperationAction)."""
+        row = OperationRow(
+            id=str(uuid.uuid4()),
+            project_id=self.project_id,
+            action=action,
+            branch_id=branch_id,
+            endpoint_id=endpoint_id,
+        )
+        self.steps.append((row, work))
+
+
+class Plane:
+    """What the verbs share.
+
+    Attributes:
+        home: where everything is.
+        store: the rows.
+        faults: faults on demand.
+        patience_seconds: how long an answer waits for its operations before it says that they run.
+    """
+
+    def __init__(self, home: Home, store: Store, *, faults: Faults, patience_seconds: float = 5.0) -> None:
+        self.home: Final = home
+        self.store: Final = store
+        self.faults: Final = faults
+        self.patience_seconds: Final = patience_seconds
+        self._guard: Final = threading.Lock()
+        self._locks: Final[dict[str, threading.Lock]] = {}
+        self._closing = False
+
+    def postmaster(self, branch_id: str, project: ProjectRow) -> Postmaster:
+        """The branch's postmaster, running or not. Raises NoPostgres."""
+        return Postmaster(
+            directory=self.home.branch_dir(branch_id),
+            binaries=find_binaries(project.pg_version, self.home.root),
+            account=self.home.account,
+            run_dir=self.home.run_dir,
+        )
+
+    @contextmanager
+    def change(self, project_id: str) -> Iterator[Change]:
+        """Change a project: nobody else does meanwhile, not even after the answer while operations run.
+
+        The block validates, writes its intent as rows and adds steps; leaving it runs the steps in a thread.
+
+        Raises:
+            Refusal: 423 when another change runs.
+        """
+        lock = self._lock_of(project_id)
+        if self._closing or self.faults.take("locked") or not lock.acquire(blocking=False):
+            raise Refusal(423, _LOCKED)
+        change = Change(project_id=project_id)
+        try:
+            yield change
+            self.store.add(*(row for row, _ in change.steps))
+        except BaseException:
+            lock.release()
+            raise
+        if not change.steps:
+            lock.release()
+            return
+        slow = self.faults.take("slow_operation")
+        worker = threading.Thread(
+            target=self._run,
+            args=(change, lock, 0.3 if slow else 0.0),
+            name=f"change {project_id}",
+            daemon=True,
+        )
+        worker.start()
+        worker.join(0.0 if slow else self.patience_seconds)
+
+    @contextmanager
+    def alone(self, project_id: str) -> Iterator[bool]:
+        """Care for a project for a block if nobody changes it; yields whether that is so. Never waits."""
+        lock = self._lock_of(project_id)
+        granted = lock.acquire(blocking=False)
+        try:
+            yield granted
+        finally:
+            if granted:
+                lock.release()
+
+    def close(self) -> None:
+        """Refuse new changes and wait until the running ones ended."""
+        self._closing = True
+        with self._guard:
+            locks = list(self._locks.values())
+        for lock in locks:
+            lock.acquire()
+
+    def _lock_of(self, project_id: str) -> threading.Lock:
+        with self._guard:
+            return self._locks.setdefault(project_id, threading.Lock())
+
+    def _run(self, change: Change, lock: threading.Lock, delay_seconds: float) -> None:
+        try:
+            failed = False
+            for row, work in change.steps:
+                if failed:
+                    self._set(row, "cancelled", "an earlier operation failed")
+                    continue
+                self._set(row, "running")
+                time.sleep(delay_seconds)
+                error = self._attempt(work)
+                if error:
+                    failed = True
+                    log.error("%s on %s failed: %s", row.action, row.branch_id or row.project_id, error)
+                    undo_error = self._attempt(change.undo, faulty=False)
+                    if undo_error:
+                        log.error("undoing %s failed, the next start will do it: %s", row.action, undo_error)
+                    self._set(row, "failed", error)
+                else:
+                    self._set(row, "finished")
+            self.store.forget_old_operations()
+        except Exception:
+            log.exception("a change of project %s broke off", change.project_id)
+        finally:
+            lock.release()
+
+    def _attempt(self, work: Callable[[], None], *, faulty: bool = True) -> str:
+        """Do the work; the answer is why it failed, or empty."""
+        try:
+            if faulty and self.faults.take("failed_operation"):
+                return "a fault was asked for (failed_operation)"
+            work()
+        except EmbeddedError as error:
+            return f"{error.message}{f' ({error.hint})' if error.hint else ''}"
+        except OSError as error:
+            return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        except Exception:
+            log.exception("a step broke")
+            return f"internal error, see {self.home.log}"
+        return ""
+
+    def _set(self, row: OperationRow, status: str, error: str | None = None) -> None:
+        self.store.change(OperationRow, {"id": row.id}, status=status, error=error)

@@ -1,0 +1,105 @@
+"""Making the world what the rows say: after a death of the server, and from time to time. Knows no HTTP."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from neon_embedded.branches import delete_branch, is_expired
+from neon_embedded.clone import remove_directory
+from neon_embedded.computes import apply_config, destroy, postmaster_of, suspend, wake
+from neon_embedded.errors import EmbeddedError, Refusal
+from neon_embedded.plane import Plane, log
+from neon_embedded.processes import stop_postmaster
+from neon_embedded.rows import BranchRow, EndpointRow, OperationRow, ProjectRow
+
+_PENDING: Final = ("scheduling", "running")
+_CARE_SECONDS: Final = 5.0
+
+
+def recover(plane: Plane) -> None:
+    """After a start: finish deletions, remove what is half made, adopt or start computes, drop leftovers."""
+    interrupted = [row for status in _PENDING for row in plane.store.all(OperationRow, status=status)]
+    for project in plane.store.all(ProjectRow):
+        if project.state != "ready":
+            for branch in plane.store.all(BranchRow, project_id=project.id):
+                _try(f"removing branch {branch.id}", destroy, plane, branch.id)
+            plane.store.remove(ProjectRow, id=project.id)
+    for branch in plane.store.all(BranchRow):
+        if branch.state != "ready":
+            _try(f"removing branch {branch.id}", destroy, plane, branch.id)
+    _remove_strangers(plane)
+    endpoints = plane.store.all(EndpointRow)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda endpoint: _settle(plane, endpoint), endpoints))
+    for branch_id in {row.branch_id for row in interrupted if row.action == "apply_config" and row.branch_id}:
+        if plane.store.one(BranchRow, id=branch_id):
+            _try(f"applying roles and databases of {branch_id}", apply_config, plane, branch_id)
+    for row in interrupted:
+        plane.store.change(
+            OperationRow,
+            {"id": row.id},
+            status="failed",
+            error="the server ended while this ran; nothing half is left",
+        )
+
+
+def heal(plane: Plane) -> None:
+    """Start computes that should run and do not; end branches whose time is over. Skips projects under change."""
+    for endpoint in plane.store.all(EndpointRow, state="active"):
+        branch = plane.store.one(BranchRow, id=endpoint.branch_id)
+        if branch is None or postmaster_of(plane, branch).pid() is not None:
+            continue
+        with plane.alone(endpoint.project_id) as granted:
+            current = plane.store.one(EndpointRow, id=endpoint.id)
+            if granted and current is not None and current.state == "active":
+                log.warning("the compute of %s ended by itself; starting it again", endpoint.branch_id)
+                _settle(plane, current)
+    for branch in plane.store.all(BranchRow):
+        if is_expired(branch) and branch.state == "ready":
+            try:
+                delete_branch(plane, branch.project_id, branch.id)
+            except Refusal as no:
+                log.info("branch %s expired and stays for now: %s", branch.id, no.message)
+
+
+def keep_healing(plane: Plane, stop: threading.Event) -> threading.Thread:
+    """Call `heal` from time to time until ``stop`` is set."""
+
+    def run() -> None:
+        while not stop.wait(_CARE_SECONDS):
+            _try("caring for computes", heal, plane)
+
+    thread = threading.Thread(target=run, name="care", daemon=True)
+    thread.start()
+    return thread
+
+
+def _settle(plane: Plane, endpoint: EndpointRow) -> None:
+    if endpoint.state == "idle" or endpoint.disabled:
+        _try(f"suspending {endpoint.id}", suspend, plane, endpoint.id)
+        return
+    if not _try(f"starting {endpoint.id}", lambda: wake(plane, endpoint.id, strict=False)):
+        plane.store.change(EndpointRow, {"id": endpoint.id}, state="idle")
+
+
+def _remove_strangers(plane: Plane) -> None:
+    """Directories that no row knows: what a death between two lines may leave."""
+    known = {branch.id for branch in plane.store.all(BranchRow)}
+    for directory in plane.home.branches.iterdir():
+        if directory.name not in known:
+            log.warning("removing %s: no branch has it", directory)
+            stop_postmaster(directory)
+            _try(f"removing {directory}", remove_directory, directory)
+
+
+def _try(what: str, work: object, *arguments: object) -> bool:
+    """Do one thing; when it fails, say so and go on with the others."""
+    try:
+        work(*arguments)  # type: ignore[operator]
+    except (EmbeddedError, OSError) as error:
+        log.error("%s failed: %s", what, error)
+        return False
+    except Exception:  # noqa: BLE001 - one broken branch must not keep the others from being cared for
+        log.exception("%s broke", what)
+        return False
+    return True

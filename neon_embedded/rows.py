@@ -1,0 +1,106 @@
+"""The server's own rows, as frozen values: what it intends and what it reached. Pure."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+class Row:
+    """A row of one table; the field names are its columns."""
+
+    __slots__ = ()
+    table: ClassVar[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectRow(Row):
+    """A project. ``state``: init, ready, deleting."""
+
+    table: ClassVar[str] = "projects"
+    id: str
+    name: str
+    pg_version: int
+    state: str = "init"
+    history_retention_seconds: int = 86_400
+    settings: dict[str, Any] = field(default_factory=dict)
+    created_at: str = ""
+    updated_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchRow(Row):
+    """A branch. ``state``: init, ready, deleting; times are RFC 3339 in UTC."""
+
+    table: ClassVar[str] = "branches"
+    id: str
+    project_id: str
+    name: str
+    parent_id: str | None = None
+    parent_lsn: str | None = None
+    is_default: bool = False
+    protected: bool = False
+    state: str = "init"
+    annotations: dict[str, Any] = field(default_factory=dict)
+    expires_at: str | None = None
+    created_at: str = ""
+    updated_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointRow(Row):
+    """A read-write endpoint. ``state``: init, active, idle - active is also a promise after a restart."""
+
+    table: ClassVar[str] = "endpoints"
+    id: str
+    project_id: str
+    branch_id: str
+    port: int
+    state: str = "init"
+    settings: dict[str, Any] = field(default_factory=dict)
+    suspend_timeout_seconds: int = 0
+    min_cu: float = 0.25
+    max_cu: float = 0.25
+    disabled: bool = False
+    created_at: str = ""
+    updated_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleRow(Row):
+    """A role of one branch, with its password (Neon's store_passwords)."""
+
+    table: ClassVar[str] = "roles"
+    branch_id: str
+    name: str
+    password: str = field(repr=False)
+    no_login: bool = False
+    created_at: str = ""
+    updated_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseRow(Row):
+    """A database of one branch."""
+
+    table: ClassVar[str] = "databases"
+    id: int
+    branch_id: str
+    name: str
+    owner_name: str
+    created_at: str = ""
+    updated_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationRow(Row):
+    """An operation; kept after its project is gone, so that a waiter sees how it ended."""
+
+    table: ClassVar[str] = "operations"
+    id: str
+    project_id: str
+    action: str
+    status: str = "scheduling"
+    branch_id: str | None = None
+    endpoint_id: str | None = None
+    error: str | None = None
+    created_at: str = ""
+    updated_at: str = ""
