@@ -60,14 +60,10 @@ class Store:
 
     def _make_tables(self) -> None:
         """Create the tables if they are not there; refuse a store that a newer version has written."""
-        row = self._connection.execute("select to_regclass('preview_control.version') is not null").fetchone()
-        if not (row and row[0]):
+        if not self._has_tables():
             with self._connection.transaction():
                 self._connection.execute("select pg_advisory_xact_lock(%s)", (lock_key("store", "schema"),))
-                row = self._connection.execute(
-                    "select to_regclass('preview_control.version') is not null"
-                ).fetchone()
-                if not (row and row[0]):
+                if not self._has_tables():
                     script = files("orchestrator.lifecycle").joinpath("schema.sql").read_bytes()
                     self._connection.execute(script)
         row = self._connection.execute("select version from preview_control.version").fetchone()
@@ -76,6 +72,13 @@ class Store:
                 f"the store has version {row[0] if row else 'unknown'}, this program knows version {VERSION}",
                 hint="use the version of preview that last wrote to it, or a newer one",
             )
+
+    def _has_tables(self) -> bool:
+        # Read from the table itself: to_regclass() may answer from a cache that is older than our lock.
+        row = self._connection.execute(
+            "select exists (select from pg_tables where schemaname = 'preview_control' and tablename = 'version')"
+        ).fetchone()
+        return bool(row and row[0])
 
     # reading
 

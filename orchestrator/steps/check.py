@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from orchestrator.checks.data import TableSums
 from orchestrator.checks.report import Finding
 from orchestrator.checks.runner import run_all
 from orchestrator.lifecycle import Advance, Next, Preview, State
@@ -29,6 +30,9 @@ class CheckStep:
                 plan=Plan.from_json(facts["plan"]),
                 traces=[s["trace"] for s in facts["plan"]["statements"] if s.get("trace")],
                 rows_before=facts["rows_before"],
+                values_before={
+                    table: TableSums.from_json(sums) for table, sums in facts["values_before"].items()
+                },
                 preflight=[Finding.from_json(finding) for finding in facts["preflight"]],
             )
         return Advance(to=State.READY, note=f"verdict {report.verdict}", facts={"report": report.to_json()})

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from orchestrator.checks.data import sum_tables
 from orchestrator.checks.preflight import preflight
 from orchestrator.checks.report import Finding, Severity
 from orchestrator.checks.rows import count_rows
@@ -54,8 +55,10 @@ class MigrateStep:
             detail("asking the data")
             findings = preflight(connection, plan)
             _refuse_what_would_fail(findings)
-            tables = base.table_names()
+            detail("counting rows and summing up values")
+            tables = table_names(base)
             before = count_rows(connection, tables)
+            sums = sum_tables(connection, tables)
             traces = self._apply(branch_id, plan, detail)
             detail("inspecting again")
             after = inspect(connection)
@@ -69,6 +72,7 @@ class MigrateStep:
                 "goal": goal.fingerprint(),
                 "reached": after.fingerprint(),
                 "rows_before": dict(before),
+                "values_before": {table: each.to_json() for table, each in sums.items()},
                 "preflight": [finding.to_json() for finding in findings],
             },
         )
@@ -98,6 +102,11 @@ class Telling:
     def waiting(self, index: int, statement: Statement, reason: str) -> None:
         """A statement's group will be tried again."""
         self._detail(f"{index + 1}/{self._total} waits: {reason}")
+
+
+def table_names(snapshot: Snapshot) -> tuple[str, ...]:
+    """Every table of a snapshot, qualified and quoted as SQL needs it."""
+    return tuple(key.name for key in snapshot.of_kind("table"))
 
 
 def plan_with_traces(plan: Plan, traces: Sequence[StatementTrace]) -> dict[str, Any]:

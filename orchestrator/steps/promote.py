@@ -7,7 +7,6 @@ and *moved* are one rule (DESIGN, section 4).
 from collections.abc import Callable
 from typing import Any
 
-from orchestrator.checks.rows import compare, count_rows
 from orchestrator.database import Connection, advisory_lock, lock_key
 from orchestrator.errors import MainMoved, PlanDoesNotConverge, Refused
 from orchestrator.lifecycle import Advance, Next, Preview, State
@@ -19,7 +18,7 @@ from orchestrator.postgres.inspect import inspect
 from orchestrator.postgres.verify import describe_difference
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.steps.border import translating
-from orchestrator.steps.migrate import Telling, plan_with_traces
+from orchestrator.steps.migrate import Telling, plan_with_traces, table_names
 from orchestrator.steps.project import NeonProject
 
 
@@ -54,8 +53,6 @@ class PromoteStep:
             approved = Plan.from_json(facts["plan"])
             before = inspect(main)
             remaining = self._remaining(preview, before, goal, approved)
-            tables = before.table_names()
-            rows_before = count_rows(main, tables)
             point = _restore_point(main)
             detail(f"applying {len(remaining.statements)} of {len(approved.statements)} statements")
             traces = apply(
@@ -72,7 +69,6 @@ class PromoteStep:
                     detail="\n".join(left),
                     hint="`preview promote` again shows what remains",
                 )
-            findings = compare(rows_before, count_rows(main, tables & after.table_names()), remaining)
             _analyze(main, remaining, after)
         done = len(remaining.statements)
         return Advance(
@@ -85,7 +81,6 @@ class PromoteStep:
                     "main_before": before.fingerprint(),
                     "main_after": after.fingerprint(),
                     "restore_to": point,
-                    "rows": [finding.to_json() for finding in findings],
                 }
             },
         )
@@ -141,5 +136,5 @@ def _holder(connection: Connection, key: int) -> str:
 def _analyze(main: Connection, plan: Plan, after: Snapshot) -> None:
     """Fresh statistics for what was touched: a rewritten column or a new index has none (Postgres docs, ANALYZE)."""
     touched = {table for statement in plan.statements for table in statement.lock_on}
-    for table in sorted(touched & after.table_names()):
+    for table in sorted(touched & set(table_names(after))):
         main.execute(f"analyze (skip_locked) {table}".encode())
