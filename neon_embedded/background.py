@@ -132,6 +132,7 @@ def _start(place: Home) -> Running:
             stdout=output,
             stderr=output,
             cwd="/",
+            env=_environment(),
             start_new_session=True,
         )
     remember_child(process)
@@ -151,6 +152,13 @@ def _start(place: Home) -> Running:
     raise ServerNotStarted(
         f"the embedded Neon server does not answer after {_START_SECONDS:.0f} s", hint=f"see {place.log}"
     )
+
+
+def _environment() -> dict[str, str]:
+    """What the server may see of the caller's: no PG* variables, no keys; it lives long after the caller."""
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH")
+    kept = (*kept, "PREVIEW_POSTGRES_USER", "NEON_EMBEDDED_FAULTS")
+    return {name: value for name, value in os.environ.items() if name in kept}
 
 
 def _holder_lives(place: Home) -> bool:

@@ -1,5 +1,6 @@
 """Finding PostgreSQL's programs: the installed wheel's, else the machine's. Runs nothing but ``--version``."""
 
+import functools
 import importlib.util
 import os
 import re
@@ -109,6 +110,7 @@ def _places() -> Iterator[Path]:
         yield Path(f"/usr/local/opt/postgresql@{version}/bin")
 
 
+@functools.cache  # heal() asks often; programs do not change under a running server
 def _look(bin_dir: Path) -> Binaries | None:
     if not all((bin_dir / program).is_file() for program in _NEEDED):
         return None

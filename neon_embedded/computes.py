@@ -14,7 +14,7 @@ from psycopg import sql
 from neon_embedded.clone import remove_directory
 from neon_embedded.errors import ComputeFailed, PortTaken, Refusal
 from neon_embedded.plane import Plane
-from neon_embedded.postmaster import LOOPBACK, Postmaster, is_free
+from neon_embedded.postmaster import LOOPBACK, Postmaster, is_free, is_local
 from neon_embedded.rows import BranchRow, DatabaseRow, EndpointRow, ProjectRow, RoleRow
 
 Superuser = psycopg.Connection[tuple[Any, ...]]
@@ -99,7 +99,7 @@ def wake(plane: Plane, endpoint_id: str, *, strict: bool = True) -> None:
     if endpoint is None or branch is None:
         raise ComputeFailed(f"endpoint {endpoint_id} is gone")
     postmaster = postmaster_of(plane, branch)
-    addresses: tuple[str, ...] = listen_addresses(endpoint.settings)
+    addresses = tuple(each for each in listen_addresses(endpoint.settings) if strict or is_local(each))
     port = endpoint.port
     for _ in range(_ATTEMPTS):
         try:
@@ -109,10 +109,6 @@ def wake(plane: Plane, endpoint_id: str, *, strict: bool = True) -> None:
             # Somebody took the port while the compute slept: a new one is better than none.
             port = free_port(plane)
             plane.store.change(EndpointRow, {"id": endpoint_id}, port=port)
-        except ComputeFailed:
-            if strict or addresses == (LOOPBACK,):
-                raise
-            addresses = (LOOPBACK,)
     plane.store.change(EndpointRow, {"id": endpoint_id}, state="active")
 
 
@@ -138,6 +134,11 @@ def awake(plane: Plane, branch: BranchRow) -> Iterator[Postmaster]:
     """The branch's postmaster, running; when it slept, it sleeps again afterwards."""
     postmaster = postmaster_of(plane, branch)
     if postmaster.pid() is not None:
+        yield postmaster
+        return
+    endpoint = plane.store.one(EndpointRow, branch_id=branch.id, state="active")
+    if endpoint is not None:  # it should run: its postmaster was killed
+        wake(plane, endpoint.id, strict=False)
         yield postmaster
         return
     postmaster.start(port=free_port(plane), addresses=(LOOPBACK,), durable=branch.is_default)

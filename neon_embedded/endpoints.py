@@ -17,7 +17,7 @@ from neon_embedded.computes import (
 )
 from neon_embedded.errors import Refusal
 from neon_embedded.plane import Plane
-from neon_embedded.postmaster import new_password
+from neon_embedded.postmaster import answers, new_password
 from neon_embedded.rows import BranchRow, DatabaseRow, EndpointRow, OperationRow, RoleRow
 
 Operations = list[OperationRow]
@@ -67,7 +67,8 @@ def update_endpoint(plane: Plane, project_id: str, endpoint_id: str, body: dict[
                 default=endpoint.suspend_timeout_seconds,
             ),
         )  # fmt: skip
-        if endpoint.state == "active" and before != after:
+        bound = all(answers(address, endpoint.port) for address in after)
+        if endpoint.state == "active" and (before != after or not bound):
 
             def undo() -> None:
                 plane.store.change(EndpointRow, {"id": endpoint_id}, settings=endpoint.settings)

@@ -85,7 +85,7 @@ class Home:
         if len(os.fsencode(inside)) <= _LONGEST_RUN_DIR:
             return inside
         name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"neon-embedded-{name}"
+        return Path("/tmp") / f"neon-embedded-{name}"  # noqa: S108 - checked to be ours; TMPDIR differs by caller
 
     def branch_dir(self, branch_id: str) -> Path:
         """A branch's directory: ``data`` (PGDATA) and ``postgres.log``."""

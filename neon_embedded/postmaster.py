@@ -1,5 +1,6 @@
 """One data directory and its postmaster: make, configure, start, stop, ask. Knows no row, no API, no other branch."""
 
+import errno
 import ipaddress
 import secrets
 import socket
@@ -153,7 +154,7 @@ class Postmaster:
             ComputeFailed: it did not come up; with the log's last lines.
         """
         if self.pid() is not None:
-            if self.port() == port:
+            if self.port() == port and all(answers(address, port) for address in addresses):
                 self._await_ready(None, 0, timeout_seconds)
                 return
             self.stop()
@@ -176,7 +177,7 @@ class Postmaster:
                     raise
                 time.sleep(0.1)
         for address in addresses:
-            if not _answers(address, port):
+            if not answers(address, port):
                 self.stop()
                 raise ComputeFailed(
                     f"PostgreSQL does not listen on {address}:{port}", hint=f"see {self.log} for the reason"
@@ -315,14 +316,25 @@ def _assert_free(address: str, port: int) -> None:
         try:
             probe.bind((address, port))
         except OSError as error:
-            if error.errno == 98 or "in use" in str(error.strerror):
+            if error.errno == errno.EADDRINUSE:
                 raise PortTaken(f"{address}:{port} is in use by another process") from None
             raise ComputeFailed(
                 f"cannot listen on {address}: {error.strerror}", hint="is it an address of this machine?"
             ) from None
 
 
-def _answers(address: str, port: int) -> bool:
+def is_local(address: str) -> bool:
+    """Whether the address is one of this machine now (a container bridge may not be up yet)."""
+    with socket.socket(_family(address)) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def answers(address: str, port: int) -> bool:
+    """Whether somebody listens there."""
     try:
         socket.create_connection((address, port), timeout=5).close()
     except OSError:

@@ -39,6 +39,8 @@ def serve(home: Path) -> None:
         ServerNotStarted: another server has this home.
         HomeUnusable: the directory cannot be used.
     """
+    for name in [each for each in os.environ if each.startswith("PG")]:
+        del os.environ[name]  # PGOPTIONS, PGSERVICE and the like would bend our own connections
     place = Home.at(home)
     place.make()
     with locked(place.server_lock, wait=False) as granted:
