@@ -124,7 +124,9 @@ def runtime(kind: str) -> Runtime:
     """The runtime of a kind; ``auto`` takes Docker where an engine answers."""
     from preview import open_runtime
 
-    return open_runtime(kind, home())
+    if kind not in ("auto", "docker", "process"):
+        raise SettingsError(f"there is no runtime {kind!r}", hint="auto, docker or process")
+    return open_runtime(kind, home())  # type: ignore[arg-type] - checked above
 
 
 @contextmanager

@@ -165,9 +165,10 @@ class Stage:
 
     def write_settings(self) -> str:
         """Complete preview.toml for the shop; returns the runtime's kind."""
-        from preview import PreviewError, open_runtime
+        from orchestrator import bootstrap
+        from preview import PreviewError
 
-        runtime = open_runtime(self._wanted_runtime, self.home)  # type: ignore[arg-type]
+        runtime = bootstrap.runtime(self._wanted_runtime)
         if reason := runtime.available():
             raise StepFailed(
                 f"the {runtime.kind} runtime cannot be used: {reason}", hint="try --runtime process"
@@ -304,7 +305,7 @@ def leftovers(home: Path, preview_id: str, listed: list[dict[str, Any]]) -> list
 
     found = [f"row {value['name']}" for value in listed if value["id"] == preview_id]
     for kind in ("docker", "process"):
-        runtime = open_runtime(kind, home)  # type: ignore[arg-type]
+        runtime = open_runtime(kind, home)
         if runtime.available() is None:
             found += [
                 f"{kind} candidate {each.name}" for each in runtime.list({"dev.preview.id": preview_id})

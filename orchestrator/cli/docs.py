@@ -72,7 +72,14 @@ def _settings() -> str:
         model = field.annotation
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             continue
-        lines += [f"## [{section}]", "", (model.__doc__ or "").strip(), "", "| key | default | meaning |", "|---|---|---|"]
+        lines += [
+            f"## [{section}]",
+            "",
+            (model.__doc__ or "").strip(),
+            "",
+            "| key | default | meaning |",
+            "|---|---|---|",
+        ]
         for key, each in model.model_fields.items():
             lines.append(f"| `{key}` | {_default(each)} | {each.description or ''} |")
         lines.append("")

@@ -1,0 +1,360 @@
+"""The verbs: what they refuse, where they go on, and what they print to answer with. Steps are told what to do."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from orchestrator.controller import Controller, Hooks, open_questions, past, preview_json
+from orchestrator.errors import (
+    HazardNotAllowed,
+    NameTaken,
+    Refused,
+    StepFailed,
+    UnknownPreview,
+    UsageError,
+    WaitingForAnswers,
+)
+from orchestrator.lifecycle import Advance, Engine, Next, Preview, Rest, State, Store, Wanted
+from orchestrator.migration.plan import Hazard, Plan, Statement
+from orchestrator.schema.questions import Choice, Question
+
+RENAME = Question(
+    id="rename:column:public.customers.full_name",
+    kind="rename",
+    prompt="Was customers.name renamed to full_name?",
+    choices=(Choice(value="name", label="renamed"), Choice(value="-", label="dropped", destructive=True)),
+    default="-",
+)
+PLAN = Plan(
+    base="main-1",
+    goal="goal-1",
+    statements=(
+        Statement(
+            sql="alter table public.customers drop column fax",
+            why="drop column public.customers.fax",
+            hazards=(
+                Hazard(code="deletes_data", on="public.customers.fax", detail="5,000 values are lost"),
+                Hazard(code="breaks_running_code", on="public.customers.fax", detail="old code reads it"),
+            ),
+        ),
+    ),
+)
+
+
+class World:
+    """Steps, freshness and hooks that a test can steer; counts what was done."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.ran: list[str] = []
+        self.questions: tuple[Question, ...] = ()
+        self.fails: dict[State, Exception] = {}
+        self.stale_answer: tuple[State, str] | None = None
+        self.report: dict[str, Any] = {"verdict": "ok", "findings": []}
+
+    def controller(self, *, project: str = "embedded/p-1", allowed: tuple[str, ...] = ()) -> Controller:
+        steps = {
+            State.BRANCHING: self._step(State.BRANCHING, self._branched),
+            State.MIGRATING: self._step(State.MIGRATING, self._migrated),
+            State.LAUNCHING: self._step(
+                State.LAUNCHING, lambda _: Advance(to=State.CHECKING, facts={"url": "http://127.0.0.1:20000"})
+            ),
+            State.CHECKING: self._step(
+                State.CHECKING, lambda _: Advance(to=State.READY, facts={"report": self.report})
+            ),
+            State.PROMOTING: self._step(
+                State.PROMOTING, lambda _: Advance(to=State.PROMOTED, facts={"promotion": {"applied": {}}})
+            ),
+            State.DISCARDING: self._step(State.DISCARDING, lambda _: Advance(to=State.CLOSED)),
+        }
+        return Controller(
+            store=self.store,
+            project=project,
+            engine=Engine(self.store, steps, Silent()),
+            hooks=Hooks(prepare=lambda _: None, freshness=self, runtime_kind=lambda: "process"),
+            blocking_hazards=["deletes_data"],
+            allowed=allowed,
+        )
+
+    def stale(self, preview: Preview) -> tuple[State, str] | None:
+        return self.stale_answer
+
+    def _step(self, state: State, what: Callable[[Preview], Next]) -> Any:
+        world = self
+
+        class Step:
+            def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
+                world.ran.append(state.value)
+                if error := world.fails.pop(state, None):
+                    raise error
+                return what(preview)
+
+        return Step()
+
+    def _branched(self, preview: Preview) -> Next:
+        facts: Mapping[str, Any] = {
+            "base": "main-1",
+            "branch": {"id": "br-1", "name": "preview/x"},
+            "rotated": True,
+        }
+        return Advance(to=State.MIGRATING, facts=facts)
+
+    def _migrated(self, preview: Preview) -> Next:
+        answers = preview.facts["answers"]
+        if any(question.id not in answers for question in self.questions):
+            return Rest(to=State.WAITING, facts={"questions": [each.to_json() for each in self.questions]})
+        return Advance(to=State.LAUNCHING, facts={"plan": PLAN.to_json(), "reached": "goal-1"})
+
+
+class Silent:
+    def started(self, preview: Preview) -> None: ...
+    def detail(self, text: str) -> None: ...
+    def finished(self, preview: Preview, state: State, note: str, milliseconds: float) -> None: ...
+    def failed(self, preview: Preview, state: State, message: str, milliseconds: float) -> None: ...
+
+
+@pytest.fixture
+def world(store: Store) -> World:
+    return World(store)
+
+
+def test_up_goes_through_and_its_json_has_what_design_promises(world: World) -> None:
+    ready = world.controller().up("pr-1", answers={})
+
+    value = preview_json(ready)
+    assert value["state"] == "ready"
+    assert value["url"] == "http://127.0.0.1:20000"
+    assert value["branch"] == {"id": "br-1", "name": "preview/x"}
+    assert value["plan"]["digest"] == PLAN.digest
+    assert {"name", "image", "report", "created_at", "expires_at"} <= set(value)
+
+
+def test_up_again_does_nothing_when_all_is_as_it_should_be(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    world.ran.clear()
+
+    world.controller().up("pr-1", answers={})
+
+    assert world.ran == []
+
+
+def test_up_again_rebuilds_what_is_stale(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    world.ran.clear()
+    world.stale_answer = (State.LAUNCHING, "the app has changed")
+
+    world.controller().up("pr-1", answers={})
+
+    assert world.ran == ["launching", "checking"]
+
+
+def test_fresh_begins_again_with_a_branch_that_will_be_rotated(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    world.ran.clear()
+
+    world.controller().up("pr-1", answers={}, fresh=True)
+
+    assert world.ran == ["branching", "migrating", "launching", "checking"]
+
+
+@pytest.mark.parametrize(
+    ("where", "goes_on_with"),
+    [
+        (State.BRANCHING, "branching"),
+        (State.MIGRATING, "branching"),  # a rehearsal is always whole
+        (State.LAUNCHING, "launching"),
+        (State.CHECKING, "checking"),
+    ],
+)
+def test_up_goes_on_after_a_failure(world: World, where: State, goes_on_with: str) -> None:
+    world.fails[where] = StepFailed("no luck")
+    with pytest.raises(StepFailed):
+        world.controller().up("pr-1", answers={})
+    world.ran.clear()
+
+    assert world.controller().up("pr-1", answers={}).state is State.READY
+    assert world.ran[0] == goes_on_with
+
+
+def test_a_question_makes_it_rest_and_the_printed_command_answers_it(world: World) -> None:
+    world.questions = (RENAME,)
+    with pytest.raises(WaitingForAnswers) as caught:
+        world.controller().up("pr-1", answers={})
+
+    assert caught.value.exit_code == 3
+    assert caught.value.hint == "preview answer pr-1 rename:column:public.customers.full_name=name"
+    assert open_questions(world.controller().show("pr-1")) == (RENAME,)
+    assert world.controller().answer("pr-1", {RENAME.id: "name"}).state is State.READY
+    assert world.store.find("pr-1").facts["answers"] == {RENAME.id: "name"}  # type: ignore[union-attr]
+
+
+def test_an_answer_given_beforehand_asks_nothing(world: World) -> None:
+    world.questions = (RENAME,)
+
+    assert world.controller().up("pr-1", answers={RENAME.id: "name"}).state is State.READY
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ({"rename:column:public.x.y": "z"}, "no open question 'rename:column:public.x.y'"),
+        ({RENAME.id: "telephone"}, "'telephone' is no answer"),
+    ],
+)
+def test_an_answer_that_fits_nothing_is_refused_and_not_kept(
+    world: World, answers: dict[str, str], said: str
+) -> None:
+    world.questions = (RENAME,)
+    with pytest.raises(WaitingForAnswers):
+        world.controller().up("pr-1", answers={})
+
+    with pytest.raises(UsageError, match=said):
+        world.controller().answer("pr-1", answers)
+
+    assert world.controller().show("pr-1").facts["answers"] == {}
+
+
+def test_answering_who_does_not_wait_is_a_usage_error(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+
+    with pytest.raises(UsageError, match="waits for no answer"):
+        world.controller().answer("pr-1", {"a": "b"})
+
+
+def test_a_destructive_plan_is_refused_until_it_is_allowed_by_name(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+
+    with pytest.raises(HazardNotAllowed) as caught:
+        world.controller().promote("pr-1", allow=[], keep=False)
+
+    assert caught.value.exit_code == 4
+    assert "--allow deletes_data:public.customers.fax" in caught.value.hint
+    assert world.controller().show("pr-1").state is State.READY
+    with pytest.raises(HazardNotAllowed):
+        world.controller().promote("pr-1", allow=["deletes_data:public.customers.phone"], keep=False)
+    closed = world.controller().promote("pr-1", allow=["deletes_data:public.customers.fax"], keep=False)
+    assert closed.state is State.CLOSED
+    assert world.ran[-2:] == ["promoting", "discarding"]
+
+
+def test_a_hazard_can_be_allowed_by_its_code_or_by_the_settings(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    kept = world.controller().promote("pr-1", allow=["deletes_data"], keep=True)
+    assert kept.state is State.PROMOTED
+
+    world.controller().discard("pr-1")
+    world.controller().up("pr-2", answers={})
+    allowed = world.controller(allowed=("deletes_data:public.customers.fax",))
+    assert allowed.promote("pr-2", allow=[], keep=False).state is State.CLOSED
+
+
+def test_the_approval_is_written_down_with_its_facts(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    world.controller().promote("pr-1", allow=["deletes_data"], keep=True)
+
+    approved = next(event for _, event in past(world.store, "pr-1") if event.kind == "approved")
+    assert approved.who == "ada@test"
+    assert approved.detail["plan_digest"] == PLAN.digest
+    assert approved.detail["main_fingerprint"] == "main-1"
+    assert approved.detail["goal_fingerprint"] == "goal-1"
+
+
+def test_a_report_that_blocks_stops_the_promotion(world: World) -> None:
+    world.report = {
+        "verdict": "blocked",
+        "findings": [
+            {
+                "check": "rows",
+                "severity": "blocked",
+                "subject": "public.orders",
+                "message": "7 rows were lost",
+            }
+        ],
+    }
+    world.controller().up("pr-1", answers={})
+
+    with pytest.raises(Refused, match="7 rows were lost"):
+        world.controller().promote("pr-1", allow=["deletes_data"], keep=False)
+
+
+def test_only_a_ready_preview_can_be_promoted(world: World) -> None:
+    world.questions = (RENAME,)
+    with pytest.raises(WaitingForAnswers):
+        world.controller().up("pr-1", answers={})
+
+    with pytest.raises(Refused, match="pr-1 is waiting"):
+        world.controller().promote("pr-1", allow=[], keep=False)
+
+
+def test_a_promotion_that_failed_goes_on_and_is_not_discarded_by_accident(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    world.fails[State.PROMOTING] = StepFailed("connection lost")
+    with pytest.raises(StepFailed):
+        world.controller().promote("pr-1", allow=["deletes_data"], keep=False)
+
+    with pytest.raises(Refused, match="half-way"):
+        world.controller().discard("pr-1")
+    with pytest.raises(Refused, match="to main"):
+        world.controller().up("pr-1", answers={})
+
+    assert world.controller().promote("pr-1", allow=[], keep=True).state is State.PROMOTED
+
+
+def test_force_gives_a_failed_promotion_up(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    world.fails[State.PROMOTING] = StepFailed("connection lost")
+    with pytest.raises(StepFailed):
+        world.controller().promote("pr-1", allow=["deletes_data"], keep=False)
+
+    assert world.controller().discard("pr-1", force=True).state is State.CLOSED
+
+
+def test_a_name_of_another_project_is_taken(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    other = world.controller(project="embedded/p-2")
+
+    with pytest.raises(NameTaken, match="project embedded/p-1"):
+        other.up("pr-1", answers={})
+    for verb in (other.discard, lambda name: other.promote(name, allow=[], keep=False)):
+        with pytest.raises(UsageError, match="not of embedded/p-2"):
+            verb("pr-1")
+
+
+def test_unknown_previews_name_what_there_is(world: World) -> None:
+    with pytest.raises(UnknownPreview) as nothing:
+        world.controller().show("pr-9")
+    assert nothing.value.hint == "`preview up pr-9` makes it"
+    world.controller().up("pr-1", answers={})
+
+    with pytest.raises(UnknownPreview) as something:
+        world.controller().discard("pr-9")
+    assert something.value.hint == "live previews: pr-1"
+    with pytest.raises(UnknownPreview):
+        past(world.store, "pr-9")
+
+
+def test_a_discarded_name_is_free_and_its_history_stays(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    world.controller().discard("pr-1")
+
+    assert world.store.find("pr-1") is None
+    assert [event.state for _, event in past(world.store, "pr-1")][-1] is State.CLOSED
+    assert world.controller().up("pr-1", answers={}).state is State.READY
+
+
+def test_up_refuses_a_preview_that_is_being_discarded(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    world.store.want(world.controller().show("pr-1").id, Wanted.CLOSED, note="discard")
+
+    with pytest.raises(Refused, match="is being discarded"):
+        world.controller().up("pr-1", answers={})
+
+
+def test_a_discard_that_failed_can_be_run_again(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    world.fails[State.DISCARDING] = StepFailed("engine gone")
+    with pytest.raises(StepFailed):
+        world.controller().discard("pr-1")
+
+    assert world.controller().discard("pr-1").state is State.CLOSED
