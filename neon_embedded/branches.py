@@ -22,8 +22,7 @@ from neon_embedded.computes import (
 from neon_embedded.errors import NoPostgres, Refusal
 from neon_embedded.plane import Change, Plane
 from neon_embedded.postmaster import new_password
-from neon_embedded.rows import BranchRow, DatabaseRow, EndpointRow, OperationRow, ProjectRow, RoleRow
-from neon_embedded.store import now
+from neon_embedded.rows import BranchRow, DatabaseRow, EndpointRow, OperationRow, ProjectRow, RoleRow, now
 
 
 def branch_of(plane: Plane, project_id: str, branch_id: str) -> BranchRow:

@@ -1,7 +1,13 @@
-"""The server's own rows, as frozen values: what it intends and what it reached. Pure."""
+"""The server's own rows, as frozen values: what it intends and what it reached. Reads the clock, nothing else."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, ClassVar
+
+
+def now() -> str:
+    """The time as Neon writes it: RFC 3339, UTC, seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Row:
@@ -22,8 +28,8 @@ class ProjectRow(Row):
     state: str = "init"
     history_retention_seconds: int = 86_400
     settings: dict[str, Any] = field(default_factory=dict)
-    created_at: str = ""
-    updated_at: str = ""
+    created_at: str = field(default_factory=now)
+    updated_at: str = field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +47,8 @@ class BranchRow(Row):
     state: str = "init"
     annotations: dict[str, Any] = field(default_factory=dict)
     expires_at: str | None = None
-    created_at: str = ""
-    updated_at: str = ""
+    created_at: str = field(default_factory=now)
+    updated_at: str = field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +66,8 @@ class EndpointRow(Row):
     min_cu: float = 0.25
     max_cu: float = 0.25
     disabled: bool = False
-    created_at: str = ""
-    updated_at: str = ""
+    created_at: str = field(default_factory=now)
+    updated_at: str = field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +79,8 @@ class RoleRow(Row):
     name: str
     password: str = field(repr=False)
     no_login: bool = False
-    created_at: str = ""
-    updated_at: str = ""
+    created_at: str = field(default_factory=now)
+    updated_at: str = field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +92,8 @@ class DatabaseRow(Row):
     branch_id: str
     name: str
     owner_name: str
-    created_at: str = ""
-    updated_at: str = ""
+    created_at: str = field(default_factory=now)
+    updated_at: str = field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,5 +108,5 @@ class OperationRow(Row):
     branch_id: str | None = None
     endpoint_id: str | None = None
     error: str | None = None
-    created_at: str = ""
-    updated_at: str = ""
+    created_at: str = field(default_factory=now)
+    updated_at: str = field(default_factory=now)

@@ -6,12 +6,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from neon_embedded.errors import HomeUnusable
-from neon_embedded.rows import Row
+from neon_embedded.rows import Row, now
 
 R = TypeVar("R", bound=Row)
 
@@ -45,11 +44,6 @@ create table operations (
     endpoint_id text, error text, created_at text not null, updated_at text not null) strict;
 create index on_project on operations (project_id);
 """
-
-
-def now() -> str:
-    """The time as Neon writes it: RFC 3339, UTC, seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Store:
@@ -103,11 +97,10 @@ class Store:
             self._connection.execute("commit")
 
     def add(self, *rows: Row) -> None:
-        """Insert rows, all or none; empty times become now."""
+        """Insert rows, all or none."""
         with self.transaction():
             for row in rows:
                 values = {each.name: _to_sql(getattr(row, each.name)) for each in fields(row)}  # type: ignore[arg-type]
-                values |= {name: now() for name in ("created_at", "updated_at") if not values[name]}
                 self._run(f"insert into {row.table} ({', '.join(values)}) values ({_marks(values)})", values)  # noqa: S608
 
     def one(self, kind: type[R], **where: Any) -> R | None:
