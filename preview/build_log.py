@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TAIL_LINES = 40
+_NOISE = "Removing intermediate container"
 
 
 def fields(message: bytes) -> Iterator[tuple[int, bytes]]:
@@ -96,7 +97,7 @@ class BuildLog:
     def _stream(self, text: str) -> list[str]:
         # The legacy builder cuts its stream anywhere; a line is told when its end has come.
         *complete, self._partial = (self._partial + text).split("\n")
-        said = [line.rstrip() for line in complete if line.strip()]
+        said = [line.rstrip() for line in complete if line.strip() and not line.startswith(_NOISE)]
         for line in said:
             if line.startswith("Step "):
                 self.failed_step = line.partition(" : ")[2]

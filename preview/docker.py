@@ -3,7 +3,10 @@
 import ipaddress
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
+
+import docker.errors
 
 from preview import container as containers
 from preview.container import HOST_NAME
@@ -101,8 +104,7 @@ class DockerRuntime:
             container = containers.find(self._client(), name)
             if container is None:
                 raise UnknownCandidate(f"no container of ours is named {name}")
-            stream = container.logs(stream=True, follow=follow, tail=tail)
-        return _lines(name, stream)
+        return self._log(container, tail=tail, follow=follow)
 
     def stop(self, name: str) -> None:
         """See Runtime.stop; the shared network goes with its last container."""
@@ -128,6 +130,18 @@ class DockerRuntime:
             return self._client_once
 
     @staticmethod
+    def _log(container: Any, *, tail: int, follow: bool) -> Iterator[str]:
+        with engine_errors(f"reading the log of {container.name}"):
+            stream = container.logs(stream=True, follow=follow, tail=tail)
+            try:
+                yield from _lines(stream)
+            finally:
+                stream.close()
+            # The SDK ends the stream without a word when the engine goes away; asking anything tells.
+            with suppress(docker.errors.NotFound):
+                container.reload()
+
+    @staticmethod
     def _wait(spec: CandidateSpec, container: Any) -> None:
         port = containers.published_port(container)
         seen = wait_until_healthy(port, spec.health, lambda: containers.ended(container))
@@ -150,18 +164,12 @@ class DockerRuntime:
         raise Unhealthy(message, status=status, hint=hint, log_tail=redact(tail, spec.environment))
 
 
-def _lines(name: str, stream: Any) -> Iterator[str]:
+def _lines(stream: Any) -> Iterator[str]:
     """The stream's lines; the engine cuts it into pieces anywhere."""
     rest = b""
-    try:
-        with engine_errors(f"reading the log of {name}"):
-            for piece in stream:
-                *complete, rest = (rest + piece).split(b"\n")
-                for line in complete:
-                    yield line.decode(errors="replace").rstrip("\r")
-            if rest:
-                yield rest.decode(errors="replace")
-    finally:
-        close = getattr(stream, "close", None)
-        if close is not None:
-            close()
+    for piece in stream:
+        *complete, rest = (rest + piece).split(b"\n")
+        for line in complete:
+            yield line.decode(errors="replace").rstrip("\r")
+    if rest:
+        yield rest.decode(errors="replace")

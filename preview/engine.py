@@ -12,6 +12,7 @@ import docker.errors
 import requests.exceptions
 import urllib3.exceptions
 from docker.context import ContextAPI
+from docker.context.config import get_current_context_name
 
 from preview.errors import EngineUnreachable, LaunchFailed, PreviewError
 
@@ -32,7 +33,7 @@ def engine_address() -> tuple[str, Any]:
     """
     if host := os.environ.get("DOCKER_HOST"):
         return host, None
-    name = os.environ.get("DOCKER_CONTEXT") or None
+    name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
     hint = "see `docker context ls`, choose one with `docker context use NAME`"
     try:
         context = ContextAPI.get_context(name)
@@ -40,7 +41,7 @@ def engine_address() -> tuple[str, Any]:
         message = f"docker's current context cannot be read: {error}"
         raise EngineUnreachable(message, hint=hint) from error
     if context is None:
-        raise EngineUnreachable(f"there is no docker context {name or ''}".rstrip(), hint=hint)
+        raise EngineUnreachable(f"there is no docker context named {name}", hint=hint)
     return context.Host or DEFAULT_SOCKET, context.TLSConfig
 
 

@@ -21,34 +21,40 @@ def log_lines(directory: Path, *, tail: int, lives: Callable[[], bool] | None = 
         if (older := _opened(directory / "log.1", open_files)) is not None:
             past.extend(line.rstrip("\r\n") for line in older)
         current = _opened(directory / "log", open_files)
-        partial = ""
+        unfinished = ""
         for line in current or ():
-            if line.endswith("\n") or lives is None:
-                past.append(line.rstrip("\r\n"))
-            else:
-                partial = line
-        if partial and len(past) == tail and past:
-            past.popleft()  # the unfinished line is one of the last, too
+            past.append(line.rstrip("\r\n"))
+            unfinished = "" if line.endswith("\n") else line
+        if lives is None:
+            yield from past
+            return
+        if unfinished and past:
+            past.pop()
         yield from past
-        while lives is not None:
-            # Asked before reading: what was said until it ended is read after we know that it ended.
-            over = not lives()
-            if current is None:
-                current = _opened(directory / "log", open_files)
-            for line in current or ():
-                partial += line
-                if partial.endswith("\n"):
-                    yield partial.rstrip("\r\n")
-                    partial = ""
-            if current is not None and _was_replaced(current, directory / "log"):
-                current.close()
-                current = None
-            elif over:
-                break
-            else:
-                time.sleep(_LOOK_SECONDS)
-        if partial:
-            yield partial
+        yield from _to_come(directory / "log", current, unfinished, lives, open_files)
+
+
+def _to_come(
+    log: Path, current: TextIO | None, unfinished: str, lives: Callable[[], bool], open_files: ExitStack
+) -> Iterator[str]:
+    while True:
+        # Asked before reading: what was said until it ended is read after we know that it ended.
+        over = not lives()
+        current = current or _opened(log, open_files)
+        for line in current or ():
+            unfinished += line
+            if unfinished.endswith("\n"):
+                yield unfinished.rstrip("\r\n")
+                unfinished = ""
+        if current is not None and _was_replaced(current, log):
+            current.close()
+            current = None
+        elif over:
+            break
+        else:
+            time.sleep(_LOOK_SECONDS)
+    if unfinished:
+        yield unfinished
 
 
 def _opened(path: Path, open_files: ExitStack) -> TextIO | None:

@@ -2,10 +2,13 @@
 
 import io
 import os
+import socket
 import tarfile
 import textwrap
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -175,3 +178,77 @@ def bench(request: pytest.FixtureRequest) -> Bench:
     """Each runtime in turn."""
     found: Bench = request.getfixturevalue(f"{request.param}_bench")
     return found
+
+
+NO_BUILDKIT = b'{"message":"BuildKit is not supported by this engine"}'
+
+
+class Relay:
+    """A TCP passage to the engine's socket that can be closed, or refuse BuildKit as older engines do."""
+
+    def __init__(self, *, without_buildkit: bool = False) -> None:
+        self._without_buildkit = without_buildkit
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self.address = f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
+        self._accepting = threading.Thread(target=self._accept)
+        self._accepting.start()
+
+    def _accept(self) -> None:
+        path = os.environ.get("DOCKER_TEST_SOCKET", "/var/run/docker.sock")
+        with suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                engine = socket.socket(socket.AF_UNIX)
+                engine.connect(path)
+                self._open += [client, engine]
+                threading.Thread(target=self._pass, args=(client, engine, True), daemon=True).start()
+                threading.Thread(target=self._pass, args=(engine, client, False), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, asking: bool) -> None:
+        with suppress(OSError):
+            while piece := source.recv(65536):
+                first_line = piece.partition(b"\r\n")[0]
+                if (
+                    asking
+                    and self._without_buildkit
+                    and b"/build?" in first_line
+                    and b"version=2" in first_line
+                ):
+                    head = (
+                        b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                    )
+                    # The body that still comes is read to its end, or the answer would be lost in a reset.
+                    source.sendall(head + b"Content-Length: %d\r\n\r\n" % len(NO_BUILDKIT) + NO_BUILDKIT)
+                    source.shutdown(socket.SHUT_WR)
+                    while source.recv(65536):
+                        pass
+                    return
+                target.sendall(piece)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Be gone: refuse new connections and cut the open ones."""
+        with suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._accepting.join()
+        for connection in self._open:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+
+@pytest.fixture
+def relay(engine: Any) -> Iterator[Callable[..., Relay]]:
+    """Makes passages to the engine: `relay()`, or `relay(without_buildkit=True)`."""
+    made: list[Relay] = []
+
+    def make(**wishes: bool) -> Relay:
+        made.append(Relay(**wishes))
+        return made[-1]
+
+    yield make
+    for passage in made:
+        passage.close()
