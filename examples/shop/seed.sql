@@ -55,12 +55,10 @@ on conflict do nothing;
 with lines as (
     select
         i as order_id,
-        sum(
-            (1 + pg_temp.pick(i * 8 + line, 13, 3))
-            * (select price_cents from products where id = 1 + pg_temp.pick(i * 8 + line, 12, 500))
-        ) as cents
+        sum((1 + pg_temp.pick(i * 8 + line, 13, 3)) * products.price_cents) as cents
     from generate_series(1, pg_temp.orders_wanted()) as i
     cross join lateral generate_series(1, 1 + pg_temp.pick(i, 14, 4)) as line
+    join products on products.id = 1 + pg_temp.pick(i * 8 + line, 12, 500)
     group by i
 )
 insert into orders (id, customer_id, status, placed_at, total, note)
