@@ -1,0 +1,114 @@
+"""A shop for the acceptance tests: a project, its folder, and `preview` as a subprocess."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from neon_client import NeonClient
+
+SHOP = Path(__file__).resolve().parents[2] / "examples" / "shop"
+RENAME = "rename:column:public.customers.full_name"
+ALLOW_FAX = "deletes_data:public.customers.fax"
+
+
+@dataclass
+class Shop:
+    """A project of its own on the run's embedded Neon, with preview.toml in a folder of its own."""
+
+    home: Path
+    folder: Path
+    name: str
+    neon: NeonClient
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "orchestrator", *words]
+
+    def env(self, **more: str) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREVIEW_", "NEON_", "PG"))}
+        return {**kept, "PREVIEW_HOME": str(self.home), **self.environment, **more}
+
+    def preview(self, *words: str, expect: int | None = 0, **env: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command without a terminal; fails the test on another exit code."""
+        done = subprocess.run(
+            self.command(*words),
+            cwd=self.folder,
+            env=self.env(**env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if expect is not None:
+            assert done.returncode == expect, (
+                f"{words} ended with {done.returncode}\n{done.stderr}\n{done.stdout}"
+            )
+        assert "Traceback" not in done.stderr
+        return done
+
+    def json(self, *words: str, expect: int | None = 0) -> Any:
+        return json.loads(self.preview(*words, "--json", expect=expect).stdout)
+
+    @property
+    def project_id(self) -> str:
+        return next(project.id for project in self.neon.projects() if project.name == self.name)
+
+    def uri(self, branch: str | None = None) -> str:
+        """The URI of main, or of a branch by name."""
+        project = self.project_id
+        found = self.neon.find_branch(project, branch) if branch else self.neon.default_branch(project)
+        assert found is not None
+        return self.neon.connection_uri(
+            project, branch_id=found.id, database="shop", role="shop_owner"
+        ).reveal()
+
+    def main(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of a query on production."""
+        return self.on(self.uri(), sql)
+
+    def on(self, uri: str, sql: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(uri, autocommit=True) as connection:
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def columns(self, uri: str, table: str) -> set[str]:
+        query = f"select column_name from information_schema.columns where table_name = '{table}'"
+        return {name for (name,) in self.on(uri, query)}
+
+    def settings(self, change: Callable[[str], str]) -> None:
+        file = self.folder / "preview.toml"
+        file.write_text(change(file.read_text()))
+
+    def leftovers(self, preview_id: str) -> list[str]:
+        """Everything on this machine that carries the preview's id, looked for behind the product's back."""
+        found = [f"path {path}" for path in self.home.rglob(f"*{preview_id}*")]
+        found += [
+            f"branch {each.name}" for each in self.neon.branches(self.project_id) if preview_id in each.name
+        ]
+        for status in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                mine = preview_id.encode() in status.read_bytes()
+            except OSError:
+                continue
+            if mine:
+                found.append(f"process {status.parent.name}")
+        if shutil.which("docker"):
+            for what in (["ps", "--all"], ["images"]):
+                asked = subprocess.run(
+                    ["docker", *what, "--format", "{{.ID}} {{.Repository}}{{.Tag}}"]
+                    if what == ["images"]
+                    else ["docker", *what, "--format", "{{.ID}} {{.Names}}"],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                found += [f"{what[0]} {line}" for line in asked.stdout.splitlines() if preview_id in line]
+        return found
