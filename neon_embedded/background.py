@@ -156,8 +156,8 @@ def _start(place: Home) -> Running:
 
 def _environment() -> dict[str, str]:
     """What the server may see of the caller's: no PG* variables, no keys; it lives long after the caller."""
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH")
-    kept = (*kept, "PREVIEW_POSTGRES_USER", "NEON_EMBEDDED_FAULTS")
+    kept = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH"}
+    kept |= {"PREVIEW_POSTGRES_USER", "NEON_EMBEDDED_FAULTS"}
     return {name: value for name, value in os.environ.items() if name in kept}
 
 
