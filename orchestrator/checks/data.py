@@ -196,8 +196,8 @@ def compare_sums(
     """Which columns hold other values than before.
 
     A column whose type stayed must keep every value; one whose type changed should still read the same. A
-    table that the plan itself updates (a fill value) may differ and says so. Dropped columns are not judged
-    here: the plan's hazards name them.
+    table that the plan itself updates (a fill value) may differ and says so. A column that is gone blocks unless
+    a hazard of the plan says that it deletes it.
 
     Args:
         before: by table, taken before the plan was applied.
@@ -205,6 +205,7 @@ def compare_sums(
         plan: what was applied.
     """
     updated = updated_tables(plan)
+    deleted = {parts_of(hazard.on) for hazard in plan.hazards if hazard.code == "deletes_data"}
     findings: list[Finding] = []
     for table in sorted(before):
         first, second = before[table], after.get(table)
@@ -218,11 +219,14 @@ def compare_sums(
             why = f"it had {first.rows:,} rows and has {second.rows:,}, so its values cannot be compared as a whole"
             findings.append(not_looked_at(CHECK, table, why))
             continue
-        changed = []
+        changed: list[Finding] = []
+        # A column that was dropped and added again has a new number and, if all is well, the old values.
+        by_name = {column.name: column for column in second.columns.values()}
         same = 0
         for number, old in first.columns.items():
-            new = second.columns.get(number)
+            new = second.columns.get(number) or by_name.get(old.name)
             if new is None:
+                changed += _gone(table, old, deleted, plan)
                 continue
             if new.checksum == old.checksum:
                 same += 1
@@ -242,6 +246,20 @@ def compare_sums(
                 )
             )
     return tuple(findings)
+
+
+def _gone(table: str, old: ColumnSum, deleted: set[tuple[str, ...]], plan: Plan) -> list[Finding]:
+    """A column that vanished without a hazard that says so; the announced ones were judged before (preflight)."""
+    if {(*parts_of(table), old.name), (*name_after(table, plan), old.name)} & deleted:
+        return []
+    return [
+        Finding(
+            check=CHECK,
+            severity=Severity.BLOCKED,
+            subject=f"{table}.{old.name}",
+            message="the column is gone with its values, and no statement of the plan says that it deletes them",
+        )
+    ]
 
 
 def _changed(table: str, old: ColumnSum, new: ColumnSum, *, by_plan: bool) -> Finding:

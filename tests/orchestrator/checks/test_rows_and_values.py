@@ -133,6 +133,29 @@ def test_a_changed_value_in_an_untouched_column_blocks(branch, fault):
     assert "n1" not in found[1][2].lower().split()
 
 
+def test_a_column_that_is_gone_blocks_unless_the_plan_says_so(branch):
+    found = values_after(branch, plan_of("x"), "alter table a drop column name")
+    assert [f[:2] for f in found] == [("ok", ODD), ("blocked", "public.a.name"), ("ok", "public.a")]
+
+
+def test_a_column_that_the_plan_deletes_is_no_finding(branch):
+    plan = plan_of("x", deletes='public."a".name')
+    found = values_after(branch, plan, "alter table a drop column name")
+    assert [f[:2] for f in found] == [("ok", ODD), ("ok", "public.a")]
+
+
+@pytest.mark.parametrize(("kept", "severity"), [("kept", "ok"), ("null", "blocked")])
+def test_a_column_that_was_made_anew_is_compared_by_name(branch, kept, severity):
+    found = values_after(
+        branch,
+        plan_of("x"),
+        "alter table a rename name to kept; alter table a add name text; "
+        f"update a set name = {kept}; alter table a drop column kept",
+    )
+    assert severity in [f[0] for f in found if f[1].startswith("public.a")]
+    assert ("blocked" in [f[0] for f in found]) == (severity == "blocked")
+
+
 def test_values_of_other_rows_are_not_compared(branch):
     found = values_after(branch, plan_of("select 1"), "delete from a where id = 1")
     assert found[1] == (

@@ -10,7 +10,7 @@ from orchestrator.checks.report import Finding, Report, Severity
 from orchestrator.checks.rows import count_rows
 from orchestrator.checks.runner import run_all
 from orchestrator.migration.locks import LockMode
-from orchestrator.migration.plan import Plan, Probe, Statement
+from orchestrator.migration.plan import Hazard, Plan, Probe, Statement
 
 SHOP = Path(__file__).parents[3] / "examples" / "shop"
 TABLES = ["public.customers", "public.order_items", "public.orders", "public.products"]
@@ -18,6 +18,13 @@ PLAN = Plan(
     base="a",
     goal="b",
     statements=(
+        Statement(
+            sql="ALTER TABLE public.customers DROP COLUMN fax",
+            why="x",
+            lock=LockMode.ACCESS_EXCLUSIVE,
+            lock_on=("public.customers",),
+            hazards=(Hazard(code="deletes_data", on="public.customers.fax", detail="gone"),),
+        ),
         Statement(
             sql="ALTER TABLE public.customers RENAME COLUMN name TO full_name",
             why="x",
@@ -34,9 +41,8 @@ PLAN = Plan(
         ),
     ),
 )
-TRACES = [
-    {"index": 0, "milliseconds": 3.5, "locks": [["public.customers", "AccessExclusiveLock"]], "rewritten": []}
-]
+LOCKED = [["public.customers", "AccessExclusiveLock"]]
+TRACES = [{"index": index, "milliseconds": 3.5, "locks": LOCKED, "rewritten": []} for index in (0, 1)]
 CHECKS = ["preflight", "rows", "values", "integrity", "locks", "performance", "compatibility", "revert"]
 
 
@@ -121,7 +127,9 @@ def test_without_values_of_before_they_are_not_looked_at(branch):
 
 
 def test_a_check_that_fails_is_a_finding_and_stops_no_other(branch):
-    broken = [{"index": 0, "milliseconds": 1.0, "locks": [["public.x", "NoSuchLock"]]}]
+    broken = [
+        {"index": index, "milliseconds": 1.0, "locks": [["public.x", "NoSuchLock"]]} for index in (0, 1)
+    ]
     report = run_all(branch, plan=PLAN, traces=broken, rows_before={"public.x": 0})
     [locks] = [f for f in report.findings if f.check == "locks"]
     assert locks == Finding(
