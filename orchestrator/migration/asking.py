@@ -1,0 +1,168 @@
+"""Asking: questions, the answers that were given, and the defaults where nobody is to be asked. Pure: no I/O."""
+
+from collections.abc import Iterable, Iterator
+
+from orchestrator.errors import UsageError
+from orchestrator.migration.recipes.columns import fill_id, needs_fill
+from orchestrator.migration.types import TypeName
+from orchestrator.migration.work import Work
+from orchestrator.schema.names import Key, quote
+from orchestrator.schema.objects import Column
+from orchestrator.schema.questions import Answers, Choice, Question
+
+#: A value to offer for a column that must not be NULL, by type.
+_OFFERS = {
+    "text": "''",
+    "character varying": "''",
+    "smallint": "0",
+    "integer": "0",
+    "bigint": "0",
+    "numeric": "0",
+    "real": "0",
+    "double precision": "0",
+    "boolean": "false",
+    "date": "CURRENT_DATE",
+    "timestamp with time zone": "now()",
+    "timestamp without time zone": "now()",
+    "uuid": "gen_random_uuid()",
+    "jsonb": "'{}'::jsonb",
+    "json": "'{}'::json",
+}
+
+
+class Asking:
+    """Collects every question of one plan, and says what is open."""
+
+    def __init__(self, answers: Answers, *, assume_defaults: bool) -> None:
+        self.answers = answers
+        self.assume_defaults = assume_defaults
+        self.questions: list[Question] = []
+
+    def ask(self, question: Question) -> str:
+        """The answer; for an open question its default, provisionally.
+
+        Raises:
+            UsageError: the answer that was given is none of the choices.
+        """
+        self.questions.append(question)
+        given = self.answers.get(question.id)
+        if given is None:
+            return question.default or "-"
+        choices = [choice.value for choice in question.choices]
+        if given in choices:
+            return given
+        if question.free_text:
+            return _expression(question.id, given)
+        if given == "add" and question.kind == "rename":
+            return "-"
+        raise UsageError(
+            f"the answer {given!r} to {question.id} is none of: {', '.join(choices)}",
+            hint=f"answer with --answer '{question.id}={choices[0]}' or another of the choices",
+        )
+
+    def rename(self, questions: Iterable[Question]) -> Iterator[tuple[Question, str]]:
+        """The questions that were answered with a rename, and the old name.
+
+        Raises:
+            UsageError: two objects are said to come from the same one.
+        """
+        taken: dict[tuple[str, str], str] = {}
+        for question in questions:
+            old = self.ask(question)
+            if old == "-":
+                continue
+            where = question.id.rpartition(".")[0]
+            if (where, old) in taken:
+                raise UsageError(
+                    f"both {taken[where, old]} and {question.id} are answered with {old!r}",
+                    hint="only one of them can be what it was called before; answer the other with '-'",
+                )
+            taken[where, old] = question.id
+            yield question, old
+
+    @property
+    def open(self) -> tuple[Question, ...]:
+        """Questions without an answer, sorted by id; none when defaults are assumed."""
+        if self.assume_defaults:
+            return ()
+        return tuple(
+            sorted((each for each in self.questions if each.id not in self.answers), key=lambda each: each.id)
+        )
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Ids of answers to questions that this plan does not ask."""
+        asked = {each.id for each in self.questions}
+        return tuple(sorted(each for each in self.answers if each not in asked))
+
+
+def fill_questions(work: Work) -> Iterator[Question]:
+    """Which value existing rows get in a new column that must have one; asked only where there are rows.
+
+    A column that becomes NOT NULL takes such an answer too, but whether it holds NULL is for the data to say,
+    so nobody is asked before the rehearsal looked.
+    """
+    for key in sorted(work.makes):
+        if key.kind == "column" and needs_fill(work, key):
+            column = work.after(key, Column)
+            table = Key("table", key.path[:2])
+            offer = _OFFERS.get(TypeName.parse(column.type).name)
+            choices = (
+                [Choice(value=offer, label=f"every existing row gets {offer}")]
+                if offer and "[]" not in column.type
+                else []
+            )
+            choices.append(Choice(value="-", label="no value: the migration fails while there are rows"))
+            yield Question(
+                id=fill_id(key),
+                kind="fill",
+                prompt=f"Which value do existing rows of {table.name} get in the new column {quote(key.path[-1])}?",
+                choices=tuple(choices),
+                evidence=(
+                    f"{key.name} is {column.type} NOT NULL without a default",
+                    f"{table.name} has {work.rows(table)}",
+                ),
+                default="-",
+                free_text=True,
+            )
+
+
+def extra_fills(work: Work) -> frozenset[str]:
+    """Ids of fill answers that are taken though nobody asks: columns that become NOT NULL."""
+    return frozenset(
+        fill_id(key)
+        for key in work.found.changed
+        if key.kind == "column" and work.after(key, Column).not_null and not work.before(key, Column).not_null
+    )
+
+
+def _expression(question: str, text: str) -> str:
+    """A fill value as it may stand after DEFAULT: one expression, nothing that ends the statement.
+
+    Raises:
+        UsageError: it is empty, has an open quote or bracket, a comment or a semicolon outside of a string.
+    """
+    depth, quoted, i = 0, "", 0
+    fault = "" if text.strip() else "it is empty"
+    while i < len(text) and not fault:
+        letter = text[i]
+        if quoted:
+            quoted = "" if letter == quoted else quoted
+        elif letter in "'\"":
+            quoted = letter
+        elif letter in "()[]":
+            depth += 1 if letter in "([" else -1
+            fault = "a bracket closes that was never opened" if depth < 0 else ""
+        elif letter in ";$\\" or text[i : i + 2] in {"--", "/*"}:
+            fault = f"{text[i : i + 2].strip()!r} is not allowed in it"
+        elif letter == "," and not depth:
+            fault = "it is more than one expression"
+        i += 1
+    if not fault and (quoted or depth):
+        fault = "a quote or bracket is left open"
+    if fault:
+        raise UsageError(
+            f"the answer to {question} is no SQL expression: {fault}",
+            hint="give one value, e.g. '0', \"'none'\" or 'now()'",
+        )
+    return f"({text.strip()})"

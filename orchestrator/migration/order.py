@@ -1,0 +1,130 @@
+"""Put steps in order: a deterministic topological sort, then groups that are committed together. Pure: no I/O."""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from orchestrator.errors import DependencyCycle
+from orchestrator.migration.locks import LockMode
+from orchestrator.migration.plan import Statement
+from orchestrator.migration.step import Step, Token
+
+#: Between equal phases: what others are made of comes first.
+_RANK = {
+    kind: rank
+    for rank, kind in enumerate(
+        (
+            "schema",
+            "enum",
+            "sequence",
+            "table",
+            "column",
+            "default",
+            "function",
+            "view",
+            "constraint",
+            "index",
+            "trigger",
+        )
+    )
+}
+
+
+def in_order(steps: Sequence[Step]) -> list[Step]:
+    """Sort steps so that what each wants is given before; ties are broken by phase, kind and name.
+
+    Raises:
+        DependencyCycle: some steps wait for each other; the message spells the circle.
+    """
+    hard = _edges(steps, hopes=False)
+    soft = _edges(steps, hopes=True)
+    before = [hard[i] | soft[i] for i in range(len(steps))]
+    done: list[int] = []
+    left = set(range(len(steps)))
+    missing = [set(each) for each in before]
+    after: list[set[int]] = [set() for _ in steps]
+    for i, needed in enumerate(before):
+        for j in needed:
+            after[j].add(i)
+    heap = [(_priority(steps[i]), i) for i in left if not missing[i]]
+    heapq.heapify(heap)
+    while left:
+        if not heap:
+            # Only wishes may be given up: the first step that waits for nothing but wishes goes on.
+            free = sorted((_priority(steps[i]), i) for i in left if not (missing[i] & hard[i] & left))
+            if not free:
+                raise DependencyCycle(
+                    f"these statements wait for each other: {_circle(steps, hard, left)}",
+                    hint="break the circle in two releases, or change one of these objects by hand first",
+                )
+            missing[free[0][1]].clear()
+            heap = [free[0]]
+        _, i = heapq.heappop(heap)
+        if i not in left:
+            continue
+        left.discard(i)
+        done.append(i)
+        for j in after[i]:
+            if j in left and i in missing[j]:
+                missing[j].discard(i)
+                if not missing[j]:
+                    heapq.heappush(heap, (_priority(steps[j]), j))
+    return [steps[i] for i in done]
+
+
+def _edges(steps: Sequence[Step], *, hopes: bool) -> list[set[int]]:
+    """For each step the indexes of the steps that must run before it."""
+    givers: dict[Token, list[int]] = {}
+    for i, step in enumerate(steps):
+        for token in step.gives:
+            givers.setdefault(token, []).append(i)
+    return [
+        {j for token in (step.hopes if hopes else step.wants) for j in givers.get(token, ()) if j != i}
+        for i, step in enumerate(steps)
+    ]
+
+
+def _priority(step: Step) -> tuple[int, int, tuple[str, ...], str, str]:
+    """What decides between steps that could both run now."""
+    rank = _RANK.get(step.key.kind, len(_RANK))
+    return (step.phase, rank, step.key.path, step.key.kind, step.statement.sql)
+
+
+def _circle(steps: Sequence[Step], before: Sequence[set[int]], left: set[int]) -> str:
+    """One circle among the steps that are left, spelled: a -> b -> a."""
+    walk = [min(left, key=lambda i: _priority(steps[i]))]
+    while True:
+        i = min((j for j in before[walk[-1]] if j in left), key=lambda j: _priority(steps[j]))
+        if i in walk:
+            circle = [*walk[walk.index(i) :], i]
+            return " -> ".join(str(steps[j].key) for j in circle)
+        walk.append(i)
+
+
+def grouped(steps: Sequence[Step], spans: Iterable[tuple[int, int]]) -> tuple[Statement, ...]:
+    """Number the transactions.
+
+    A new one begins around what cannot run in one, around long scans, after what must be committed to be
+    used, and where the next statement would add a lock on another existing table - but never within a span
+    (first and last index), unless PostgreSQL leaves no choice.
+    """
+    inside = {i for first, last in spans for i in range(first + 1, last + 1)}
+    statements: list[Statement] = []
+    group = 0
+    held: set[str] = set()
+    for i, step in enumerate(steps):
+        previous = steps[i - 1] if i else None
+        locked = (
+            set(step.statement.lock_on) if step.statement.lock.strength >= LockMode.SHARE.strength else set()
+        )
+        if previous is not None:
+            hard = (
+                not step.statement.transactional or not previous.statement.transactional or previous.commits
+            )
+            soft = step.alone or previous.alone or bool(held and locked - held)
+            if hard or (soft and i not in inside):
+                group += 1
+                held = set()
+        held |= locked
+        statements.append(replace(step.statement, group=group))
+    return tuple(statements)

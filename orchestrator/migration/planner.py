@@ -1,0 +1,249 @@
+"""The planner: two snapshots and the answers in, a plan or the open questions out. Pure: no I/O of any kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from orchestrator.errors import DependencyCycle, UnsupportedObject
+from orchestrator.migration.asking import Asking, extra_fills, fill_questions
+from orchestrator.migration.order import grouped, in_order
+from orchestrator.migration.plan import Plan, Statement
+from orchestrator.migration.rebuild import Rebuild, rebuild
+from orchestrator.migration.recipes import (
+    column_changes,
+    columns,
+    comments,
+    constraints,
+    functions,
+    indexes,
+    renames,
+    schemas,
+    sequences,
+    tables,
+    views,
+)
+from orchestrator.migration.step import Phase, Step, Token, gone, ready
+from orchestrator.migration.work import Work
+from orchestrator.schema import candidates
+from orchestrator.schema.catalog import Snapshot
+from orchestrator.schema.diff import Differences, diff
+from orchestrator.schema.names import Key
+from orchestrator.schema.objects import Constraint, Enum, Index, Other
+from orchestrator.schema.questions import Answers, Question
+from orchestrator.schema.renames import Renames, renamed
+
+_RECIPES = (
+    schemas,
+    sequences,
+    tables,
+    columns,
+    column_changes,
+    constraints,
+    indexes,
+    views,
+    functions,
+    comments,
+)
+
+#: Said in every plan that changes something: what nobody looked at must not look equal.
+NOT_COMPARED = (
+    "owners, grants and default privileges are not compared; a view or function that is made again gets back"
+    " the owner and grants it had"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What planning came to.
+
+    Attributes:
+        plan: the plan; None while a question without an answer is open.
+        questions: the open questions, sorted by id.
+        unused_answers: ids of answers that no question of this plan asked for.
+    """
+
+    plan: Plan | None
+    questions: tuple[Question, ...] = ()
+    unused_answers: tuple[str, ...] = ()
+
+
+def make_plan(
+    base: Snapshot, goal: Snapshot, *, answers: Answers | None = None, assume_defaults: bool = False
+) -> Planned:
+    """Work out how to get from one snapshot to another.
+
+    Args:
+        base: main's snapshot.
+        goal: the goal's.
+        answers: question id to answer.
+        assume_defaults: answer every open question with its default: not a rename, no invented value.
+
+    Raises:
+        UnsupportedObject: objects of kinds that are not planned differ; all are named.
+        DependencyCycle: objects stand on each other in a way that cannot be broken.
+        UsageError: an answer is none of the question's choices.
+    """
+    asking = Asking(answers or {}, assume_defaults=assume_defaults)
+    now, done = _with_renames(base, goal, asking)
+    found, adopted = _adopted(now, goal, diff(now, goal))
+    again = rebuild(now, goal, found, _renamed_relations(done))
+    work = Work(
+        base=now,
+        goal=goal,
+        found=found,
+        rebuilt=frozenset(again.rebuilt),
+        hard=frozenset(again.hard),
+        retyped=frozenset(again.retyped),
+        adopted=adopted,
+    )
+    fills = {question.id: asking.ask(question) for question in fill_questions(work)}
+    taken = extra_fills(work) & set(asking.unused)
+    fills |= {each: f"({asking.answers[each]})" for each in taken if asking.answers[each] != "-"}
+    _refuse_unsupported(
+        work, again, labels_open=any(each.id.startswith("rename:label:") for each in asking.open)
+    )
+    unused = tuple(each for each in asking.unused if each not in taken)
+    if asking.open:
+        return Planned(plan=None, questions=asking.open, unused_answers=unused)
+    work = replace(work, answers=fills)
+    try:
+        statements = _statements(work, done)
+    except DependencyCycle:
+        # A table that names what names the table: make the table bare, then the rest.
+        statements = _statements(replace(work, fold=False), done)
+    notes = (*_column_order(now, goal), *((NOT_COMPARED,) if statements else ()))
+    plan = Plan(base=base.fingerprint(), goal=goal.fingerprint(), statements=statements, notes=notes)
+    return Planned(plan=plan, unused_answers=unused)
+
+
+def _with_renames(base: Snapshot, goal: Snapshot, asking: Asking) -> tuple[Snapshot, Renames]:
+    """The base with every rename done that was answered with yes, or that is certain; tables come first."""
+    done = Renames()
+    for kind, questions in (("table", candidates.table_questions), ("column", candidates.column_questions)):
+        keys: dict[Key, Key] = {}
+        for question, old in asking.rename(questions(base, goal, diff(base, goal))):
+            new = next(key for key in goal.of_kind(kind) if candidates.question_id(key) == question.id)
+            keys[Key(kind, (*new.path[:-1], old))] = new
+        step = Renames(keys=keys)
+        base, done = renamed(base, step), done | step
+    labels: dict[tuple[tuple[str, ...], str], str] = {}
+    found = diff(base, goal)
+    for question, old in asking.rename(candidates.label_questions(base, goal, found)):
+        key, label = next(
+            (key, label)
+            for key in goal.of_kind("enum")
+            for thing in [goal.objects[key]]
+            if isinstance(thing, Enum)
+            for label in thing.labels
+            if f"rename:label:{key.name}.{label}" == question.id
+        )
+        labels[key.path, old] = label
+    step = Renames(labels=labels)
+    base, done = renamed(base, step), done | step
+    for _ in range(2):  # sequences first: a default that names one makes no difference afterwards
+        step = candidates.certain(base, goal, diff(base, goal))
+        base, done = renamed(base, step), done | step
+    return base, done
+
+
+def _renamed_relations(done: Renames) -> tuple[Key, ...]:
+    """Tables and columns that have a new name: views keep the old one until they are made again."""
+    return tuple(sorted(new for new in done.keys.values() if new.kind in {"table", "column"}))
+
+
+def _adopted(base: Snapshot, goal: Snapshot, found: Differences) -> tuple[Differences, Mapping[Key, Key]]:
+    """Indexes that are dropped while a constraint of that name over the same columns comes: it takes them over."""
+    adopted: dict[Key, Key] = {}
+    for key in sorted(found.added):
+        thing = goal.objects[key]
+        index_key = Key("index", (key.path[0], key.path[-1]))
+        index = base.objects.get(index_key)
+        if (
+            not isinstance(thing, Constraint)
+            or not isinstance(index, Index)
+            or index_key not in found.dropped
+        ):
+            continue
+        parts = constraints.index_parts(thing)
+        fits = parts is not None and index.unique and index.valid and index.definition == parts[1]
+        if fits and index.table == key.path[:2]:
+            adopted[key] = index_key
+    return replace(found, dropped=found.dropped - set(adopted.values())), adopted
+
+
+def _refuse_unsupported(work: Work, again: Rebuild, *, labels_open: bool) -> None:
+    """Name everything that differs and cannot be planned; nothing is ever skipped in silence."""
+    said: list[str] = []
+    for key in sorted(work.found.added):
+        if isinstance(work.goal.objects[key], Other):
+            said.append(f"{key} is to be created")
+    for key in sorted(work.found.dropped):
+        thing = work.base.objects[key]
+        if isinstance(thing, Other) and not (thing.of is not None and thing.of in work.found.dropped):
+            said.append(f"{key} is to be dropped")
+    for key in sorted(work.found.changed):
+        before, after = work.base.objects[key], work.goal.objects[key]
+        if isinstance(before, Other) or type(before) is not type(after):
+            said.append(f"{key} differs")
+        elif isinstance(before, Enum) and isinstance(after, Enum) and not schemas.extends(before, after):
+            if not labels_open:
+                said.append(
+                    f"{key} loses labels or changes their order: {list(before.labels)} to {list(after.labels)}"
+                )
+        elif isinstance(after, Index) and not after.valid:
+            said.append(f"{key} is INVALID in the goal (rebuild it there)")
+    said += [
+        f"{key} is INVALID in the goal (rebuild it there)"
+        for key in sorted(work.found.added)
+        if isinstance(thing := work.goal.objects[key], Index) and not thing.valid
+    ]
+    said += again.refused
+    if said:
+        raise UnsupportedObject(
+            "this version cannot plan: " + "; ".join(said),
+            hint="make this change on main by hand, or take it out of the goal, and plan again",
+        )
+
+
+def _statements(work: Work, done: Renames) -> tuple[Statement, ...]:
+    steps: list[Step] = [*indexes.leftovers(work), *renames.steps(work, done)]
+    barrier: Token = ("all", "renamed", ())
+    rename_steps = {i for i, step in enumerate(steps) if step.phase is Phase.RENAME}
+    waited = {token for i in rename_steps for token in steps[i].wants}
+    for i in rename_steps:
+        steps[i] = replace(steps[i], gives=steps[i].gives | {barrier})
+    for recipe in _RECIPES:
+        for step in recipe.steps(work):
+            steps.append(step if step.gives & waited else replace(step, wants=step.wants | {barrier}))
+    ordered = in_order(steps)
+    return grouped(ordered, _spans(work, ordered))
+
+
+def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
+    """From the drop of each rebuilt object to its making: others should never see it missing."""
+    spans = []
+    renamed_at = [i for i, step in enumerate(ordered) if step.phase is Phase.RENAME]
+    for key in work.rebuilt:
+        first = [i for i, step in enumerate(ordered) if gone(key) in step.gives]
+        last = [i for i, step in enumerate(ordered) if ready(key) in step.gives]
+        if first and last:
+            begin = min([*first, *renamed_at]) if key.kind == "view" else min(first)
+            spans.append((begin, max(last)))
+    return spans
+
+
+def _column_order(base: Snapshot, goal: Snapshot) -> tuple[str, ...]:
+    """One note when tables in both have the same columns in another order."""
+    moved = []
+    for key in base.of_kind("table"):
+        if key not in goal.objects:
+            continue
+        before = [column.key for column in base.columns_of(key)]
+        after = [column.key for column in goal.columns_of(key)]
+        stay = set(before) & set(after)
+        if [each for each in before if each in stay] != [each for each in after if each in stay]:
+            moved.append(key.name)
+    if not moved:
+        return ()
+    return (
+        f"columns stand in another order in {', '.join(moved)}; PostgreSQL cannot change that, and nothing needs it",
+    )

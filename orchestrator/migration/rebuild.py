@@ -1,0 +1,126 @@
+"""What must be dropped and made again, because it changes or because something that it stands on does. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from orchestrator.migration.recipes import functions, views
+from orchestrator.schema.catalog import Snapshot
+from orchestrator.schema.diff import Differences, changed_attributes
+from orchestrator.schema.names import Key
+from orchestrator.schema.objects import Column, Constraint, Function, Index, Object, Other, Trigger, View
+
+
+@dataclass(slots=True, kw_only=True)
+class Rebuild:
+    """The result of following dependencies.
+
+    Attributes:
+        rebuilt: keys to drop and make again.
+        hard: indexes and constraints among them that must be gone before a column changes its type.
+        retyped: columns whose type or collation changes in place.
+        refused: sentences about objects that would have to be rebuilt but are of a kind that is not planned.
+    """
+
+    rebuilt: set[Key] = field(default_factory=set)
+    hard: set[Key] = field(default_factory=set)
+    retyped: set[Key] = field(default_factory=set)
+    refused: list[str] = field(default_factory=list)
+
+
+def rebuild(base: Snapshot, goal: Snapshot, found: Differences, renamed: Iterable[Key]) -> Rebuild:
+    """Decide for every changed object whether it changes in place, and follow who stands on those that do not.
+
+    Args:
+        base: with renames already done.
+        goal: the goal.
+        found: their differences.
+        renamed: tables and columns (by their new key) whose views must be made again.
+    """
+    result = Rebuild()
+    queue: list[tuple[Key, str]] = []
+    for key in sorted(found.changed):
+        before, after = base.objects[key], goal.objects[key]
+        if isinstance(before, Column) and isinstance(after, Column) and _retyped(before, after):
+            result.retyped.add(key)
+            queue.append((key, "retyped"))
+        elif not _in_place(before, after):
+            result.rebuilt.add(key)
+            queue.append((key, "replaced"))
+    queue += [(key, "renamed") for key in sorted(renamed)]
+    queue += [(key, "dropped") for key in sorted(found.dropped)]
+    while queue:
+        key, how = queue.pop(0)
+        for user in base.users.get(key, ()):
+            if user not in goal.objects or user in result.rebuilt:
+                continue
+            verdict = _reaction(base.objects[user], goal.objects[user], key, how, found)
+            if verdict == "refuse":
+                result.refused.append(f"{user} stands on {key}, which must be {how}")
+            elif verdict in {"rebuild", "hard"}:
+                result.rebuilt.add(user)
+                result.retyped.discard(user)
+                queue.append((user, "replaced"))
+            if verdict == "hard" or (verdict == "rebuild" and how == "retyped"):
+                result.hard.add(user)
+    for key in result.rebuilt:
+        if any(needed in result.retyped for needed in base.needs.get(key, ())):
+            result.hard.add(key)
+    return result
+
+
+def _retyped(before: Column, after: Column) -> bool:
+    """Whether ALTER COLUMN TYPE is needed and possible (a generated column is computed anew instead)."""
+    changed = before.type != after.type or before.collation != after.collation
+    return changed and not (after.generated is not None and before.generated != after.generated)
+
+
+def _in_place(before: Object, after: Object) -> bool:
+    """Whether an object can become the other without being dropped."""
+    changed = set(changed_attributes(before, after))
+    if isinstance(before, Column) and isinstance(after, Column):
+        return not ("generated" in changed and after.generated is not None)
+    if isinstance(before, Constraint) and isinstance(after, Constraint):
+        return changed <= {"comment", "index_options"} or (
+            changed <= {"comment", "index_options", "validated"} and after.validated
+        )
+    if isinstance(before, Index):
+        return changed <= {"comment", "statistics"}
+    if isinstance(before, View) and isinstance(after, View):
+        return views.replaceable(before, after)
+    if isinstance(before, Function) and isinstance(after, Function):
+        return functions.replaceable(before, after)
+    if isinstance(before, Trigger) and isinstance(after, Trigger):
+        return "definition" not in changed or functions.trigger_replaceable(before, after)
+    return True
+
+
+def _reaction(user: Object, wanted: Object, key: Key, how: str, found: Differences) -> str:  # noqa: PLR0911
+    """What happens to an object when one that it needs is ``retyped``, ``replaced``, ``renamed`` or ``dropped``."""
+    if how == "dropped" and user.key in found.changed:
+        return ""  # changed in place: that statement lets go
+    if isinstance(user, View):
+        return "rebuild"
+    if how == "renamed":
+        return ""
+    if isinstance(user, Other):
+        return "" if user.of is not None and key == user.of else "refuse"
+    if isinstance(user, Column):
+        return "rebuild" if user.generated is not None and key.kind in {"column", "function"} else ""
+    if isinstance(user, Constraint):
+        if how == "retyped":
+            return "hard" if user.type == "foreign" or user != wanted else ""
+        return "rebuild"
+    if isinstance(user, Index):
+        if how == "retyped":
+            return "hard" if user.definition != getattr(wanted, "definition", "") else ""
+        return "rebuild"
+    return (
+        "rebuild"
+        if user.key.kind in {"function", "trigger", "default"} and not _own_default(user.key, key, how)
+        else ""
+    )
+
+
+def _own_default(user: Key, key: Key, how: str) -> bool:
+    """A column's own default is part of the statement that changes its type."""
+    return user.kind == "default" and how == "retyped" and user.path == key.path

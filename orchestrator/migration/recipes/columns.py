@@ -1,0 +1,195 @@
+"""Columns: add and drop, with their defaults. Changing one in place is column_changes. Pure: no I/O."""
+
+import re
+from collections.abc import Iterator
+
+from orchestrator.migration.hazards import hazard
+from orchestrator.migration.locks import LockMode
+from orchestrator.migration.plan import Hazard, Probe
+from orchestrator.migration.probes import at_stake
+from orchestrator.migration.recipes.sequences import LIMITS
+from orchestrator.migration.step import Phase, Step, ready
+from orchestrator.migration.work import Work
+from orchestrator.schema.names import Key, dotted, literal, quote
+from orchestrator.schema.objects import Column, Default
+
+#: Functions in a default that give one value to all rows of a statement: no rewrite (pg_proc.provolatile).
+_STABLE = frozenset(
+    {"now", "transaction_timestamp", "statement_timestamp", "current_setting", "current_schema"}
+)
+_SETTINGS = ("STORAGE", "COMPRESSION", "STATISTICS")
+
+
+def fill_id(key: Key) -> str:
+    """The id of the question which value existing rows get."""
+    return f"fill:{key.name}"
+
+
+def identity_sql(column: Column) -> str:
+    """``GENERATED ... AS IDENTITY (...)`` with the options that are not PostgreSQL's own choice."""
+    options = dict(column.identity_sequence)
+    schema, table, name = column.key.path
+    limit = LIMITS.get(column.type, LIMITS["bigint"])
+    up = not options["increment"].startswith("-")
+    low, high = ("1", str(limit)) if up else (str(-limit - 1), "-1")
+    words = []
+    if (options["schema"], options["name"]) != (schema, f"{table}_{name}_seq"):
+        words.append(f"SEQUENCE NAME {dotted(options['schema'], options['name'])}")
+    words += [f"INCREMENT BY {options['increment']}"] if options["increment"] != "1" else []
+    words += [f"MINVALUE {options['minimum']}"] if options["minimum"] != low else []
+    words += [f"MAXVALUE {options['maximum']}"] if options["maximum"] != high else []
+    words += (
+        [f"START WITH {options['start']}"]
+        if options["start"] != options["minimum" if up else "maximum"]
+        else []
+    )
+    words += [f"CACHE {options['cache']}"] if options["cache"] != "1" else []
+    words += ["CYCLE"] if options["cycle"] == "True" else []
+    return f"GENERATED {column.identity} AS IDENTITY" + (f" ({' '.join(words)})" if words else "")
+
+
+def column_sql(column: Column, default: str | None, *, not_null: bool = True) -> str:
+    """A column as CREATE TABLE and ADD COLUMN take it."""
+    words = [quote(column.key.path[-1]), column.type]
+    words += [f"COLLATE {column.collation}"] if column.collation else []
+    words += [f"GENERATED ALWAYS AS ({column.generated}) STORED"] if column.generated is not None else []
+    words += [f"DEFAULT {default}"] if default is not None else []
+    words += ["NOT NULL"] if column.not_null and not_null else []
+    words += [identity_sql(column)] if column.identity else []
+    return " ".join(words)
+
+
+def is_volatile(expression: str) -> bool:
+    """Whether a default gives each row its own value, so that adding it writes every row.
+
+    Functions that nobody knows count as volatile: the plan then warns of a rewrite that may not happen,
+    and the rehearsal's trace tells.
+    """
+    bare = re.sub(r"'(?:[^']|'')*'", "''", expression)
+    called = {name.split(".")[-1].strip('"').lower() for name in re.findall(r'([\w."]+)\(', bare)}
+    return bool(called - _STABLE - {"", "numeric", "varchar", "char", "bit", "timestamp", "time", "interval"})
+
+
+def steps(work: Work) -> Iterator[Step]:
+    """Steps for every column that is added to, or dropped from, a table that stays."""
+    for key in sorted(work.makes):
+        if key.kind == "column":
+            table = Key("table", key.path[:2])
+            column = work.after(key, Column)
+            if table in work.found.added and not (column.generated is not None and not work.fold):
+                yield from settings(work, key, (), column.settings)
+            else:
+                yield from _add(work, key, column)
+    for key in sorted(work.drops):
+        if key.kind == "column" and not work.goes_along(key):
+            yield _drop(work, key)
+
+
+def _add(work: Work, key: Key, column: Column) -> Iterator[Step]:
+    table = key.parent
+    default_key = Key("default", key.path)
+    default = work.goal.objects.get(default_key)
+    expression = default.expression if isinstance(default, Default) else None
+    made = [key, default_key] if expression is not None else [key]
+    hazards: list[Hazard] = []
+    probes: list[Probe] = []
+    each_row = column.generated is not None or column.identity or (expression and is_volatile(expression))
+    if each_row and work.has_rows(table):
+        detail = f"{table.name} is written again ({work.rows(table)}), because each row gets its own value"
+        hazards.append(hazard("rewrites_table", table.name, detail))
+        hazards.append(
+            hazard("blocks_reads", table.name, f"queries on {table.name} wait until it is written")
+        )
+    fill = None
+    if needs_fill(work, key):
+        fill = work.answers.get(fill_id(key), "-")
+        if fill == "-":
+            fill = None
+            detail = f"{key.name} must not be NULL and has no default; {table.name} has {work.rows(table)}"
+            hazards.append(
+                hazard("needs_value", key.name, f"{detail}: give a value with {fill_id(key)}=EXPRESSION")
+            )
+            probes.append(
+                Probe(
+                    kind="null",
+                    subject=key.name,
+                    problem=f"{{count}} rows of {table.name} would have no {quote(key.path[-1])}",
+                    count_sql=f"SELECT count(*) FROM {table.name}",
+                    remedy=f"say which value they get: --answer '{fill_id(key)}=EXPRESSION'",
+                )
+            )
+    sql = f"ALTER TABLE {table.name} ADD COLUMN {column_sql(column, fill if fill else expression)}"
+    yield work.step(
+        key,
+        Phase.CHANGE if key in work.rebuilt else Phase.CREATE,
+        sql,
+        f"add {key}" + (f", filled with {fill} in existing rows" if fill else ""),
+        work.making(*made),
+        tables=[table],
+        lock=LockMode.ACCESS_EXCLUSIVE,
+        heavy=bool(each_row) or bool(fill and is_volatile(fill)),
+        gives=[("added", key)],
+        hazards=tuple(hazards),
+        probes=tuple(probes),
+    )
+    if fill:
+        yield work.step(
+            key, Phase.CREATE, f"ALTER TABLE {table.name} ALTER COLUMN {quote(key.path[-1])} DROP DEFAULT",
+            f"the value was only for the rows that were there: {key.name} has no default", tables=[table],
+            lock=LockMode.ACCESS_EXCLUSIVE, wants=[("added", key)],
+        )  # fmt: skip
+    yield from settings(work, key, (), column.settings)
+
+
+def needs_fill(work: Work, key: Key) -> bool:
+    """Whether a new column needs a value in rows that are there already."""
+    column = work.after(key, Column)
+    table = Key("table", key.path[:2])
+    given = column.identity or column.generated is not None or Key("default", key.path) in work.goal.objects
+    return column.not_null and not given and not work.is_new(table) and work.has_rows(table)
+
+
+def _drop(work: Work, key: Key) -> Step:
+    table = key.parent
+    derived = work.before(key, Column).generated is not None and key in work.rebuilt
+    where = key.name
+    hazards = (
+        hazard("deletes_data", where, f"the values of {where} are gone ({work.rows(table)})"),
+        hazard("breaks_running_code", where, f"code that still names {where} fails from here on"),
+    )
+    return work.step(
+        key,
+        Phase.TAKE_DOWN if key in work.rebuilt else Phase.DROP,
+        f"ALTER TABLE {table.name} DROP COLUMN {quote(key.path[-1])}",
+        f"drop {key}, which {'must be computed anew' if derived else 'the goal does not have'}",
+        work.dropping(key),
+        tables=[table],
+        lock=LockMode.ACCESS_EXCLUSIVE,
+        hazards=() if derived else hazards,
+        probes=() if derived else (at_stake(table, key),),
+    )
+
+
+def settings(
+    work: Work, key: Key, before: tuple[tuple[str, str], ...], after: tuple[tuple[str, str], ...]
+) -> Iterator[Step]:
+    """STORAGE, COMPRESSION, STATISTICS and attribute options."""
+    old, new = dict(before), dict(after)
+    resets = {"STORAGE": "DEFAULT", "COMPRESSION": "default", "STATISTICS": "-1"}
+    changes = [f"SET {name} {value}" for name, value in after if name in _SETTINGS and old.get(name) != value]
+    changes += [f"SET {name} {resets[name]}" for name, _ in before if name in _SETTINGS and name not in new]
+    options = [
+        f"{name}={literal(value).strip()}"
+        for name, value in after
+        if name not in _SETTINGS and old.get(name) != value
+    ]
+    changes += [f"SET ({', '.join(options)})"] if options else []
+    dropped = [name for name, _ in before if name not in _SETTINGS and name not in new]
+    changes += [f"RESET ({', '.join(dropped)})"] if dropped else []
+    table = Key("table", key.path[:2])
+    for change in changes:
+        yield work.step(
+            key, Phase.CHANGE, f"ALTER TABLE {table.name} ALTER COLUMN {quote(key.path[-1])} {change}",
+            f"change how {key} is stored or measured", tables=[table], lock=LockMode.ACCESS_EXCLUSIVE,
+            wants=[ready(key)],
+        )  # fmt: skip

@@ -1,0 +1,50 @@
+"""Comments on everything that has a name. Pure: no I/O of any kind."""
+
+from collections.abc import Iterator
+
+from orchestrator.migration.locks import LockMode
+from orchestrator.migration.step import Phase, Step, ready
+from orchestrator.migration.work import Work
+from orchestrator.schema.names import Key, dotted, literal, quote
+from orchestrator.schema.objects import Function, View
+
+_NOUNS = {"enum": "TYPE"}
+
+
+def _subject(work: Work, key: Key) -> str:
+    """How COMMENT ON names the object."""
+    if key.kind in {"constraint", "trigger"}:
+        return f"{key.kind.upper()} {quote(key.path[-1])} ON {dotted(*key.path[:2])}"
+    if key.kind == "function":
+        return f"{work.after(key, Function).routine.upper()} {key.name}"
+    return f"{_NOUNS.get(key.kind, key.kind.upper())} {key.name}"
+
+
+def steps(work: Work) -> Iterator[Step]:
+    """A step for every comment that differs or belongs to something new."""
+    for key in sorted(work.makes | work.found.changed):
+        if key.kind == "default":
+            continue
+        new = key in work.makes
+        before = None if new else work.base.objects[key].comment
+        after = work.goal.objects[key].comment
+        if before != after:
+            yield _comment(work, key, _subject(work, key), after)
+        thing = work.goal.objects[key]
+        if isinstance(thing, View):
+            old = {} if new else dict(work.before(key, View).column_comments)
+            now = dict(thing.column_comments)
+            for name in sorted(old.keys() | now.keys()):
+                if old.get(name) != now.get(name) and name in dict(thing.columns):
+                    yield _comment(work, key, f"COLUMN {dotted(*key.path, name)}", now.get(name))
+
+
+def _comment(work: Work, key: Key, subject: str, text: str | None) -> Step:
+    value = "NULL" if text is None else literal(text).strip()
+    on_table = key.kind in {"table", "column", "constraint", "trigger"}
+    return work.step(
+        key, Phase.FINISH, f"COMMENT ON {subject} IS {value}",
+        f"comment on {key}" if text is not None else f"no comment on {key} any more",
+        tables=[key if key.kind == "table" else key.parent] if on_table else [],
+        lock=LockMode.SHARE_UPDATE_EXCLUSIVE, wants=[ready(key)],
+    )  # fmt: skip

@@ -1,0 +1,229 @@
+"""Constraints: NOT VALID then VALIDATE, keys through an index built beside the traffic. Pure: no I/O."""
+
+import re
+from collections.abc import Iterator
+
+from orchestrator.migration.hazards import hazard
+from orchestrator.migration.helpers import helper_name
+from orchestrator.migration.locks import LockMode
+from orchestrator.migration.plan import Probe
+from orchestrator.migration.probes import duplicates, orphans, rows_where
+from orchestrator.migration.recipes.tables import folded, options_changes, options_sql
+from orchestrator.migration.step import Phase, Step, Token, gone, ready
+from orchestrator.migration.work import PATIENT_MS, Work
+from orchestrator.schema.names import Key, dotted, quote
+from orchestrator.schema.objects import Constraint
+from orchestrator.schema.texts import bracketed
+
+_KEY = re.compile(r"^(PRIMARY KEY|UNIQUE)( NULLS NOT DISTINCT)? (?=\()")
+
+
+def index_parts(thing: Constraint) -> tuple[str, str, str] | None:
+    """``(words, index definition, what follows)`` of a primary key or unique constraint.
+
+    E.g. ``("UNIQUE", "btree (a) INCLUDE (b)", " DEFERRABLE")``: the definition as pg_get_indexdef() has it.
+    """
+    match = _KEY.match(thing.definition)
+    if match is None:
+        return None
+    columns, rest = bracketed(thing.definition[match.end() :])
+    include = ""
+    if rest.startswith(" INCLUDE "):
+        inner, rest = bracketed(rest.removeprefix(" INCLUDE "))
+        include = f" INCLUDE {inner}"
+    nulls = match[2] or ""
+    storage = f" WITH ({options_sql(thing.index_options)})" if thing.index_options else ""
+    return match[1], f"btree {columns}{include}{nulls}{storage}", rest
+
+
+def steps(work: Work) -> Iterator[Step]:
+    """Steps for every constraint that differs."""
+    inside = {key for table in work.found.added if table.kind == "table" for key in folded(work, table)}
+    for key in sorted(work.makes):
+        if key.kind == "constraint":
+            thing = work.after(key, Constraint)
+            if key in inside:
+                yield from _index_options(work, key, (), thing)
+            elif thing.type in {"primary", "unique"} and not work.is_new(key.parent):
+                yield from _key(work, key, thing)
+            else:
+                yield from _add(work, key, thing)
+    for key in sorted(work.found.changed - work.rebuilt):
+        if key.kind == "constraint":
+            before, after = work.before(key, Constraint), work.after(key, Constraint)
+            if after.validated and not before.validated:
+                yield _validate(work, key, after, wants=())
+            yield from _index_options(work, key, before.index_options, after)
+    for key in sorted(work.drops):
+        if key.kind == "constraint" and not work.goes_along(key):
+            yield _drop(work, key)
+
+
+def _tables(key: Key, thing: Constraint) -> list[Key]:
+    return [key.parent, Key("table", thing.references)] if thing.references else [key.parent]
+
+
+def _drop(work: Work, key: Key) -> Step:
+    thing = work.before(key, Constraint)
+    again = key in work.rebuilt
+    phase = Phase.TAKE_DOWN if key in work.hard else Phase.FINISH if again else Phase.DROP
+    return work.step(
+        key,
+        phase,
+        f"ALTER TABLE {key.parent.name} DROP CONSTRAINT {quote(key.path[-1])}",
+        f"drop {key}" + (", to make it again in its new form" if again else ", which the goal does not have"),
+        work.dropping(key),
+        tables=_tables(key, thing),
+        lock=LockMode.ACCESS_EXCLUSIVE,
+        wants=[("built", "index", key.path)],
+    )
+
+
+def _probe(work: Work, key: Key, thing: Constraint) -> tuple[Probe, ...]:
+    table = key.parent
+    known = all(Key("column", (*table.path, name)) in work.base.objects for name in thing.columns)
+    if work.is_new(table) or not known:
+        return ()
+    if thing.type == "foreign":
+        there = all(
+            Key("column", (*thing.references, name)) in work.base.objects for name in thing.reference_columns
+        )
+        return (orphans(work.base, table, thing),) if there else ()
+    if thing.type == "check":
+        expression = bracketed(thing.definition.removeprefix("CHECK "))[0]
+        shown = "" if "{" in expression else f": CHECK {expression}"
+        problem = f"{{count}} rows of {table.name} break {quote(key.path[-1])}{shown}"
+        return (
+            rows_where(
+                work.base, table, f"NOT {expression}", kind="check", subject=key.name, problem=problem,
+                remedy="correct these rows, or add the constraint as NOT VALID on the goal",
+            ),
+        )  # fmt: skip
+    if thing.type in {"primary", "unique"} and thing.columns:
+        return (
+            duplicates(
+                work.base,
+                table,
+                thing.columns,
+                subject=key.name,
+                nulls_equal="NULLS NOT DISTINCT" in thing.definition,
+            ),
+        )
+    return ()
+
+
+def _add(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
+    """Checks and foreign keys in two steps on a table that is there; anything on a new one in one."""
+    new = work.is_new(key.parent)
+    two = thing.type in {"check", "foreign"} and (not new or not thing.validated)
+    sql = f"ALTER TABLE {key.parent.name} ADD CONSTRAINT {quote(key.path[-1])} {thing.definition}"
+    foreign = thing.type == "foreign"
+    hazards = []
+    if not new and work.has_rows(key.parent):
+        detail = f"rows of {key.parent.name} that break {quote(key.path[-1])} make its validation fail"
+        hazards += [hazard("may_fail_on_data", key.name, detail)] if thing.validated else []
+        if not two:
+            wait = f"queries on {key.parent.name} wait while the index of {key} is built"
+            hazards.append(hazard("blocks_reads", key.parent.name, wait))
+    later = two and thing.validated
+    yield work.step(
+        key,
+        Phase.ATTACH,
+        sql + (" NOT VALID" if two else ""),
+        f"add {key}" + ("; existing rows are checked later" if later else ""),
+        work.making(key),
+        tables=_tables(key, thing),
+        lock=LockMode.SHARE_ROW_EXCLUSIVE if foreign else LockMode.ACCESS_EXCLUSIVE,
+        heavy=not two,
+        gives=[("added", key)],
+        hazards=tuple(hazards),
+        probes=_probe(work, key, thing) if thing.validated else (),
+    )
+    if later:
+        yield _validate(work, key, thing, wants=(("added", key),))
+    yield from _index_options(work, key, (), thing)
+
+
+def _validate(work: Work, key: Key, thing: Constraint, *, wants: tuple[Token, ...]) -> Step:
+    table = key.parent
+    return work.step(
+        key,
+        Phase.VALIDATE,
+        f"ALTER TABLE {table.name} VALIDATE CONSTRAINT {quote(key.path[-1])}",
+        f"check existing rows against {key}; reads and writes go on",
+        tables=[table],
+        lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+        wants=wants,
+        alone=True,
+        hazards=(hazard("scans_table", table.name, f"{table.name} is read ({work.rows(table)})"),),
+        probes=() if wants else _probe(work, key, thing),
+    )
+
+
+def _key(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
+    """A primary key or unique constraint: its index first, CONCURRENTLY, then the constraint takes it over."""
+    table, parts = key.parent, index_parts(thing)
+    if parts is None:
+        yield from _add(work, key, thing)
+        return
+    words, definition, rest = parts
+    adopted = work.adopted.get(key)
+    gives, wants = work.making(key)
+    built: Token = ("built", "index", key.path)
+    if adopted is not None:
+        name = adopted.path[-1]
+        wants -= {("free", "relation", (key.path[0], key.path[-1]))}
+    else:
+        taken = key in work.rebuilt or Key("index", (key.path[0], key.path[-1])) in work.base.objects
+        name = helper_name("key", key, thing.definition) if taken else key.path[-1]
+        needs_name = ("free", "relation", (key.path[0], key.path[-1]))
+        ready_made = any(
+            each.key == Key("index", (key.path[0], name)) and each.valid for each in work.base.leftovers
+        )
+        if not ready_made:
+            yield work.step(
+                key,
+                Phase.BUILD,
+                f"CREATE UNIQUE INDEX CONCURRENTLY {quote(name)} ON {table.name} USING {definition}",
+                f"build the index of {key}; reads and writes go on",
+                tables=[table],
+                lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+                wants=[
+                    *(each for each in wants if each[0] == "ready"),
+                    *([] if taken else [needs_name]),
+                    ("helper", "index", (key.path[0], name)),
+                ],
+                gives=[built],
+                transactional=False,
+                lock_timeout_ms=PATIENT_MS,
+                hazards=(
+                    hazard("builds_index", table.name, f"{table.name} is read ({work.rows(table)})"),
+                    hazard("may_fail_on_data", key.name, f"rows of {table.name} that are equal in {quote(key.path[-1])} make this fail"),
+                ),
+                probes=_probe(work, key, thing),
+            )  # fmt: skip
+        if not taken:
+            wants -= {needs_name}
+    yield work.step(
+        key,
+        Phase.FINISH,
+        f"ALTER TABLE {table.name} ADD CONSTRAINT {quote(key.path[-1])} {words} USING INDEX {quote(name)}{rest}",
+        f"add {key} with the index that is there",
+        (gives, wants | {built}),
+        tables=[table],
+        lock=LockMode.ACCESS_EXCLUSIVE,
+        gives=[gone(adopted)] if adopted else [],
+    )
+
+
+def _index_options(
+    work: Work, key: Key, before: tuple[tuple[str, str], ...], thing: Constraint
+) -> Iterator[Step]:
+    """Storage parameters of the index behind a constraint."""
+    built_with = thing.type in {"primary", "unique"} and key in work.makes and not work.is_new(key.parent)
+    for change in () if built_with else options_changes(before, thing.index_options):
+        name = dotted(key.path[0], key.path[-1])
+        yield work.step(
+            key, Phase.FINISH, f"ALTER INDEX {name} {change}", f"change storage parameters of the index of {key}",
+            tables=[key.parent], lock=LockMode.SHARE_UPDATE_EXCLUSIVE, wants=[ready(key)],
+        )  # fmt: skip

@@ -1,0 +1,171 @@
+"""Indexes: built and dropped beside the traffic; a changed one is built before the old one goes. Pure: no I/O."""
+
+from collections.abc import Iterable, Iterator
+
+from orchestrator.migration.hazards import hazard
+from orchestrator.migration.helpers import helper_name
+from orchestrator.migration.locks import LockMode
+from orchestrator.migration.plan import Hazard
+from orchestrator.migration.step import Phase, Step, Token, gone, ready, released, slots
+from orchestrator.migration.work import PATIENT_MS, QUICK_LOCK_MS, Work
+from orchestrator.schema.names import Key, dotted, quote
+from orchestrator.schema.objects import Index
+
+
+def steps(work: Work) -> Iterator[Step]:
+    """Steps for every index that differs."""
+    adopted = set(work.adopted.values())
+    for key in sorted(work.makes):
+        if key.kind == "index":
+            if key in work.rebuilt and key not in work.hard and work.before(key, Index).valid:
+                yield from _swap(work, key)
+            else:
+                yield from _create(work, key, work.making(key))
+            yield from _statistics(work, key, (), work.after(key, Index).statistics)
+    for key in sorted(work.found.changed - work.rebuilt):
+        if key.kind == "index":
+            yield from _statistics(
+                work, key, work.before(key, Index).statistics, work.after(key, Index).statistics
+            )
+    for key in sorted(work.drops - adopted):
+        if key.kind == "index" and not work.goes_along(key):
+            before = work.before(key, Index)
+            if key not in work.rebuilt or key in work.hard or not before.valid:
+                yield _drop(work, key, before)
+
+
+def _create(work: Work, key: Key, tokens: tuple[frozenset[Token], frozenset[Token]]) -> Iterator[Step]:
+    thing = work.after(key, Index)
+    table = Key("table", thing.table)
+    new = work.is_new(table)
+    unique = "UNIQUE " if thing.unique else ""
+    hazards: list[Hazard] = []
+    if not new:
+        hazards.append(hazard("builds_index", table.name, f"{table.name} is read ({work.rows(table)})"))
+        if thing.unique:
+            detail = f"rows of {table.name} that are equal in {key.name} make this fail"
+            hazards.append(hazard("may_fail_on_data", key.name, detail))
+    yield work.step(
+        key,
+        Phase.ATTACH if new else Phase.BUILD,
+        f"CREATE {unique}INDEX {'' if new else 'CONCURRENTLY '}{quote(key.path[-1])} ON {table.name}"
+        f" USING {thing.definition}",
+        f"build {key}" + ("" if new else "; reads and writes go on"),
+        tokens,
+        tables=[table],
+        lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+        heavy=True,
+        transactional=new,
+        hazards=tuple(hazards),
+        lock_timeout_ms=QUICK_LOCK_MS if new else PATIENT_MS,
+    )
+
+
+def _swap(work: Work, key: Key) -> Iterator[Step]:
+    """The old index steps aside under a helper's name, works on until the new one is built, then goes."""
+    before = work.before(key, Index)
+    table = Key("table", before.table)
+    aside = helper_name("old", key, before.definition)
+    away: Token = ("away", "index", key.path)
+    yield work.step(
+        key,
+        Phase.BUILD,
+        f"ALTER INDEX {key.name} RENAME TO {quote(aside)}",
+        f"{key} steps aside while its new form is built",
+        tables=[table],
+        lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+        gives=[away, *slots(key)],
+        wants=[("helper", "index", (key.path[0], aside))],
+    )
+    gives, wants = work.making(key)
+    yield from _create(work, key, (gives, wants | {away}))
+    needs = work.base.needs.get(key, ())
+    yield _dropped(
+        work, key, dotted(key.path[0], aside), table, "the new form is built: drop the old one",
+        gives=[gone(key), *(released(each) for each in needs)], wants=[ready(key)],
+    )  # fmt: skip
+
+
+def _drop(work: Work, key: Key, before: Index) -> Step:
+    gives, wants = work.dropping(key)
+    table = Key("table", before.table)
+    if key in work.hard:
+        return work.step(
+            key, Phase.TAKE_DOWN, f"DROP INDEX {key.name}", f"drop {key}: a column of it changes its type",
+            (gives, wants), tables=[table], lock=LockMode.ACCESS_EXCLUSIVE,
+        )  # fmt: skip
+    if not before.valid:
+        why = f"{key} was left INVALID by an interrupted build: away with it"
+        return _dropped(work, key, key.name, table, why, gives=gives, wants=wants, repair=True)
+    return _dropped(
+        work, key, key.name, table, f"drop {key}, which the goal does not have", gives=gives, wants=wants
+    )
+
+
+def _dropped(
+    work: Work,
+    key: Key,
+    name: str,
+    table: Key,
+    why: str,
+    *,
+    gives: object,
+    wants: object,
+    repair: bool = False,
+) -> Step:
+    return work.step(
+        key,
+        Phase.REPAIR if repair else Phase.DROP,
+        f"DROP INDEX CONCURRENTLY {name}",
+        why,
+        tables=[table],
+        lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+        transactional=False,
+        lock_timeout_ms=PATIENT_MS,
+        repair=repair,
+        gives=gives,
+        wants=wants,
+    )
+
+
+def _statistics(
+    work: Work, key: Key, before: tuple[tuple[str, str], ...], after: tuple[tuple[str, str], ...]
+) -> Iterator[Step]:
+    old, new = dict(before), dict(after)
+    for number in sorted(old.keys() | new.keys(), key=int):
+        if old.get(number) != new.get(number):
+            yield work.step(
+                key, Phase.FINISH, f"ALTER INDEX {key.name} ALTER COLUMN {number} SET STATISTICS {new.get(number, '-1')}",
+                f"change the statistics target of {key}", wants=[ready(key)],
+            )  # fmt: skip
+
+
+def leftovers(work: Work) -> Iterator[Step]:
+    """Helper objects that an interrupted run left: those in the way go first, usable ones that we adopt stay."""
+    wanted: set[Key] = set()
+    for key in work.makes:
+        if key.kind == "constraint" and key in work.goal.objects:
+            definition = getattr(work.goal.objects[key], "definition", "")
+            wanted.add(Key("index", (key.path[0], helper_name("key", key, definition))))
+    for each in work.base.leftovers:
+        table = Key("table", each.table)
+        path = each.key.path
+        if each.key.kind == "constraint":
+            yield work.step(
+                each.key, Phase.REPAIR, f"ALTER TABLE {table.name} DROP CONSTRAINT {quote(path[-1])}",
+                f"remove what an interrupted run left on {table}", tables=[table], lock=LockMode.ACCESS_EXCLUSIVE,
+                gives=[("helper", "constraint", path)], repair=True,
+            )  # fmt: skip
+        elif not (each.valid and each.key in wanted):
+            yield work.step(
+                each.key,
+                Phase.DROP if each.valid else Phase.REPAIR,
+                f"DROP INDEX CONCURRENTLY {each.key.name}",
+                f"remove what an interrupted run left on {table}",
+                tables=[table],
+                lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+                transactional=False,
+                lock_timeout_ms=PATIENT_MS,
+                repair=True,
+                gives=[("helper", "index", path)],
+            )

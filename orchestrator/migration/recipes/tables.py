@@ -1,0 +1,130 @@
+"""Tables: create with all that belongs inside, change their attributes, drop. Pure: no I/O of any kind."""
+
+from collections.abc import Iterator
+
+from orchestrator.migration.hazards import hazard
+from orchestrator.migration.locks import LockMode
+from orchestrator.migration.probes import at_stake
+from orchestrator.migration.recipes.columns import column_sql
+from orchestrator.migration.step import Phase, Step, Token, ready
+from orchestrator.migration.work import Work
+from orchestrator.schema.names import Key, dotted, literal, quote
+from orchestrator.schema.objects import Column, Constraint, Default, Pairs, Table
+
+
+def options_sql(options: Pairs) -> str:
+    """Storage parameters as SQL: ``fillfactor='70', toast.autovacuum_enabled='false'``."""
+    return ", ".join(f"{dotted(*name.split('.'))}={literal(value).strip()}" for name, value in options)
+
+
+def options_changes(before: Pairs, after: Pairs) -> list[str]:
+    """SET and RESET clauses that lead from one set of storage parameters to another."""
+    old, new = dict(before), dict(after)
+    changed = tuple((name, value) for name, value in after if old.get(name) != value)
+    reset = [dotted(*name.split(".")) for name in old if name not in new]
+    return [f"SET ({options_sql(changed)})"] * bool(changed) + [f"RESET ({', '.join(reset)})"] * bool(reset)
+
+
+def folded(work: Work, table: Key) -> list[Key]:
+    """Members of a new table that its CREATE TABLE statement makes: columns, defaults, keys and checks."""
+    kinds = {"primary", "unique", "check", "exclusion"}
+    found = []
+    for key in work.goal.members(table):
+        thing = work.goal.objects[key]
+        plain = isinstance(thing, Column) and thing.generated is None
+        ruled = isinstance(thing, Constraint) and thing.type in kinds and thing.validated
+        if plain or (work.fold and (isinstance(thing, (Column, Default)) or ruled)):
+            found.append(key)
+    return found
+
+
+def steps(work: Work) -> Iterator[Step]:
+    """Steps for every table that differs (not for its members)."""
+    for key in sorted(work.found.added):
+        if key.kind == "table":
+            yield _create(work, key)
+            yield from _attributes(work, key, Table(key=key), work.after(key, Table), new=True)
+    for key in sorted(work.found.changed):
+        if key.kind == "table":
+            yield from _attributes(work, key, work.before(key, Table), work.after(key, Table), new=False)
+    for key in sorted(work.found.dropped):
+        if key.kind == "table":
+            yield work.step(
+                key,
+                Phase.DROP,
+                f"DROP TABLE {key.name}",
+                f"drop {key}, which the goal does not have",
+                work.dropping(key),
+                tables=[key],
+                lock=LockMode.ACCESS_EXCLUSIVE,
+                hazards=(
+                    hazard("deletes_data", key.name, f"{key} goes with its rows ({work.rows(key)})"),
+                    hazard(
+                        "breaks_running_code", key.name, f"code that still uses {key.name} fails from here on"
+                    ),
+                ),
+                probes=(at_stake(key),),
+            )
+
+
+def _create(work: Work, key: Key) -> Step:
+    thing = work.after(key, Table)
+    members = folded(work, key)
+    lines = []
+    for column in work.goal.columns_of(key):
+        if column.key in members:
+            default = work.goal.objects.get(Key("default", column.key.path)) if work.fold else None
+            lines.append(column_sql(column, default.expression if isinstance(default, Default) else None))
+    for member in members:
+        inner = work.goal.objects[member]
+        if isinstance(inner, Constraint):
+            lines.append(f"CONSTRAINT {quote(member.path[-1])} {inner.definition}")
+    body = "".join(f"\n    {line}" + ("," if i < len(lines) - 1 else "\n") for i, line in enumerate(lines))
+    kind = "UNLOGGED TABLE" if thing.unlogged else "TABLE"
+    extra = f" WITH ({options_sql(thing.options)})" if thing.options else ""
+    return work.step(
+        key,
+        Phase.CREATE,
+        f"CREATE {kind} {key.name} ({body}){extra}",
+        f"create {key}",
+        work.making(key, *members),
+    )
+
+
+def _attributes(work: Work, key: Key, before: Table, after: Table, *, new: bool) -> Iterator[Step]:
+    alter = f"ALTER TABLE {key.name}"
+    if before.unlogged != after.unlogged and not new:
+        word = "UNLOGGED" if after.unlogged else "LOGGED"
+        why = "its rows are lost in a crash" if after.unlogged else "its rows survive a crash"
+        yield work.step(
+            key, Phase.CHANGE, f"{alter} SET {word}", f"make {key} {word.lower()}: {why}", work.changing(key),
+            tables=[key], lock=LockMode.ACCESS_EXCLUSIVE, heavy=True,
+            hazards=(
+                hazard("rewrites_table", key.name, f"{key.name} is written again ({work.rows(key)})"),
+                hazard("blocks_reads", key.name, f"queries on {key.name} wait until it is written"),
+            ),
+        )  # fmt: skip
+    for change in options_changes(before.options, after.options) if not new else ():
+        yield work.step(
+            key, Phase.CHANGE, f"{alter} {change}", f"change storage parameters of {key}", work.changing(key),
+            tables=[key], lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+        )  # fmt: skip
+    if before.replica_identity != after.replica_identity:
+        yield work.step(
+            key, Phase.FINISH, f"{alter} REPLICA IDENTITY {after.replica_identity}",
+            f"change the replica identity of {key}", tables=[key], lock=LockMode.ACCESS_EXCLUSIVE,
+            wants=[ready(key), *_index(work, key, after.replica_identity.removeprefix("USING INDEX "))],
+        )  # fmt: skip
+    if before.clustered_on != after.clustered_on:
+        chosen = f"CLUSTER ON {quote(after.clustered_on)}" if after.clustered_on else "SET WITHOUT CLUSTER"
+        yield work.step(
+            key, Phase.FINISH, f"{alter} {chosen}", f"change which index CLUSTER uses on {key}",
+            tables=[key], lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+            wants=[ready(key), *_index(work, key, quote(after.clustered_on or ""))],
+        )  # fmt: skip
+
+
+def _index(work: Work, table: Key, quoted: str) -> list[Token]:
+    """The token of the index, or of the constraint, that has this quoted name."""
+    found = [each for each in work.goal.members(table) if each.kind in {"index", "constraint"}]
+    return [ready(each) for each in found if quote(each.path[-1]) == quoted]

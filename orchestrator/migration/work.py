@@ -1,0 +1,230 @@
+"""The planner's workbench: what must be made, dropped, changed and rebuilt, seen by every recipe. Pure: no I/O."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from orchestrator.migration.locks import LockMode
+from orchestrator.migration.plan import Statement
+from orchestrator.migration.step import Phase, Step, Token, gone, ready, released, slots
+from orchestrator.schema.catalog import Snapshot
+from orchestrator.schema.diff import Differences
+from orchestrator.schema.names import MEMBERS, Key
+from orchestrator.schema.objects import Column, Constraint, Index, Sequence, table_of
+
+#: How long to wait for a weak lock that nobody else waits behind, milliseconds (CONCURRENTLY waits for old
+#: transactions; while it waits, readers and writers go on).
+PATIENT_MS = 1_200_000
+
+#: How long to wait for a lock that others would wait behind, milliseconds.
+QUICK_LOCK_MS = 2_000
+
+#: The longest that a quick statement under a strong lock may run, milliseconds.
+QUICK_MS = 30_000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Everything that recipes decide from.
+
+    Attributes:
+        base: main's snapshot with the renames already done.
+        goal: the goal's snapshot.
+        found: how they differ.
+        rebuilt: keys in both that are dropped and made again.
+        hard: those of them that must be gone before a column changes its type.
+        retyped: columns whose type or collation changes in place.
+        answers: by question id.
+        fold: whether a table is created with its defaults, checks and keys; False breaks circles.
+        adopted: constraints that take over an index that is there already, with that index.
+    """
+
+    base: Snapshot
+    goal: Snapshot
+    found: Differences
+    rebuilt: frozenset[Key] = frozenset()
+    hard: frozenset[Key] = frozenset()
+    retyped: frozenset[Key] = frozenset()
+    answers: Mapping[str, str] = field(default_factory=dict)
+    fold: bool = True
+    adopted: Mapping[Key, Key] = field(default_factory=dict)
+
+    @property
+    def makes(self) -> frozenset[Key]:
+        """What is created, new or again."""
+        return self.found.added | self.rebuilt
+
+    @property
+    def drops(self) -> frozenset[Key]:
+        """What is dropped, for good or to be made again."""
+        return self.found.dropped | self.rebuilt
+
+    def before(self, key: Key, kind: type[T]) -> T:
+        """The base's object."""
+        thing = self.base.objects[key]
+        assert isinstance(thing, kind), key  # noqa: S101 - a key's kind fixes its class
+        return thing
+
+    def after(self, key: Key, kind: type[T]) -> T:
+        """The goal's object."""
+        thing = self.goal.objects[key]
+        assert isinstance(thing, kind), key  # noqa: S101 - a key's kind fixes its class
+        return thing
+
+    def is_new(self, table: Key) -> bool:
+        """Whether the table does not exist before the plan: nobody can be waiting for it."""
+        return table not in self.base.objects
+
+    def locked(self, *tables: Key) -> tuple[str, ...]:
+        """The names of those tables that exist before the plan."""
+        return tuple(sorted({table.name for table in tables if not self.is_new(table)}))
+
+    def has_rows(self, table: Key) -> bool:
+        """Whether the table may hold rows; what was not measured may."""
+        return self.base.sizes.get(table, (1, 0))[0] > 0
+
+    def rows(self, table: Key) -> str:
+        """About how many rows, for a sentence."""
+        size, rows = self.base.sizes.get(table, (0, 0))
+        return f"about {rows:,} rows" if rows else ("some rows" if size else "no rows")
+
+    def container(self, key: Key) -> Key | None:
+        """What the base's object is dropped together with: its table or view, its column, its owner."""
+        thing = self.base.objects[key]
+        if key.kind == "default" and Key("column", key.path) in self.drops:
+            return Key("column", key.path)
+        if isinstance(thing, Sequence) and thing.owned_by:
+            column = Key("column", thing.owned_by)
+            table = Key("table", thing.owned_by[:2])
+            return table if table in self.drops else column
+        owner = table_of(thing)
+        if owner is not None and owner not in self.base.objects:
+            owner = Key("view", owner.path)
+        return owner
+
+    def goes_along(self, key: Key) -> bool:
+        """Whether dropping its container drops it too, so that it needs no statement."""
+        container = self.container(key)
+        return container is not None and container in self.drops
+
+    def falls_with(self, container: Key) -> list[Key]:
+        """Everything in the base that has no statement of its own because the container takes it along."""
+        if container.kind in {"table", "view"}:
+            inner = [*self.base.members(container), *self.owned.get(container.path[:2], ())]
+        elif container.kind == "column":
+            inner = [Key("default", container.path), *self.owned.get(container.path, ())]
+        else:
+            return []
+        return [key for key in inner if key in self.base.objects and self.container(key) == container]
+
+    @property
+    def owned(self) -> Mapping[tuple[str, ...], list[Key]]:
+        """Sequences by the column, and by the table, that owns them."""
+        return _owned(self.base)
+
+    # -- tokens ------------------------------------------------------------------------------------------
+
+    def making(self, *keys: Key) -> tuple[frozenset[Token], frozenset[Token]]:
+        """What creating these objects gives and wants."""
+        gives = {ready(key) for key in keys}
+        wants: set[Token] = {ready(needed) for key in keys for needed in self.goal.needs.get(key, ())}
+        for key in keys:
+            wants |= slots(key, has_index=_has_index(self.goal, key))
+            if key.kind not in MEMBERS:
+                wants.add(ready(key.parent))
+        return frozenset(gives), frozenset(wants - gives)
+
+    def dropping(self, key: Key) -> tuple[frozenset[Token], frozenset[Token]]:
+        """What dropping an object, and all that goes with it, gives and wants."""
+        keys = [key]
+        for each in keys:
+            keys.extend(self.falls_with(each))
+        gives: set[Token] = set()
+        wants: set[Token] = set()
+        for each in keys:
+            gives |= {gone(each), *slots(each, has_index=_has_index(self.base, each))}
+            gives |= {released(needed) for needed in self.base.needs.get(each, ())}
+            wants.add(released(each))
+        # What falls together releases itself.
+        inner = {released(each) for each in keys}
+        outside = {
+            released(each) for each in keys if any(user not in keys for user in self.base.users.get(each, ()))
+        }
+        return frozenset(gives - inner), frozenset(wants & outside)
+
+    def changing(self, key: Key) -> tuple[frozenset[Token], frozenset[Token]]:
+        """What altering an object in place gives and wants."""
+        before, after = set(self.base.needs.get(key, ())), set(self.goal.needs.get(key, ()))
+        gives: set[Token] = {ready(key), *(released(needed) for needed in before - after)}
+        return frozenset(gives), frozenset(ready(needed) for needed in after)
+
+    # -- steps -------------------------------------------------------------------------------------------
+
+    def step(
+        self,
+        key: Key,
+        phase: Phase,
+        sql: str,
+        why: str,
+        tokens: tuple[frozenset[Token], frozenset[Token]] = (frozenset(), frozenset()),
+        *,
+        tables: Iterable[Key] = (),
+        lock: LockMode = LockMode.NONE,
+        heavy: bool = False,
+        gives: Iterable[Token] = (),
+        wants: Iterable[Token] = (),
+        **more: Any,
+    ) -> Step:
+        """A step whose lock is NONE when none of its tables exists before the plan.
+
+        ``heavy`` statements work on rows, so they have no time limit; others under a strong lock must be quick.
+        """
+        on = self.locked(*tables)
+        held = lock if on else LockMode.NONE
+        quick = held.blocks_writes and not heavy
+        names = ("hazards", "probes", "transactional", "repair", "lock_timeout_ms")
+        extra = {name: more.pop(name) for name in names if name in more}
+        statement = Statement(
+            sql=sql,
+            why=why,
+            lock=held,
+            lock_on=on if held is not LockMode.NONE else (),
+            statement_timeout_ms=QUICK_MS if quick else 0,
+            **extra,
+        )
+        return Step(
+            statement=statement,
+            key=key,
+            phase=phase,
+            gives=tokens[0] | frozenset(gives),
+            wants=tokens[1] | frozenset(wants),
+            **more,
+        )
+
+
+def _has_index(snapshot: Snapshot, key: Key) -> bool:
+    thing = snapshot.objects.get(key)
+    return isinstance(thing, Constraint) and thing.type in {"primary", "unique", "exclusion"}
+
+
+def _owned(base: Snapshot) -> dict[tuple[str, ...], list[Key]]:
+    found: dict[tuple[str, ...], list[Key]] = {}
+    for key in base.of_kind("sequence"):
+        thing = base.objects[key]
+        if isinstance(thing, Sequence) and thing.owned_by:
+            found.setdefault(thing.owned_by, []).append(key)
+            found.setdefault(thing.owned_by[:2], []).append(key)
+    return found
+
+
+def column_of(snapshot: Snapshot, table: tuple[str, ...], name: str) -> Column | None:
+    """A column by table and name."""
+    thing = snapshot.objects.get(Key("column", (*table, name)))
+    return thing if isinstance(thing, Column) else None
+
+
+def table_key(thing: Index | Constraint) -> Key:
+    """The table of an index or constraint."""
+    return Key("table", thing.table if isinstance(thing, Index) else thing.key.path[:2])

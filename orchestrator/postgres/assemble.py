@@ -1,0 +1,256 @@
+"""Assemble catalogue rows into a Snapshot: every row becomes part of exactly one object. No I/O of its own."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.postgres.relations import Relations, pairs
+from orchestrator.schema.catalog import Snapshot
+from orchestrator.schema.names import Key
+from orchestrator.schema.objects import (
+    Constraint,
+    Enum,
+    Function,
+    Index,
+    Leftover,
+    Object,
+    Other,
+    Privileges,
+    Schema,
+    Sequence,
+    Trigger,
+)
+
+Rows = Mapping[str, list[dict[str, Any]]]
+Address = tuple[int, int, int]
+
+_CONSTRAINTS = {"p": "primary", "u": "unique", "f": "foreign", "c": "check", "x": "exclusion"}
+_TYPES = {"d": "domain", "r": "range type", "b": "base type"}
+
+
+def digest(*texts: Any) -> str:
+    """SHA-256 (hex) of texts."""
+    return hashlib.sha256(json.dumps(texts, ensure_ascii=True, default=str).encode()).hexdigest()
+
+
+class Assembly(Relations):
+    """One pass over all rows; afterwards ``snapshot()`` is the result."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__(rows)
+        self.leftovers: list[Leftover] = []
+        self.privileges: dict[Key, Privileges] = {}
+        self._schemas()
+        self.read_relations()
+        self.read_columns()
+        self._types()
+        self._sequences()
+        self._functions()
+        self._constraints()
+        self._indexes()
+        self._triggers()
+        self._others()
+        self.close_folded()
+        self._unclaimed_comments()
+
+    def snapshot(self) -> Snapshot:
+        """Everything read, as a value."""
+        origin = self.rows["origin"][0]
+        needs = self._needs()
+        return Snapshot(
+            objects=self.objects,
+            needs={key: tuple(sorted(found)) for key, found in needs.items()},
+            privileges=self.privileges,
+            lineage=self.lineage,
+            origin=origin["origin"],
+            sizes=self.sizes,
+            leftovers=tuple(sorted(self.leftovers, key=lambda each: each.key)),
+            role=origin["role"],
+        )
+
+    def _schemas(self) -> None:
+        for row in self.free("schemas", "pg_namespace"):
+            key = Key("schema", (row["name"],))
+            self.add(
+                Schema(key=key, comment=self.comment("pg_namespace", row["oid"])), "pg_namespace", row["oid"]
+            )
+
+    def _types(self) -> None:
+        for row in self.free("types", "pg_type"):
+            path = (row["schema"], row["name"])
+            comment = self.comment("pg_type", row["oid"])
+            thing: Object
+            if row["kind"] == "e":
+                thing = Enum(key=Key("enum", path), labels=tuple(row["labels"]), comment=comment)
+            elif row["kind"] in _TYPES and not row["is_array"]:
+                thing = Other(key=Key(_TYPES[row["kind"]], path), digest=digest(row["definition"], comment))
+            else:
+                continue
+            self.add(thing, "pg_type", row["oid"])
+
+    def _sequences(self) -> None:
+        for row in self.rows["sequences"]:
+            relation = self.relations.get(row["oid"])
+            if relation is None or row["owned"] == "i":
+                continue  # an identity's sequence is part of its column
+            owner = self.address.get((self.catalog["pg_class"], row["relation"] or 0, row["number"] or 0))
+            key = Key("sequence", (relation["schema"], relation["name"]))
+            numbers = {
+                name: row[name]
+                for name in ("type", "start", "increment", "minimum", "maximum", "cache", "cycle")
+            }
+            owned_by = owner.path if owner is not None and owner.kind == "column" else ()
+            if row["owned"] and not owned_by:
+                owned_by = self.column_path(row["relation"], row["number"])
+            thing = Sequence(
+                key=key,
+                comment=self.comment("pg_class", row["oid"]),
+                unlogged=relation["unlogged"],
+                owned_by=owned_by,
+                **numbers,
+            )
+            self.add(thing, "pg_class", row["oid"])
+
+    def _functions(self) -> None:
+        grants = self.grants()
+        for row in self.free("functions", "pg_proc"):
+            path = (row["schema"], row["name"], row["arguments"])
+            comment = self.comment("pg_proc", row["oid"])
+            if row["kind"] == "a":
+                key = Key("aggregate", path)
+                self.add(
+                    Other(key=key, digest=digest(row["definition"], row["shape"], comment)),
+                    "pg_proc",
+                    row["oid"],
+                )
+                continue
+            key = Key("function", path)
+            thing = Function(
+                key=key,
+                comment=comment,
+                routine="procedure" if row["kind"] == "p" else "function",
+                definition=row["definition"].strip(),
+                shape=row["shape"],
+            )
+            self.add(thing, "pg_proc", row["oid"])
+            self.privileges[key] = self.privileges_of(
+                row, grants.get((self.catalog["pg_proc"], row["oid"]), [])
+            )
+        for oid, key in self.views.items():
+            row = self.relations[oid]
+            self.privileges[key] = self.privileges_of(row, grants.get((self.catalog["pg_class"], oid), []))
+
+    def _constraints(self) -> None:
+        for row in self.rows["constraints"]:
+            definition = row["definition"].removesuffix(" NOT VALID")
+            comment = self.comment("pg_constraint", row["oid"])
+            if row["relation"] in self.folded:
+                self.fold(row["relation"], "constraint", row["name"], row["definition"], comment)
+                self.alias("pg_constraint", row["oid"], row["relation"])
+                continue
+            table = self.tables.get(row["relation"])
+            if table is None:
+                continue
+            if self.is_helper(row["name"]):
+                key = Key("constraint", (*table.path, row["name"]))
+                self.leftovers.append(Leftover(key=key, table=table.path, valid=row["validated"]))
+                continue
+            referenced = self.relations.get(row["referenced"])
+            thing = Constraint(
+                key=Key("constraint", (*table.path, row["name"])),
+                comment=comment,
+                type=_CONSTRAINTS[row["type"]],
+                definition=definition,
+                columns=tuple(row["columns"]),
+                references=(referenced["schema"], referenced["name"]) if referenced else (),
+                reference_columns=tuple(row["reference_columns"]),
+                validated=row["validated"],
+                index_options=pairs(self.index_options.get(row["index"], [])) if row["type"] in "pux" else (),
+            )
+            self.add(thing, "pg_constraint", row["oid"])
+
+    def _indexes(self) -> None:
+        for row in self.free("indexes", "pg_class"):
+            if row["relation"] in self.folded:
+                fact = (
+                    row["definition"],
+                    row["valid"],
+                    row["statistics"],
+                    row["clustered"],
+                    row["replica_identity"],
+                )
+                self.fold(row["relation"], "index", row["name"], *fact, self.comment("pg_class", row["oid"]))
+                self.alias("pg_class", row["oid"], row["relation"])
+                continue
+            table = self.tables.get(row["relation"])
+            if table is None or row["owner"]:
+                continue
+            key = Key("index", (row["schema"], row["name"]))
+            if self.is_helper(row["name"]):
+                self.leftovers.append(Leftover(key=key, table=table.path, valid=row["valid"]))
+                continue
+            thing = Index(
+                key=key,
+                comment=self.comment("pg_class", row["oid"]),
+                table=table.path,
+                unique=row["unique"],
+                definition=row["definition"].removeprefix(row["head"]),
+                valid=row["valid"],
+                statistics=tuple((number, target) for number, target in row["statistics"]),
+            )
+            self.add(thing, "pg_class", row["oid"])
+
+    def _triggers(self) -> None:
+        for row in self.rows["triggers"]:
+            comment = self.comment("pg_trigger", row["oid"])
+            if row["relation"] in self.folded:
+                self.fold(row["relation"], "trigger", row["name"], row["definition"], row["enabled"], comment)
+                self.alias("pg_trigger", row["oid"], row["relation"])
+                continue
+            owner = self.tables.get(row["relation"]) or self.views.get(row["relation"])
+            if owner is None:
+                continue
+            key = Key("trigger", (*owner.path, row["name"]))
+            thing = Trigger(key=key, comment=comment, definition=row["definition"], enabled=row["enabled"])
+            self.add(thing, "pg_trigger", row["oid"])
+
+    def _others(self) -> None:
+        names = {oid: name for name, oid in self.catalog.items()}
+        for row in self.rows["others"]:
+            if (row["class"], row["oid"]) in self.members:
+                continue
+            catalog = names[row["class"]]
+            key = Key(row["kind"], tuple(row["path"]))
+            comment = self.comment(catalog, row["oid"])
+            of = self.tables.get(row["of_relation"]) or self.views.get(row["of_relation"])
+            self.add(Other(key=key, digest=digest(row["definition"], comment), of=of), catalog, row["oid"])
+
+    def _unclaimed_comments(self) -> None:
+        """Comments on what has no object of its own here must not get lost in silence."""
+        for address, text in sorted(self.comments.items()):
+            if address in self.claimed or address[:2] in self.members:
+                continue
+            owner = self.resolve(address)
+            if owner is not None and owner.kind != "extension":
+                key = Key("comment", (str(owner), str(address[2])))
+                self.objects[key] = Other(key=key, digest=digest(text), of=owner)
+
+    def _needs(self) -> dict[Key, set[Key]]:
+        """Who needs whom: pg_depend between the objects, and what it does not say (a column needs its table)."""
+        needs: dict[Key, set[Key]] = {key: set() for key in self.objects}
+        for row in self.rows["dependencies"]:
+            user = self.resolve((row["class"], row["oid"], row["sub"]))
+            needed = self.resolve((row["ref_class"], row["ref_oid"], row["ref_sub"]))
+            if user is None or needed is None or user == needed or user not in needs:
+                continue
+            if user.kind == "sequence" and needed.kind == "column":
+                continue  # OWNED BY is a statement of its own; the column's default needs the sequence
+            needs[user].add(needed)
+        for key, thing in self.objects.items():
+            parent = key.parent if key.kind in {"column", "constraint", "trigger"} else None
+            if isinstance(thing, Index):
+                parent = Key("table", thing.table)
+            if parent is not None and parent in self.objects:
+                needs[key].add(parent)
+        return needs

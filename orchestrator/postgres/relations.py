@@ -1,0 +1,286 @@
+"""Assemble relations and their columns; the part of Assembly that everything else stands on. No I/O of its own."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.schema.names import HELPER_PREFIX, Key, dotted
+from orchestrator.schema.objects import Column, Default, Object, Other, Pairs, Privileges, Table, View
+
+Address = tuple[int, int, int]
+
+#: Relations that are looked at as one: with their columns, constraints, indexes and triggers folded in.
+_FOLDED = {
+    "p": "partitioned table",
+    "m": "materialized view",
+    "f": "foreign table",
+    "c": "composite type",
+    "r": "inherited table",
+}
+_STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
+_COMPRESSION = {"p": "pglz", "l": "lz4"}
+_REPLICA = {"d": "DEFAULT", "f": "FULL", "n": "NOTHING"}
+
+
+def pairs(options: list[str], prefix: str = "") -> Pairs:
+    """``["fillfactor=70"]`` as sorted pairs."""
+    split = (each.partition("=") for each in options)
+    return tuple(sorted((prefix + name, value) for name, _, value in split))
+
+
+class Relations:
+    """The objects so far, the address of each, and what was folded into whom."""
+
+    def __init__(self, rows: Mapping[str, list[dict[str, Any]]]) -> None:
+        self.rows = rows
+        self.catalog: dict[str, int] = {row["name"]: row["oid"] for row in rows["catalogs"]}
+        self.members = {(row["class"], row["oid"]) for row in rows["extension_members"]}
+        self.comments: dict[Address, str] = {
+            (row["class"], row["oid"], row["sub"]): row["comment"] for row in rows["comments"]
+        }
+        self.claimed: set[Address] = set()
+        self.objects: dict[Key, Object] = {}
+        self.address: dict[Address, Key] = {}
+        self.relations: dict[int, dict[str, Any]] = {
+            row["oid"]: row for row in self.free("relations", "pg_class")
+        }
+        self.tables: dict[int, Key] = {}
+        self.views: dict[int, Key] = {}
+        self.folded: dict[int, Key] = {}
+        self.facts: dict[int, list[str]] = {}
+        self.lineage: dict[Key, str] = {}
+        self.sizes: dict[Key, tuple[int, int]] = {}
+        self.index_options = {row["oid"]: row["options"] for row in rows["indexes"]}
+        self._owners: dict[Address, Address] = {
+            (row["class"], row["oid"], row["sub"]): (row["ref_class"], row["ref_oid"], row["ref_sub"])
+            for row in rows["dependencies"]
+            if row["type"] == "i"
+        }
+        self._chosen: dict[
+            int, dict[str, str]
+        ] = {}  # relation -> what it is clustered on, its replica identity
+        for row in rows["indexes"]:
+            for role in ("clustered", "replica_identity"):
+                if row[role]:
+                    self._chosen.setdefault(row["relation"], {})[role] = row["name"]
+        extensions = {
+            row["oid"]: Key("extension", tuple(row["path"]))
+            for row in rows["others"]
+            if row["kind"] == "extension"
+        }
+        for row in rows["extension_members"]:
+            self.address[row["class"], row["oid"], 0] = extensions[row["extension"]]
+
+    def free(self, query: str, catalog: str) -> Iterator[dict[str, Any]]:
+        """The rows of a query that belong to no extension."""
+        number = self.catalog[catalog]
+        return (row for row in self.rows[query] if (number, row["oid"]) not in self.members)
+
+    def add(self, thing: Object, catalog: str, oid: int, sub: int = 0) -> None:
+        """Record an object and where it lives."""
+        self.objects[thing.key] = thing
+        self.address[self.catalog[catalog], oid, sub] = thing.key
+
+    def alias(self, catalog: str, oid: int, relation: int) -> None:
+        """What was folded into a relation is found under that relation's key."""
+        self.address[self.catalog[catalog], oid, 0] = self.folded[relation]
+
+    def comment(self, catalog: str, oid: int, sub: int = 0) -> str | None:
+        """The comment on an address, now spoken for."""
+        address = (self.catalog[catalog], oid, sub)
+        self.claimed.add(address)
+        return self.comments.get(address)
+
+    def fold(self, relation: int, *facts: Any) -> None:
+        """Let a relation's digest depend on these facts."""
+        self.facts.setdefault(relation, []).append(json.dumps(facts, ensure_ascii=True, default=str))
+
+    def is_helper(self, name: str) -> bool:
+        """Whether the name is one of ours, left by an interrupted run."""
+        return name.startswith(HELPER_PREFIX)
+
+    def resolve(self, address: Address) -> Key | None:
+        """The object that an address belongs to, following internal dependencies upwards."""
+        for _ in range(8):
+            key = self.address.get(address) or self.address.get((address[0], address[1], 0))
+            if key is not None:
+                return key
+            owner = self._owners.get(address) or self._owners.get((address[0], address[1], 0))
+            if owner is None:
+                return None
+            address = owner
+        return None
+
+    def column_path(self, relation: int, number: int) -> tuple[str, ...]:
+        """Schema, table and column of an address; empty when unknown."""
+        row = self.relations.get(relation)
+        for column in self.rows["columns"] if row else ():
+            if row and column["relation"] == relation and column["number"] == number:
+                return (row["schema"], row["name"], column["name"])
+        return ()
+
+    def read_relations(self) -> None:
+        """Tables, views, and what is folded; sequences come later."""
+        definitions = {row["oid"]: row["definition"].strip().removesuffix(";") for row in self.rows["views"]}
+        columns: dict[int, list[dict[str, Any]]] = {}
+        for row in self.rows["columns"]:
+            columns.setdefault(row["relation"], []).append(row)
+        for oid, row in self.relations.items():
+            path = (row["schema"], row["name"])
+            if row["kind"] == "S":
+                continue
+            if row["kind"] == "r" and row["plain"]:
+                self._table(oid, row, path)
+            elif row["kind"] == "v":
+                self._view(oid, row, definitions[oid], columns.get(oid, []))
+            else:
+                key = Key("partition" if row["bound"] else _FOLDED[row["kind"]], path)
+                self.folded[oid] = key
+                self.address[self.catalog["pg_class"], oid, 0] = key
+                names = (
+                    "options",
+                    "toast_options",
+                    "partition_key",
+                    "bound",
+                    "parents",
+                    "of_type",
+                    "access_method",
+                )
+                self.fold(oid, *(row[name] for name in names), definitions.get(oid))
+                self.fold(oid, "unlogged", row["unlogged"], row["tablespace"], row["replica_identity"])
+                self.fold(oid, "comment", self.comment("pg_class", oid))
+
+    def _table(self, oid: int, row: dict[str, Any], path: tuple[str, str]) -> None:
+        key = Key("table", path)
+        chosen = self._chosen.get(oid, {})
+        replica = (
+            _REPLICA.get(row["replica_identity"])
+            or f"USING INDEX {dotted(chosen.get('replica_identity', ''))}"
+        )
+        thing = Table(
+            key=key,
+            comment=self.comment("pg_class", oid),
+            unlogged=row["unlogged"],
+            options=pairs(row["options"]) + pairs(row["toast_options"], "toast."),
+            replica_identity=replica,
+            clustered_on=chosen.get("clustered"),
+        )
+        self.add(thing, "pg_class", oid)
+        self.tables[oid] = key
+        self.lineage[key] = str(oid)
+        self.sizes[key] = (row["bytes"], max(row["rows"], 0))
+        if row["row_security"] or row["forced"]:
+            flags = Key("row level security", path)
+            self.objects[flags] = Other(key=flags, digest=_digest(row["row_security"], row["forced"]), of=key)
+        if row["access_method"] or row["tablespace"]:
+            where = Key("table storage", path)
+            self.objects[where] = Other(
+                key=where, digest=_digest(row["access_method"], row["tablespace"]), of=key
+            )
+
+    def _view(self, oid: int, row: dict[str, Any], definition: str, columns: list[dict[str, Any]]) -> None:
+        comments = [(each["name"], self.comment("pg_class", oid, each["number"])) for each in columns]
+        key = Key("view", (row["schema"], row["name"]))
+        thing = View(
+            key=key,
+            comment=self.comment("pg_class", oid),
+            definition=definition,
+            options=pairs(row["options"]),
+            columns=tuple((each["name"], each["type"]) for each in columns),
+            column_comments=tuple(sorted((name, text) for name, text in comments if text is not None)),
+        )
+        self.add(thing, "pg_class", oid)
+        self.views[oid] = key
+
+    def read_columns(self) -> None:
+        """Columns and defaults of tables; defaults of views; the rest is folded."""
+        sequences = self._identity_sequences()
+        positions: dict[int, int] = {}
+        for row in self.rows["columns"]:
+            oid = row["relation"]
+            if oid in self.folded:
+                facts = {
+                    name: value
+                    for name, value in row.items()
+                    if not name.endswith(("oid", "relation", "granted"))
+                }
+                self.fold(oid, "column", json.dumps(facts, sort_keys=True, default=str))
+                self.fold(oid, "column comment", row["name"], self.comment("pg_class", oid, row["number"]))
+                self.fold(oid, "identity", row["name"], sequences.get((oid, row["number"])))
+            elif oid in self.tables:
+                positions[oid] = positions.get(oid, 0) + 1
+                self._column(self.tables[oid], row, positions[oid], sequences.get((oid, row["number"]), ()))
+            elif oid in self.views and row["default_oid"]:
+                self._default(self.views[oid], row)
+
+    def _column(self, table: Key, row: dict[str, Any], position: int, sequence: Pairs) -> None:
+        key = Key("column", (*table.path, row["name"]))
+        settings = list(pairs(row["options"]))
+        if row["storage"]:
+            settings.append(("STORAGE", _STORAGE[row["storage"]]))
+        if row["compression"]:
+            settings.append(("COMPRESSION", _COMPRESSION[row["compression"]]))
+        if row["statistics"] is not None:
+            settings.append(("STATISTICS", str(row["statistics"])))
+        thing = Column(
+            key=key,
+            comment=self.comment("pg_class", row["relation"], row["number"]),
+            type=row["type"],
+            collation=row["collation"],
+            not_null=row["not_null"],
+            identity={"a": "ALWAYS", "d": "BY DEFAULT"}.get(row["identity"]),
+            identity_sequence=sequence,
+            generated=row["expression"] if row["generated"] else None,
+            settings=tuple(sorted(settings)),
+            position=position,
+        )
+        self.add(thing, "pg_class", row["relation"], row["number"])
+        self.lineage[key] = f"{row['relation']}/{row['number']}"
+        if row["generated"] == "v":
+            virtual = Key("virtual generated column", key.path)
+            self.objects[virtual] = Other(key=virtual, digest=_digest(row["expression"]), of=table)
+        if row["default_oid"] and row["generated"]:
+            self.address[self.catalog["pg_attrdef"], row["default_oid"], 0] = key
+        elif row["default_oid"]:
+            self._default(table, row)
+
+    def _default(self, relation: Key, row: dict[str, Any]) -> None:
+        key = Key("default", (*relation.path, row["name"]))
+        self.add(Default(key=key, expression=row["expression"]), "pg_attrdef", row["default_oid"])
+
+    def _identity_sequences(self) -> dict[tuple[int, int], Pairs]:
+        """(relation, column number) -> name and options of its identity's sequence."""
+        names = ("start", "increment", "minimum", "maximum", "cache", "cycle")
+        found: dict[tuple[int, int], Pairs] = {}
+        for row in self.rows["sequences"]:
+            relation = self.relations.get(row["oid"])
+            if row["owned"] == "i" and relation is not None:
+                options = [(name, str(row[name])) for name in names]
+                options += [("schema", relation["schema"]), ("name", relation["name"])]
+                found[row["relation"], row["number"]] = tuple(sorted(options))
+        return found
+
+    def close_folded(self) -> None:
+        """Make one object of everything that was folded into a relation."""
+        for oid, key in self.folded.items():
+            self.objects[key] = Other(key=key, digest=_digest(*sorted(self.facts.get(oid, []))))
+
+    def grants(self) -> dict[tuple[int, int], list[dict[str, Any]]]:
+        """Grants by class and oid."""
+        found: dict[tuple[int, int], list[dict[str, Any]]] = {}
+        for row in self.rows["grants"]:
+            found.setdefault((row["class"], row["oid"]), []).append(row)
+        return found
+
+    def privileges_of(self, row: dict[str, Any], grants: list[dict[str, Any]]) -> Privileges:
+        """Owner and grants of a view or function."""
+        return Privileges(
+            owner=row["owner"],
+            grants=tuple((each["privilege"], each["grantee"], each["grantable"]) for each in grants),
+            defaults_kept=not row["granted"],
+        )
+
+
+def _digest(*facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, ensure_ascii=True, default=str).encode()).hexdigest()

@@ -1,0 +1,18 @@
+-- Every index; "owner" is the constraint behind it, 0 for one that stands alone.
+-- "head" is what pg_get_indexdef() puts before the access method.
+select i.indexrelid::int8 as oid, i.indrelid::int8 as relation, n.nspname as schema, c.relname as name,
+       i.indisunique as unique, i.indisvalid and i.indisready as valid, i.indisclustered as clustered,
+       i.indisreplident as replica_identity, pg_get_indexdef(i.indexrelid) as definition,
+       format('CREATE %sINDEX %I ON %s%I.%I USING ', case when i.indisunique then 'UNIQUE ' else '' end,
+              c.relname, case when t.relkind = 'p' then 'ONLY ' else '' end, n.nspname, t.relname) as head,
+       coalesce((select k.oid::int8 from pg_constraint k
+                 where k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')), 0) as owner,
+       coalesce(c.reloptions, '{}') as options,
+       coalesce((select array_agg(array[a.attnum::text, a.attstattarget::text] order by a.attnum)
+                 from pg_attribute a where a.attrelid = c.oid and a.attstattarget >= 0), '{}') as statistics,
+       coalesce((select spcname from pg_tablespace where oid = c.reltablespace), '') as tablespace
+from pg_index i
+join pg_class c on c.oid = i.indexrelid
+join pg_class t on t.oid = i.indrelid
+join pg_namespace n on n.oid = c.relnamespace
+where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'preview_internal')

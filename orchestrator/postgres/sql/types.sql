@@ -1,0 +1,19 @@
+-- Types with a name of their own: enums, domains, composites, ranges; arrays and row types lead to their owner.
+select t.oid::int8 as oid, n.nspname as schema, t.typname as name, t.typtype as kind,
+       t.typelem::int8 as element, t.typrelid::int8 as relation,
+       t.typlen = -1 and t.typelem <> 0 and exists (select from pg_type e where e.typarray = t.oid) as is_array,
+       coalesce((select array_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid), '{}')
+           as labels,
+       case t.typtype
+           when 'd' then jsonb_build_array(format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault,
+               t.typcollation::regcollation::text,
+               (select jsonb_agg(jsonb_build_array(k.conname, pg_get_constraintdef(k.oid), k.convalidated)
+                       order by k.conname) from pg_constraint k where k.contypid = t.oid))::text
+           when 'r' then (select jsonb_build_array(format_type(r.rngsubtype, null), r.rngcanonical::text,
+               r.rngsubdiff::text, r.rngcollation::regcollation::text, format_type(r.rngmultitypid, null),
+               (select opcname from pg_opclass where oid = r.rngsubopc))::text from pg_range r where r.rngtypid = t.oid)
+           when 'b' then jsonb_build_array(t.typinput::text, t.typoutput::text, t.typlen, t.typalign, t.typstorage)::text
+           else ''
+       end as definition
+from pg_type t join pg_namespace n on n.oid = t.typnamespace
+where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'preview_internal')

@@ -1,0 +1,203 @@
+"""Which drop and add may be a rename, with the evidence for and against, and which surely are. Pure: no I/O."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from difflib import SequenceMatcher
+
+from orchestrator.schema.catalog import Snapshot
+from orchestrator.schema.diff import Differences
+from orchestrator.schema.names import Key, quote
+from orchestrator.schema.objects import Column, Constraint, Enum, Index, Object, Sequence, table_of
+from orchestrator.schema.questions import Choice, Question
+from orchestrator.schema.renames import Renames
+
+#: The answer that says: not a rename.
+NO = "-"
+
+_SIMILAR = 0.6
+
+
+def similar(one: str, other: str) -> bool:
+    """Whether two names look alike, or one holds the other."""
+    a, b = one.lower(), other.lower()
+    return a in b or b in a or SequenceMatcher(None, a, b).ratio() >= _SIMILAR
+
+
+def same_origin(base: Snapshot, goal: Snapshot) -> bool:
+    """Whether both are branches of one physical database, so that lineage means something."""
+    return bool(base.origin) and base.origin == goal.origin
+
+
+def question_id(key: Key) -> str:
+    """``rename:column:public.customers.full_name``: the kind and the added object's name."""
+    return f"rename:{key.kind}:{key.name}"
+
+
+def table_questions(base: Snapshot, goal: Snapshot, found: Differences) -> Iterator[Question]:
+    """A question for each added table that may be a dropped one of the same schema."""
+    dropped = [key for key in sorted(found.dropped) if key.kind == "table"]
+    for added in sorted(found.added):
+        if added.kind != "table":
+            continue
+        scored = []
+        for old in dropped:
+            if old.path[0] != added.path[0]:
+                continue
+            share, evidence = _tables(base, goal, old, added)
+            if share >= 0.5:
+                scored.append((-share, old, evidence))
+        yield from _question(added, sorted(scored, key=lambda each: each[:2]))
+
+
+def _tables(base: Snapshot, goal: Snapshot, old: Key, new: Key) -> tuple[float, list[str]]:
+    before = {(c.key.path[-1], c.type) for c in base.columns_of(old)}
+    after = {(c.key.path[-1], c.type) for c in goal.columns_of(new)}
+    share = len(before & after) / max(len(before | after), 1)
+    evidence = [
+        f"{len(before & after)} of {len(after)} columns of {new.name} are in {old.name} with name and type"
+    ]
+    if same_origin(base, goal):
+        if base.lineage.get(old) == goal.lineage.get(new):
+            share = 2.0
+            evidence.insert(
+                0,
+                f"the goal descends from main, and there {old.name} and {new.name} are one and the same table",
+            )
+        else:
+            evidence.append(
+                f"the goal descends from main, and there {new.name} is another table than {old.name}"
+            )
+    return share, [*evidence, _rows(base, old)]
+
+
+def column_questions(base: Snapshot, goal: Snapshot, found: Differences) -> Iterator[Question]:
+    """A question for each added column that may be a dropped one of the same table."""
+    dropped = [key for key in sorted(found.dropped) if key.kind == "column"]
+    for added in sorted(found.added):
+        if added.kind != "column":
+            continue
+        scored = []
+        for old in dropped:
+            if old.path[:2] != added.path[:2]:
+                continue
+            before, after = base.objects[old], goal.objects[added]
+            if isinstance(before, Column) and isinstance(after, Column):
+                score, evidence = _columns(base, goal, before, after)
+                if score > 0:
+                    scored.append((-score, old, evidence))
+        yield from _question(added, sorted(scored, key=lambda each: each[:2]))
+
+
+def _columns(base: Snapshot, goal: Snapshot, before: Column, after: Column) -> tuple[float, list[str]]:
+    old, new = before.key, after.key
+    alike = similar(old.path[-1], new.path[-1])
+    same_type = before.type == after.type
+    score = 1.0 * same_type + 0.5 * alike + 0.25 * (before.position == after.position)
+    evidence = [
+        f"both are {after.type}" if same_type else f"the type differs: {before.type} and {after.type}"
+    ]
+    if alike:
+        evidence.append("the names are alike")
+    if before.position == after.position:
+        evidence.append(f"both stand at place {after.position}")
+    if same_origin(base, goal):
+        if base.lineage.get(old) == goal.lineage.get(new):
+            score += 4
+            evidence.insert(
+                0,
+                f"the goal descends from main, and there this very column was renamed from {quote(old.path[-1])}",
+            )
+        else:
+            evidence.append(f"the goal descends from main, and there {quote(new.path[-1])} is a new column")
+    if not (same_type or alike or score >= 4):
+        return 0, []
+    return score, [*evidence, _rows(base, old.parent)]
+
+
+def _rows(base: Snapshot, table: Key) -> str:
+    size, rows = base.sizes.get(table, (1, 0))
+    if not size:
+        return f"{table.name} is empty: nothing can be lost"
+    return f"{table.name} has about {rows:,} rows" if rows else f"{table.name} has rows"
+
+
+def label_questions(base: Snapshot, goal: Snapshot, found: Differences) -> Iterator[Question]:
+    """A question for each label of an enum that is new while another is missing."""
+    for key in sorted(found.changed):
+        before, after = base.objects[key], goal.objects[key]
+        if not (isinstance(before, Enum) and isinstance(after, Enum)):
+            continue
+        missing = [label for label in before.labels if label not in after.labels]
+        for label in after.labels:
+            if label in before.labels or not missing:
+                continue
+            choices = [
+                Choice(value=old, label=f"the label {old!r} of {key.name} was renamed to {label!r}")
+                for old in missing
+            ]
+            choices.append(
+                Choice(value=NO, label=f"{label!r} is new, and a label is removed", destructive=True)
+            )
+            yield Question(
+                id=f"rename:label:{key.name}.{label}",
+                kind="rename",
+                prompt=f"Was the label {label!r} of {key.name} called something else before?",
+                choices=tuple(choices),
+                evidence=(f"missing in the goal: {', '.join(missing)}",),
+                default=NO,
+            )
+
+
+def _question(added: Key, scored: list[tuple[float, Key, list[str]]]) -> Iterator[Question]:
+    if not scored:
+        return
+    choices = [
+        Choice(
+            value=old.path[-1], label=f"{old.name} was renamed to {quote(added.path[-1])} (keeps its rows)"
+        )
+        for _, old, _ in scored
+    ]
+    names = " or ".join(quote(old.path[-1]) for _, old, _ in scored)
+    drop = f"{quote(added.path[-1])} is new, and {names} {'is' if len(scored) == 1 else 'are'} dropped with what is in there"
+    choices.append(Choice(value=NO, label=drop, destructive=True))
+    evidence = [
+        f"{quote(old.path[-1])}: {fact}" if len(scored) > 1 else fact
+        for _, old, facts in scored
+        for fact in facts
+    ]
+    yield Question(
+        id=question_id(added),
+        kind="rename",
+        prompt=f"Was {added} called something else before?",
+        choices=tuple(choices),
+        evidence=tuple(evidence),
+        default=NO,
+    )
+
+
+def certain(base: Snapshot, goal: Snapshot, found: Differences) -> Renames:
+    """Sequences, constraints and indexes that only have another name: no data is at stake, so nobody is asked."""
+    keys: dict[Key, Key] = {}
+    for kind in ("sequence", "constraint", "index"):
+        before = _by_likeness(base, [key for key in found.dropped if key.kind == kind])
+        after = _by_likeness(goal, [key for key in found.added if key.kind == kind])
+        for likeness, old in before.items():
+            new = after.get(likeness, [])
+            if len(old) == len(new) == 1:
+                keys[old[0]] = new[0]
+    return Renames(keys=keys)
+
+
+def _by_likeness(snapshot: Snapshot, keys: list[Key]) -> dict[object, list[Key]]:
+    """Objects by everything but their name; only those that are bound to a table or column."""
+    found: dict[object, list[Key]] = {}
+    for key in sorted(keys):
+        thing: Object = snapshot.objects[key]
+        if isinstance(thing, Sequence):
+            if thing.owned_by:
+                found.setdefault((thing.owned_by, key.path[0]), []).append(key)
+        elif isinstance(thing, (Constraint, Index)) and getattr(thing, "valid", True):
+            owner = table_of(thing)
+            alike = replace(thing, key=Key(key.kind, key.path[:1]), comment=None)
+            found.setdefault((owner, alike), []).append(key)
+    return found

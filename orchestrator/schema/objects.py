@@ -1,0 +1,293 @@
+"""What a database holds, as values: one frozen class per kind of object. Pure: no I/O of any kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from orchestrator.schema.names import MEMBERS, Key
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Object:
+    """Anything in a database that has a name.
+
+    Attributes:
+        key: what identifies it.
+        comment: COMMENT ON, or None.
+    """
+
+    key: Key
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema(Object):
+    """A namespace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table(Object):
+    """An ordinary table, without its columns.
+
+    Attributes:
+        unlogged: not WAL-logged.
+        options: storage parameters, ``toast.`` ones with their prefix, sorted.
+        replica_identity: ``DEFAULT``, ``FULL``, ``NOTHING`` or ``USING INDEX name``.
+        clustered_on: the name of the index that CLUSTER ON chose, or None.
+    """
+
+    unlogged: bool = False
+    options: Pairs = ()
+    replica_identity: str = "DEFAULT"
+    clustered_on: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column(Object):
+    """A column of an ordinary table; its default is an object of its own.
+
+    Attributes:
+        type: format_type() with modifiers, qualified where not in pg_catalog.
+        collation: qualified name when it is not the type's own, else None.
+        not_null: whether NULL is refused.
+        identity: ``ALWAYS``, ``BY DEFAULT`` or None.
+        identity_sequence: the identity's sequence: its name and options, sorted.
+        generated: the expression of a stored generated column, or None.
+        settings: STORAGE, COMPRESSION, STATISTICS and attribute options that are not the default, sorted.
+        position: where it stands among the live columns, from 1; not compared (it cannot be changed).
+    """
+
+    type: str
+    collation: str | None = None
+    not_null: bool = False
+    identity: str | None = None
+    identity_sequence: Pairs = ()
+    generated: str | None = None
+    settings: Pairs = ()
+    position: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Default(Object):
+    """The default of a column of a table or view: ``expression`` as PostgreSQL deparses it."""
+
+    expression: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint(Object):
+    """A table constraint.
+
+    Attributes:
+        type: ``primary``, ``unique``, ``foreign``, ``check`` or ``exclusion``.
+        definition: pg_get_constraintdef() without NOT VALID.
+        columns: its columns' names in order (empty for expressions).
+        references: schema and table that a foreign key points at, else empty.
+        reference_columns: the columns there.
+        validated: False for NOT VALID.
+        index_options: storage parameters of the index behind it.
+    """
+
+    type: str
+    definition: str
+    columns: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    reference_columns: tuple[str, ...] = ()
+    validated: bool = True
+    index_options: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index(Object):
+    """An index that no constraint owns.
+
+    Attributes:
+        table: schema and name of its table.
+        unique: whether it refuses duplicates.
+        definition: pg_get_indexdef() from the access method on: ``btree (a) WHERE (b > 0)``.
+        valid: False for what an interrupted CREATE INDEX CONCURRENTLY leaves.
+        statistics: statistics targets of its expression columns, by column number.
+    """
+
+    table: tuple[str, ...]
+    unique: bool
+    definition: str
+    valid: bool = True
+    statistics: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sequence(Object):
+    """A sequence that is not an identity's.
+
+    Attributes:
+        type: ``integer``, ``bigint`` or ``smallint``.
+        start, increment, minimum, maximum, cache: its numbers.
+        cycle: whether it wraps around.
+        unlogged: not WAL-logged.
+        owned_by: schema, table and column it is dropped with (serial), else empty.
+    """
+
+    type: str
+    start: int
+    increment: int
+    minimum: int
+    maximum: int
+    cache: int
+    cycle: bool
+    unlogged: bool = False
+    owned_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enum(Object):
+    """An enumerated type: its labels in order."""
+
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View(Object):
+    """A plain view.
+
+    Attributes:
+        definition: pg_get_viewdef() without its semicolon.
+        options: security_barrier, security_invoker, check_option.
+        columns: names and types in order.
+        column_comments: comments on its columns, sorted by name.
+    """
+
+    definition: str
+    options: Pairs = ()
+    columns: Pairs = ()
+    column_comments: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function(Object):
+    """A function, window function or procedure.
+
+    Attributes:
+        routine: ``function`` or ``procedure``.
+        definition: pg_get_functiondef().
+        shape: what CREATE OR REPLACE cannot change: result, argument names and modes, number of defaults.
+    """
+
+    routine: str
+    definition: str
+    shape: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger(Object):
+    """A trigger on a table or view.
+
+    Attributes:
+        definition: pg_get_triggerdef().
+        enabled: ``ENABLE``, ``DISABLE``, ``ENABLE REPLICA`` or ``ENABLE ALWAYS``.
+    """
+
+    definition: str
+    enabled: str = "ENABLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other(Object):
+    """An object of a kind that is looked at but not planned: equal, or refused by name.
+
+    Attributes:
+        digest: SHA-256 (hex) of its definition.
+        of: the key of the object that it goes with when that is dropped, or None.
+    """
+
+    digest: str
+    of: Key | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privileges:
+    """Owner and grants of a view or function: not compared, but given back when it must be rebuilt.
+
+    Attributes:
+        owner: the role's name.
+        grants: ``GRANT ... ON ... TO ...`` clauses: (privileges, grantee as SQL, grant option).
+        defaults_kept: True when nothing was ever granted or revoked.
+    """
+
+    owner: str
+    grants: tuple[tuple[str, str, bool], ...] = ()
+    defaults_kept: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """A helper object that an interrupted run left: ``index`` or ``constraint`` with a reserved name.
+
+    Attributes:
+        key: what identifies it.
+        table: schema and name of the table it is on.
+        valid: whether it is usable.
+    """
+
+    key: Key
+    table: tuple[str, ...]
+    valid: bool
+
+
+def table_of(thing: Object) -> Key | None:
+    """The table (or view) that an object is part of and goes with; None for what stands alone."""
+    if isinstance(thing, Index):
+        return Key("table", thing.table)
+    return thing.key.parent if thing.key.kind in MEMBERS else None
+
+
+def compared(thing: Object) -> list[Any]:
+    """What equality and the fingerprint see of an object, as JSON."""
+    return [type(thing).__name__, *(getattr(thing, each.name) for each in fields(thing) if each.compare)]
+
+
+def object_to_json(thing: Object) -> dict[str, Any]:
+    """``{"is": class name, attribute: value}``; attributes with their default value are left out."""
+    values = {
+        each.name: getattr(thing, each.name)
+        for each in fields(thing)
+        if getattr(thing, each.name) != each.default
+    }
+    return {"is": type(thing).__name__, **values}
+
+
+def object_from_json(value: Mapping[str, Any]) -> Object:
+    """The reverse of object_to_json."""
+    attributes = {name: tupled(each) for name, each in value.items() if name != "is"}
+    for name in ("key", "of"):
+        if attributes.get(name) is not None:
+            kind, path = attributes[name]
+            attributes[name] = Key(kind, path)
+    thing: Object = _CLASSES[value["is"]](**attributes)
+    return thing
+
+
+def tupled(value: Any) -> Any:
+    """JSON's lists as tuples, all the way down."""
+    return tuple(tupled(each) for each in value) if isinstance(value, (list, tuple)) else value
+
+
+_CLASSES: dict[str, Any] = {
+    each.__name__: each
+    for each in (
+        Schema,
+        Table,
+        Column,
+        Default,
+        Constraint,
+        Index,
+        Sequence,
+        Enum,
+        View,
+        Function,
+        Trigger,
+        Other,
+    )
+}
