@@ -7,6 +7,7 @@ its limits, a bounded log, its port on 127.0.0.1 only, and `host.docker.internal
 Functions here let the SDK's errors pass; the caller translates them (`engine_errors`).
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -28,7 +29,8 @@ PORT_LABEL = "dev.preview.runtime.port"
 
 _DROPPED_CAPABILITIES = ["AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP"]
 _GRACE_SECONDS = 5
-_ATTEMPTS = 8
+_ATTEMPTS = 60
+_PAUSE_SECONDS = 0.1
 
 
 def find(client: Any, name: str) -> Any:
@@ -74,6 +76,8 @@ def ensure_running(client: Any, spec: CandidateSpec, network: str) -> Any:
             if container is not None:
                 remove(container)
             _unless_worth_another_turn(spec, error)
+            # A name is taken a moment before its container can be looked at.
+            time.sleep(_PAUSE_SECONDS)
         else:
             return container
     raise LaunchFailed(

@@ -119,7 +119,27 @@ def build_image(client: Any, spec: BuildSpec, progress: Callable[[str], None]) -
     if log.error:
         raise _build_failed(spec, log, missing)
     with engine_errors(f"building {spec.tag}"):
-        return Image(reference=spec.tag, id=log.image_id or str(client.images.get(spec.tag).id))
+        image = Image(reference=spec.tag, id=log.image_id or str(client.images.get(spec.tag).id))
+        _remove_earlier_builds(client, spec)
+    return image
+
+
+def _remove_earlier_builds(client: Any, spec: BuildSpec) -> None:
+    """Remove what earlier builds with the same labels left: images that lost their name and run nowhere.
+
+    Otherwise each `up` after a change would leave one on the user's disk, found by nobody any more.
+    """
+    if not spec.labels:
+        return
+    wanted = [OURS, *(f"{key}={value}" for key, value in spec.labels.items())]
+    for image in client.images.list(filters={"label": wanted, "dangling": True}):
+        try:
+            client.images.remove(image.id)
+        except docker.errors.ImageNotFound:
+            continue
+        except docker.errors.APIError as error:
+            if error.status_code != 409:  # 409: a container uses it
+                raise
 
 
 def remove_built_image(client: Any, reference: str) -> None:

@@ -6,46 +6,58 @@ machine's bridge gateway and the world, and is reached through its published por
 engine's address pools are used up.
 """
 
+import hashlib
+import time
 from typing import Any
 
 import docker.errors
 
+from preview.engine import explanation
 from preview.errors import LaunchFailed
 from preview.image import OURS
 
 _ICC = "com.docker.network.bridge.enable_icc"
+_BRIDGE_NAME = "com.docker.network.bridge.name"
+_ATTEMPTS = 40
+_PAUSE_SECONDS = 0.05
 
 
 def ensure_network(client: Any, name: str) -> str:
     """The network's id; made when it is not there.
 
-    Docker lets two racing creators both make a network of this name: everybody then keeps the one with the
-    smallest id and removes the others, so that all end on the same.
+    Docker lets two racing creators both make a network of one name, which is ambiguous from then on and cannot be
+    mended once containers run on both. A bridge's name it gives only once: that is what makes ours single.
 
     Raises:
         LaunchFailed: a network of this name exists that we did not make.
     """
-    found = _named(client, name)
-    if not found:
+    bridge = (
+        "pv-" + hashlib.sha256(name.encode()).hexdigest()[:10]
+    )  # an interface's name has 15 letters at most
+    refusal = ""
+    for _ in range(_ATTEMPTS):
+        if found := _named(client, name):
+            if not _is_ours(found[0]):
+                raise LaunchFailed(
+                    f"a Docker network named {name} exists that is not ours",
+                    hint=f"rename or remove it: docker network rm {name}",
+                )
+            return str(found[0].id)
         try:
             client.networks.create(
-                name, driver="bridge", options={_ICC: "false"}, labels={OURS: "1"}, check_duplicate=True
+                name,
+                driver="bridge",
+                options={_ICC: "false", _BRIDGE_NAME: bridge},
+                labels={OURS: "1"},
+                check_duplicate=True,
             )
         except docker.errors.APIError as error:
-            if error.status_code != 409:
+            refusal = explanation(error)
+            if "already exists" not in refusal and "same bridge name" not in refusal:
                 raise
-        found = _named(client, name)
-    if not found:
-        raise LaunchFailed(f"the Docker network {name} vanished while it was made", hint="do it again")
-    kept, *extra = sorted(found, key=lambda network: str(network.id))
-    if OURS not in (kept.attrs.get("Labels") or {}):
-        raise LaunchFailed(
-            f"a Docker network named {name} exists that is not ours",
-            hint=f"rename or remove it: docker network rm {name}",
-        )
-    for network in extra:
-        _remove(network)
-    return str(kept.id)
+            # The one who came first is still at it; its network is listed in a moment.
+            time.sleep(_PAUSE_SECONDS)
+    raise LaunchFailed(f"the Docker network {name} cannot be made: {refusal}", hint="do it again")
 
 
 def withdraw_network(client: Any, name: str) -> None:
@@ -55,7 +67,7 @@ def withdraw_network(client: Any, name: str) -> None:
     `is_missing_network`; so the race costs time, not a preview.
     """
     for network in _named(client, name):
-        if OURS not in (network.attrs.get("Labels") or {}):
+        if not _is_ours(network):
             continue
         # A container that is created or stopped has no endpoint, so the engine would let us pull the network away.
         if not client.containers.list(all=True, filters={"network": str(network.id)}):
@@ -66,6 +78,10 @@ def is_missing_network(error: Any) -> bool:
     """Whether the engine refused because a network is gone."""
     why = str(error.explanation or error)
     return "network" in why and "not found" in why
+
+
+def _is_ours(network: Any) -> bool:
+    return OURS in (network.attrs.get("Labels") or {})
 
 
 def _named(client: Any, name: str) -> list[Any]:

@@ -46,8 +46,8 @@ PYTHON_APP = textwrap.dedent(
 )
 
 
-def image_archive() -> bytes:
-    """A root file system of one static busybox, as `docker import` takes it."""
+def image_archive(mark: str) -> bytes:
+    """A root file system of one static busybox, as `docker import` takes it; the mark makes its layer unique."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         archive.add(BUSYBOX, "bin/busybox")
@@ -55,7 +55,11 @@ def image_archive() -> bytes:
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(link)
-        for name, text in {"healthz": "ok\n", **{f"cgi-bin/{n}": t for n, t in CGI.items()}}.items():
+        for name, text in {
+            "healthz": "ok\n",
+            "mark": mark,
+            **{f"cgi-bin/{n}": t for n, t in CGI.items()},
+        }.items():
             file = tarfile.TarInfo(f"www/{name}")
             file.size, file.mode = len(text), 0o755
             archive.addfile(file, io.BytesIO(text.encode()))
@@ -83,9 +87,15 @@ def busybox(engine: Any) -> Iterator[Image]:
     """A 2 MB image that serves HTTP."""
     reference = f"preview-test-busybox:{uuid.uuid4().hex[:8]}"
     repository, _, tag = reference.partition(":")
-    engine.api.import_image_from_data(image_archive(), repository=repository, tag=tag)
-    yield Image(reference=reference, id=engine.images.get(reference).id)
-    engine.images.remove(reference, force=True)
+    engine.api.import_image_from_data(image_archive(tag), repository=repository, tag=tag)
+    image = engine.images.get(reference)
+    (layer,) = image.attrs["RootFS"]["Layers"]
+    yield Image(reference=reference, id=image.id)
+    # Whatever was built on it goes too, also what has no name: failed builds leave steps behind.
+    for made in engine.images.list(all=True):
+        with suppress(Exception):  # removing a child may have removed its nameless parents
+            if layer in made.attrs["RootFS"]["Layers"]:
+                engine.images.remove(made.id, force=True)
 
 
 @pytest.fixture

@@ -112,6 +112,21 @@ def test_a_build_we_made_may_be_removed_and_one_in_use_stays(docker_runtime, con
     docker_runtime.remove_image(tag)
 
 
+def test_a_new_build_takes_its_nameless_forerunner_away_unless_that_runs(
+    docker_runtime, context, tag, engine
+):
+    labels = {"dev.preview.name": tag}
+    first, _, _ = built(docker_runtime, context, tag, labels=labels)
+    user = engine.containers.create(first.id, ["/bin/sh"])
+    second, _, _ = built(docker_runtime, context, tag, labels=labels)
+    assert engine.images.get(first.id).tags == []
+    user.remove()
+    third, _, _ = built(docker_runtime, context, tag, labels=labels)
+    left = {image.id for image in engine.images.list(filters={"label": f"dev.preview.name={tag}"})}
+    assert left == {third.id}
+    assert second.id != third.id
+
+
 def test_the_same_source_is_the_same_image(docker_runtime, context, tag):
     first, _, word = built(docker_runtime, context, tag)
     again, _, _ = built(docker_runtime, context, tag, build_args={"WORD": word})
