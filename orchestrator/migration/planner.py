@@ -173,9 +173,8 @@ def _adopted(base: Snapshot, goal: Snapshot, found: Differences) -> tuple[Differ
 def _refuse_unsupported(work: Work, again: Rebuild, *, labels_open: bool) -> None:
     """Name everything that differs and cannot be planned; nothing is ever skipped in silence."""
     said: list[str] = []
-    for key in sorted(work.found.added):
-        if isinstance(work.goal.objects[key], Other):
-            said.append(f"{key} is to be created")
+    created = [key for key in sorted(work.found.added) if isinstance(work.goal.objects[key], Other)]
+    said += [f"{key} is to be created" for key in created]
     for key in sorted(work.found.dropped):
         thing = work.base.objects[key]
         if isinstance(thing, Other) and not (thing.of is not None and thing.of in work.found.dropped):
@@ -212,8 +211,10 @@ def _statements(work: Work, done: Renames) -> tuple[Statement, ...]:
     for i in rename_steps:
         steps[i] = replace(steps[i], gives=steps[i].gives | {barrier})
     for recipe in _RECIPES:
-        for step in recipe.steps(work):
-            steps.append(step if step.gives & waited else replace(step, wants=step.wants | {barrier}))
+        made = recipe.steps(work)
+        steps += [
+            step if step.gives & waited else replace(step, wants=step.wants | {barrier}) for step in made
+        ]
     ordered = in_order(steps)
     return grouped(ordered, _spans(work, ordered))
 

@@ -94,7 +94,7 @@ def _assignable(old: TypeName, new: TypeName) -> bool:
     return old.name in _NUMBERS and new.name in _NUMBERS
 
 
-def rewrites(before: str, after: str) -> bool:
+def rewrites(before: str, after: str) -> bool:  # noqa: PLR0911 - one case a line
     """Whether the change writes every row again (measured: reference/migration.md, section 7.3)."""
     old, new = TypeName.parse(before), TypeName.parse(after)
     if old.array != new.array:
@@ -112,7 +112,7 @@ def rewrites(before: str, after: str) -> bool:
     return new.modifiers[0] < old.modifiers[0]
 
 
-def may_not_fit(before: str, after: str) -> bool:
+def may_not_fit(before: str, after: str) -> bool:  # noqa: PLR0911 - one case a line
     """Whether some value of the old type is no value of the new one: the cast may fail or lose digits."""
     old, new = TypeName.parse(before), TypeName.parse(after)
     if old.array != new.array:

@@ -158,7 +158,8 @@ def _question(added: Key, scored: list[tuple[float, Key, list[str]]]) -> Iterato
         for _, old, _ in scored
     ]
     names = " or ".join(quote(old.path[-1]) for _, old, _ in scored)
-    drop = f"{quote(added.path[-1])} is new, and {names} {'is' if len(scored) == 1 else 'are'} dropped with what is in there"
+    verb = "is" if len(scored) == 1 else "are"
+    drop = f"{quote(added.path[-1])} is new, and {names} {verb} dropped with what is in there"
     choices.append(Choice(value=NO, label=drop, destructive=True))
     evidence = [
         f"{quote(old.path[-1])}: {fact}" if len(scored) > 1 else fact

@@ -67,7 +67,7 @@ class Key(NamedTuple):
         """The object's qualified name as SQL (functions: with their argument types)."""
         if self.kind == "function":
             return f"{dotted(*self.path[:2])}({self.path[2]})"
-        return dotted(*self.path)
+        return dotted(*self.path) if self.kind in PLANNED else ".".join(self.path)
 
     @property
     def parent(self) -> "Key":
@@ -80,6 +80,23 @@ class Key(NamedTuple):
         """``column public.orders.id``: fit for a message."""
         return f"{self.kind} {self.name}"
 
+
+#: Kinds that are planned; all others are only looked at.
+PLANNED = frozenset(
+    {
+        "schema",
+        "table",
+        "column",
+        "default",
+        "constraint",
+        "index",
+        "sequence",
+        "enum",
+        "view",
+        "function",
+        "trigger",
+    }
+)
 
 #: Kinds that live inside a table and go with it.
 MEMBERS = frozenset({"column", "default", "constraint", "trigger"})

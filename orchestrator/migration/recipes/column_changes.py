@@ -228,11 +228,13 @@ def _not_null(work: Work, key: Key, tokens: tuple[frozenset[Token], frozenset[To
         hazards=(hazard("scans_table", table.name, f"{table.name} is read ({work.rows(table)})"),),
     )  # fmt: skip
     yield work.step(
-        key, Phase.FINISH, f"{_alter(key)} SET NOT NULL", f"{key} must not be NULL; the check proves it, nothing is read",
+        key, Phase.FINISH, f"{_alter(key)} SET NOT NULL",
+        f"{key} must not be NULL; the check proves it, nothing is read",
         (tokens[0], tokens[1]), wants=[marks[2]], gives=[("chain", "not null", key.path)], **strong,
     )  # fmt: skip
     yield work.step(
-        key, Phase.FINISH, f"ALTER TABLE {table.name} DROP CONSTRAINT {helper}", f"the check on {key} has done its work",
+        key, Phase.FINISH, f"ALTER TABLE {table.name} DROP CONSTRAINT {helper}",
+        f"the check on {key} has done its work",
         wants=[("chain", "not null", key.path)], **strong,
     )  # fmt: skip
 
@@ -266,9 +268,8 @@ def _defaults(work: Work) -> Iterator[Step]:
     for key in sorted(work.drops):
         column = Key("column", key.path)
         if key.kind == "default" and column not in work.retyped and not work.goes_along(key):
-            if key in work.rebuilt or key not in work.goal.objects:
-                yield work.step(
-                    key, Phase.TAKE_DOWN if key in work.rebuilt else Phase.CHANGE, f"{_alter(key)} DROP DEFAULT",
-                    f"{key.name} has no default" + (" for a moment" if key in work.rebuilt else " any more"),
-                    work.dropping(key), tables=[key.parent], lock=LockMode.ACCESS_EXCLUSIVE,
-                )  # fmt: skip
+            yield work.step(
+                key, Phase.TAKE_DOWN if key in work.rebuilt else Phase.CHANGE, f"{_alter(key)} DROP DEFAULT",
+                f"{key.name} has no default" + (" for a moment" if key in work.rebuilt else " any more"),
+                work.dropping(key), tables=[key.parent], lock=LockMode.ACCESS_EXCLUSIVE,
+            )  # fmt: skip

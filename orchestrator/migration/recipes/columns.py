@@ -118,7 +118,7 @@ def _add(work: Work, key: Key, column: Column) -> Iterator[Step]:
                     remedy=f"say which value they get: --answer '{fill_id(key)}=EXPRESSION'",
                 )
             )
-    sql = f"ALTER TABLE {table.name} ADD COLUMN {column_sql(column, fill if fill else expression)}"
+    sql = f"ALTER TABLE {table.name} ADD COLUMN {column_sql(column, fill or expression)}"
     yield work.step(
         key,
         Phase.CHANGE if key in work.rebuilt else Phase.CREATE,

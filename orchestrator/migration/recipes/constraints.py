@@ -126,6 +126,12 @@ def _add(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
             wait = f"queries on {key.parent.name} wait while the index of {key} is built"
             hazards.append(hazard("blocks_reads", key.parent.name, wait))
     later = two and thing.validated
+    # A foreign key takes any unique index over the columns: it must not find the one that is about to go.
+    old = [
+        gone(each)
+        for each in work.base.needs.get(key, ())
+        if foreign and each in work.drops and each.kind != "column"
+    ]
     yield work.step(
         key,
         Phase.ATTACH,
@@ -136,6 +142,7 @@ def _add(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
         lock=LockMode.SHARE_ROW_EXCLUSIVE if foreign else LockMode.ACCESS_EXCLUSIVE,
         heavy=not two,
         gives=[("added", key)],
+        wants=old,
         hazards=tuple(hazards),
         probes=_probe(work, key, thing) if thing.validated else (),
     )
@@ -198,7 +205,7 @@ def _key(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
                 lock_timeout_ms=PATIENT_MS,
                 hazards=(
                     hazard("builds_index", table.name, f"{table.name} is read ({work.rows(table)})"),
-                    hazard("may_fail_on_data", key.name, f"rows of {table.name} that are equal in {quote(key.path[-1])} make this fail"),
+                    hazard("may_fail_on_data", key.name, f"rows of {table.name} that are equal here make this fail"),
                 ),
                 probes=_probe(work, key, thing),
             )  # fmt: skip

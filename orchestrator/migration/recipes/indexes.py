@@ -109,8 +109,8 @@ def _dropped(
     table: Key,
     why: str,
     *,
-    gives: object,
-    wants: object,
+    gives: Iterable[Token],
+    wants: Iterable[Token],
     repair: bool = False,
 ) -> Step:
     return work.step(
@@ -135,7 +135,8 @@ def _statistics(
     for number in sorted(old.keys() | new.keys(), key=int):
         if old.get(number) != new.get(number):
             yield work.step(
-                key, Phase.FINISH, f"ALTER INDEX {key.name} ALTER COLUMN {number} SET STATISTICS {new.get(number, '-1')}",
+                key, Phase.FINISH,
+                f"ALTER INDEX {key.name} ALTER COLUMN {number} SET STATISTICS {new.get(number, '-1')}",
                 f"change the statistics target of {key}", wants=[ready(key)],
             )  # fmt: skip
 

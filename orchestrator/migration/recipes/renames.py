@@ -24,7 +24,7 @@ def steps(work: Work, renames: Renames) -> Iterator[Step]:
             key, Phase.RENAME,
             f"ALTER TYPE {key.name} RENAME VALUE {literal(old_label).strip()} TO {literal(new_label).strip()}",
             f"rename the label {old_label!r} of {key} to {new_label!r}", gives=[("renamed", key)],
-            hazards=(hazard("breaks_running_code", key.name, f"code that still writes {old_label!r} fails from here on"),),
+            hazards=(hazard("breaks_running_code", key.name, f"code that still writes {old_label!r} fails now"),),
         )  # fmt: skip
 
 

@@ -1,0 +1,256 @@
+"""Apply: the only executor of a plan. Knows nothing of how plans are made, nor of previews."""
+
+import itertools
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import psycopg
+from psycopg import errors, sql
+
+from orchestrator.database import Connection
+from orchestrator.errors import DatabaseUnreachable, LockNotAcquired
+from orchestrator.migration.plan import Plan, Statement
+from orchestrator.postgres.blockers import Blocker, blockers
+from orchestrator.postgres.refusals import translated
+from orchestrator.postgres.trace import StatementTrace, Tracer
+
+#: How often a group is tried, and the longest pause between two tries in seconds (reference/migration.md, 7.2).
+ATTEMPTS = 12
+_LONGEST_PAUSE = 10.0
+
+_NAME = r'"(?:[^"]|"")*"|[^\W\d]\w*'
+_BUILD = re.compile(rf"CREATE (?:UNIQUE )?INDEX CONCURRENTLY (?P<name>{_NAME}) ON (?P<schema>{_NAME})\.")
+
+
+class Observer(Protocol):
+    """Who watches an apply; called in its thread, must not raise."""
+
+    def started(self, index: int, total: int, statement: Statement) -> None:
+        """A statement is about to run."""
+
+    def finished(self, trace: StatementTrace) -> None:
+        """A statement has run (its group may still be rolled back and tried again)."""
+
+    def waiting(self, statement: Statement, attempt: int, seconds: float, who: tuple[Blocker, ...]) -> None:
+        """A lock was not granted in time; the group is tried again after a pause."""
+
+
+class _Silent:
+    """Watches nothing."""
+
+    def started(self, index: int, total: int, statement: Statement) -> None:
+        """Nothing."""
+
+    def finished(self, trace: StatementTrace) -> None:
+        """Nothing."""
+
+    def waiting(self, statement: Statement, attempt: int, seconds: float, who: tuple[Blocker, ...]) -> None:
+        """Nothing."""
+
+
+SILENT: Observer = _Silent()
+
+
+def apply(
+    connect: Callable[[], Connection],
+    plan: Plan,
+    *,
+    observer: Observer = SILENT,
+    attempts: int = ATTEMPTS,
+    pause: Callable[[float], None] = time.sleep,
+) -> tuple[StatementTrace, ...]:
+    """Apply a plan, group by group; each group is all or nothing, and every statement has its time-outs.
+
+    Only a lock that was not granted (55P03), a deadlock (40P01) and a connection lost before COMMIT are
+    tried again: the whole group, after a pause that grows and is never the same twice. Killed anywhere, it
+    leaves whole groups done; inspecting and planning again gives exactly the rest.
+
+    Args:
+        connect: opens a connection to the direct (unpooled) URL in autocommit mode; closed again here.
+        plan: what to do.
+        observer: told before and after each statement and before each pause.
+        attempts: how often one group is tried, at least 1.
+        pause: sleeps that many seconds.
+
+    Returns:
+        One trace for each statement, in order.
+
+    Raises:
+        LockNotAcquired: a lock was not granted in all attempts; says who holds it. Nothing of its group is done.
+        StatementFailed: the server refused a statement; nothing of its group is done.
+        DatabaseUnreachable: the connection was lost while committing or outside of a transaction: the group may
+            or may not be done. Inspect and plan again.
+    """
+    groups = [
+        list(found)
+        for _, found in itertools.groupby(enumerate(plan.statements), key=lambda each: each[1].group)
+    ]
+    traces: list[StatementTrace] = []
+    run = _Run(connect=connect, total=len(plan.statements), observer=observer)
+    try:
+        for group in groups:
+            traces.extend(_persist(run, group, attempts=attempts, pause=pause))
+    finally:
+        run.close()
+    return tuple(traces)
+
+
+Group = Sequence[tuple[int, Statement]]
+
+
+class _Run:
+    """One connection, opened when needed and again after a loss."""
+
+    def __init__(self, *, connect: Callable[[], Connection], total: int, observer: Observer) -> None:
+        self._connect = connect
+        self._connection: Connection | None = None
+        self.total = total
+        self.observer = observer
+        self.at: tuple[int, Statement] | None = None
+        self.committing = False
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = self._connect()
+        return self._connection
+
+    @property
+    def lost(self) -> bool:
+        return self._connection is not None and (self._connection.closed or self._connection.broken)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def transaction(self, group: Group) -> Iterator[StatementTrace]:
+        """One group in one transaction."""
+        connection = self.connection
+        self.committing = False
+        with connection.transaction():
+            _set(connection, "check_function_bodies", "off", local=True)
+            _set(connection, "client_min_messages", "debug1", local=True)
+            with Tracer(connection) as tracer:
+                for index, statement in group:
+                    self.at = (index, statement)
+                    self.observer.started(index, self.total, statement)
+                    _time_outs(connection, statement, local=True)
+                    trace = tracer.run(index, statement.sql, in_transaction=True)
+                    self.observer.finished(trace)
+                    yield trace
+            self.committing = True
+        self.committing = False
+
+    def alone(self, index: int, statement: Statement) -> StatementTrace:
+        """One statement outside of a transaction; what its interrupted forerunner left is removed first."""
+        connection = self.connection
+        self.at = (index, statement)
+        self.observer.started(index, self.total, statement)
+        _time_outs(connection, statement, local=False)
+        try:
+            remove_invalid(connection, statement.sql)
+            with Tracer(connection) as tracer:
+                trace = tracer.run(index, statement.sql, in_transaction=False)
+        finally:
+            if not connection.closed:
+                for name in ("lock_timeout", "statement_timeout"):
+                    connection.execute(f"reset {name}")
+        self.observer.finished(trace)
+        return trace
+
+
+def _persist(
+    run: _Run, group: Group, *, attempts: int, pause: Callable[[float], None]
+) -> list[StatementTrace]:
+    """Try one group until it is done, refused, or tried often enough."""
+    transactional = group[0][1].transactional
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            if transactional:
+                return list(run.transaction(group))
+            return [run.alone(index, statement) for index, statement in group]
+        except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
+            index, statement = run.at or group[0]
+            who = blockers(run.connection, statement)
+            if attempt >= attempts:
+                _tidy(run, statement)
+                raise _not_acquired(index, run.total, statement, attempt, who, error) from None
+            seconds = random.uniform(0.05, min(_LONGEST_PAUSE, 0.1 * 2**attempt))  # noqa: S311 - jitter
+            run.observer.waiting(statement, attempt, seconds, who)
+            pause(seconds)
+        except psycopg.Error as error:
+            index, statement = run.at or group[0]
+            if not run.lost:
+                _tidy(run, statement)
+                raise translated(error, index=index, total=run.total, statement=statement) from None
+            if run.committing or not transactional or attempt >= attempts:
+                raise _lost(index, run.total, in_doubt=run.committing or not transactional) from None
+            pause(random.uniform(0.05, min(_LONGEST_PAUSE, 0.1 * 2**attempt)))  # noqa: S311 - jitter
+
+
+def remove_invalid(connection: Connection, text: str) -> bool:
+    """Before CREATE INDEX CONCURRENTLY: drop an INVALID index of that name; says whether there was one."""
+    match = _BUILD.match(text)
+    if match is None:
+        return False
+    schema, name = (_unquoted(match[each]) for each in ("schema", "name"))
+    row = connection.execute(
+        "select 1 from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid"
+        " join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+        " where n.nspname = %s and c.relname = %s and not i.indisvalid",
+        (schema, name),
+    ).fetchone()
+    if row is None:
+        return False
+    connection.execute(sql.SQL("drop index concurrently if exists {}").format(sql.Identifier(schema, name)))
+    return True
+
+
+def _tidy(run: _Run, statement: Statement) -> None:
+    """A failed CONCURRENTLY leaves an INVALID index that costs every write: take it away if that can be done now."""
+    if statement.transactional or run.lost:
+        return
+    try:
+        _time_outs(run.connection, statement, local=False)
+        remove_invalid(run.connection, statement.sql)
+    except psycopg.Error:
+        pass  # the next plan sees it and removes it first
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def _set(connection: Connection, name: str, value: str, *, local: bool) -> None:
+    connection.execute("select pg_catalog.set_config(%s, %s, %s)", (name, value, local))
+
+
+def _time_outs(connection: Connection, statement: Statement, *, local: bool) -> None:
+    _set(connection, "lock_timeout", f"{statement.lock_timeout_ms}ms", local=local)
+    _set(connection, "statement_timeout", f"{statement.statement_timeout_ms}ms", local=local)
+
+
+def _not_acquired(
+    index: int, total: int, statement: Statement, attempt: int, who: tuple[Blocker, ...], error: psycopg.Error
+) -> LockNotAcquired:
+    what = "ran into a deadlock" if error.sqlstate == "40P01" else "did not get its lock"
+    on = f" on {', '.join(statement.lock_on)}" if statement.lock_on else ""
+    held = "; ".join(map(str, who)) or "nobody any more, at the moment of looking"
+    return LockNotAcquired(
+        f"statement {index + 1} of {total} {what}{on} in {attempt} tries of {statement.lock_timeout_ms} ms;"
+        f" in the way: {held}",
+        hint="end that session, or wait until it is done, and run the same command again",
+    )
+
+
+def _lost(index: int, total: int, *, in_doubt: bool) -> DatabaseUnreachable:
+    doubt = "; whether it is done must be looked at" if in_doubt else ""
+    return DatabaseUnreachable(
+        f"the connection was lost at statement {index + 1} of {total}{doubt}",
+        hint="run the same command again: it looks at what is there and does only the rest",
+    )
