@@ -17,7 +17,14 @@ import psycopg
 from neon_embedded.account import Account
 from neon_embedded.binaries import Binaries
 from neon_embedded.errors import ComputeFailed, PortTaken
-from neon_embedded.processes import alive, forget_child, pid_file, remember_child, running, stop_postmaster
+from neon_embedded.processes import (
+    forget_child,
+    forget_dead_postmaster,
+    pid_file,
+    remember_child,
+    running,
+    stop_postmaster,
+)
 
 LOOPBACK: Final = "127.0.0.1"
 SUPERUSER: Final = "cloud_admin"
@@ -160,11 +167,10 @@ class Postmaster:
             self.stop()
         for address in addresses:
             _assert_free(address, port)
-        with suppress(IndexError, ValueError):
-            # A pid that lives but is not a postmaster of this directory was given to a stranger since: PostgreSQL
-            # would refuse to start. A pid that does not live is left for PostgreSQL, which also looks for backends.
-            if alive(int(pid_file(self.data)[0])):
-                (self.data / "postmaster.pid").unlink(missing_ok=True)
+        forget_dead_postmaster(self.data)
+        for name in (f".s.PGSQL.{port}", f".s.PGSQL.{port}.lock"):
+            # The directory is this server's, the port is free: whoever left these is dead, even if still a corpse.
+            (self.run_dir / name).unlink(missing_ok=True)
         self._configure(port=port, addresses=addresses, durable=durable)
         deadline = time.monotonic() + timeout_seconds
         while True:

@@ -41,6 +41,42 @@ def running(data: Path) -> int | None:
     return None
 
 
+def forget_dead_postmaster(data: Path, *, timeout_seconds: float = 30) -> None:
+    """Remove a dead postmaster's pid file where PostgreSQL would take it for a living one's.
+
+    PostgreSQL refuses to start when the pid exists: as a stranger that got the number, or as a corpse that nobody
+    buries (a container's first process may not). Otherwise the file is left: PostgreSQL uses it to look for
+    backends of the dead postmaster, so here we do that look ourselves.
+
+    Raises:
+        ComputeFailed: a backend of the dead postmaster does not end.
+    """
+    try:
+        os.kill(int(pid_file(data)[0]), 0)
+    except (IndexError, ValueError, ProcessLookupError):
+        return
+    except PermissionError:
+        pass
+    deadline = time.monotonic() + timeout_seconds
+    while _backends(data):
+        if time.monotonic() > deadline:
+            raise ComputeFailed(
+                f"processes of the dead postmaster of {data} do not end", hint="end them by hand"
+            )
+        time.sleep(0.02)
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _backends(data: Path) -> list[int]:
+    """Processes that work in the data directory, as all of PostgreSQL's do; only Linux tells."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (entry / "cwd").samefile(data):
+                found.append(int(entry.name))
+    return found
+
+
 def stop_postmaster(
     directory: Path, *, wait_for_checkpoint: bool = True, timeout_seconds: float = 60
 ) -> None:
