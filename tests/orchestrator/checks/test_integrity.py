@@ -49,6 +49,13 @@ def test_an_index_that_a_failed_build_left_is_found(branch, reader):
     assert found(reader) == {}
 
 
+def test_an_index_that_only_a_reindex_would_make_valid_is_found(branch, reader):
+    branch.execute(CLEAN)
+    branch.execute("create index slow on child (n)")
+    branch.execute("update pg_index set indisvalid = false where indexrelid = 'slow'::regclass")
+    assert found(reader)["public.slow"].severity is Severity.ATTENTION
+
+
 def test_a_constraint_that_was_never_validated_is_found(branch, reader):
     branch.execute(CLEAN)
     branch.execute('alter table child add constraint "Small" check (n < 5) not valid')

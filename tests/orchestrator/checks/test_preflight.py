@@ -111,6 +111,13 @@ def test_five_examples_by_key_and_how_many_more(branch):
     assert "for example id=33, id=34, id=35, id=36, id=37 and 3 more" in finding.message
 
 
+def test_never_more_than_five_examples(branch):
+    branch.execute(SCHEMA)
+    branch.execute("update customers set born = 'soon'")
+    [finding] = preflight(branch, plan_of(PROBES["cast"][0]))
+    assert "for example id=1, id=2, id=3, id=4, id=5 and 15 more" in finding.message
+
+
 def test_rows_at_stake_need_attention_and_do_not_block(branch):
     branch.execute(SCHEMA)
     probe = Probe(

@@ -10,6 +10,7 @@ from orchestrator.migration.plan import Hazard, Plan, Statement
 SCHEMA = """
 create schema "Odd schema";
 create table public.a (id int primary key, name text, amount numeric(8,2),
+  at timestamptz not null default '2026-01-02 03:04:05+00',
   twice numeric generated always as (amount * 2) stored);
 create table "Odd schema"."Table ""x"".y" (id int primary key, v text);
 insert into public.a (id, name, amount) select i, 'n' || i, i from generate_series(1, 100) i;
@@ -97,7 +98,7 @@ def values_after(branch, plan: Plan, *actions: str, **options):
 
 CLEAN = [
     ("ok", ODD, "2 columns hold exactly the values of before (all rows read)"),
-    ("ok", "public.a", "3 columns hold exactly the values of before (all rows read)"),
+    ("ok", "public.a", "4 columns hold exactly the values of before (all rows read)"),
 ]
 
 
