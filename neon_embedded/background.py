@@ -172,18 +172,17 @@ def _stop_server(place: Home) -> None:
         return
     for number, seconds in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, 10.0)):
         deadline = time.monotonic() + seconds
-        told = False
+        told: int | None = None
         while time.monotonic() < deadline:
-            if not _holder_lives(place):
-                place.state_file.unlink(missing_ok=True)
-                return
             running = _running(place)
-            if running is not None and not told:
+            if running is not None and told is None:
                 with suppress(ProcessLookupError):
                     os.kill(running.pid, number)
-                told = True
-            if running is not None:
-                alive(running.pid)  # waits for it when it is our child
+                told = running.pid
+            # The lock goes first; then the process itself, which may hold files of a disk to be unmounted.
+            if not _holder_lives(place) and (told is None or not alive(told)):
+                place.state_file.unlink(missing_ok=True)
+                return
             time.sleep(0.02)
     raise EmbeddedError(
         f"the embedded Neon server of {place.root} does not end", hint="find its process and end it by hand"

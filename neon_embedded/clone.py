@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ from neon_embedded.errors import CloneFailed
 
 #: ioctl of linux/fs.h: share all blocks of another file (xfs, btrfs, bcachefs, zfs).
 _FICLONE: Final = 0x40049409
+#: What a copy leaves free: the parent's WAL may grow to max_wal_size.
+_RESERVE_BYTES: Final = 256_000_000
 _CANNOT_SHARE: Final = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM}
 
 #: Content that must not reach a child (Postgres docs, "Making a base backup using the low level API"; and
@@ -57,7 +60,7 @@ def clone_directory(source: Path, target: Path, *, account: Account, with_wal: b
         CloneFailed: disk full, a tablespace outside the directory, or any other failure; the caller removes
             what is there.
     """
-    copy = _copier(account)
+    copy = _copier(account, blocks_are_copied=lambda: _assert_room(source, target))
 
     def walk(here: Path, there: Path, *, top: bool) -> None:
         there.mkdir(mode=0o700)
@@ -119,8 +122,31 @@ def remove_directory(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def _copier(account: Account) -> Callable[[Path, Path], None]:
-    """A function that copies one file; it finds out once whether blocks can be shared."""
+def _assert_room(source: Path, target: Path) -> None:
+    """Refuse a copy that would fill the disk: the parent writes to the same one, and its WAL must go on."""
+    needed = 0
+    for directory, _, names in os.walk(source):
+        for name in names:
+            with suppress(FileNotFoundError):
+                needed += Path(directory, name).lstat().st_blocks * 512
+    room = os.statvfs(target.parent)
+    free = room.f_bavail * room.f_frsize
+    if free < needed + _RESERVE_BYTES:
+        raise CloneFailed(
+            f"the disk has {free // 1_000_000} MB free; a copy of {needed // 1_000_000} MB and"
+            f" {_RESERVE_BYTES // 1_000_000} MB for the parent's WAL do not fit",
+            hint="free some space, or keep PREVIEW_HOME on xfs, btrfs or APFS, where branches share blocks",
+        )
+
+
+def _nothing() -> None:
+    pass
+
+
+def _copier(
+    account: Account, *, blocks_are_copied: Callable[[], None] = _nothing
+) -> Callable[[Path, Path], None]:
+    """A function that copies one file. It finds out once whether blocks can be shared, and tells when not."""
     shares = True
 
     def copy(source: Path, target: Path) -> None:
@@ -134,6 +160,7 @@ def _copier(account: Account) -> Callable[[Path, Path], None]:
                 shares = _clonefile(source, target)
                 if shares:
                     return
+                blocks_are_copied()
             writer = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 if account.switch:
@@ -145,6 +172,7 @@ def _copier(account: Account) -> Callable[[Path, Path], None]:
                         if error.errno not in _CANNOT_SHARE:
                             raise
                         shares = False
+                        blocks_are_copied()
                     else:
                         return
                 _copy_blocks(reader, writer)
