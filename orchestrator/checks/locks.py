@@ -109,6 +109,9 @@ def compare_locks(
         if trace is None:
             findings.append(not_looked_at(CHECK, f"statement {index + 1}", "there is no trace of it"))
             continue
+        if not statement.transactional and not trace["locks"]:
+            why = f"it runs outside a transaction, which leaves no lock to look at; it declared {statement.lock.value}"
+            findings.append(not_looked_at(CHECK, f"statement {index + 1}", why))
         found = [*_stronger(index, statement, trace, known), *_rewritten(index, statement, trace, known)]
         surprises += len(found)
         findings.extend(found)
@@ -118,7 +121,7 @@ def compare_locks(
                 check=CHECK,
                 severity=Severity.OK,
                 subject="plan",
-                message="no traced statement locked or rewrote more than it declared",
+                message="no statement that could be looked at locked or rewrote more than it declared",
             )
         )
     if by_index:

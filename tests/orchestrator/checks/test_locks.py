@@ -128,6 +128,14 @@ def test_a_statement_without_a_trace_is_not_looked_at():
     assert [f.severity for f in compare_locks(plan, [], [])] == [Severity.NOT_LOOKED_AT] * 2
 
 
+def test_locks_outside_a_transaction_are_not_looked_at():
+    plan = plan_of(statement(LockMode.SHARE_UPDATE_EXCLUSIVE, ["public.a"], transactional=False))
+    unseen, ok, pause = compare_locks(plan, [trace(0, 30)], ["public.a"])
+    assert unseen.severity is Severity.NOT_LOOKED_AT
+    assert "it declared ShareUpdateExclusiveLock" in unseen.message
+    assert (ok.subject, pause.severity) == ("plan", Severity.OK)
+
+
 def test_an_empty_plan_has_no_findings():
     assert compare_locks(plan_of(), [], []) == ()
 
