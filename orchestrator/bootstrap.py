@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from neon_client import NeonClient, Secret
 from orchestrator.controller import Controller, Hooks
@@ -26,6 +26,7 @@ from orchestrator.steps.launch import Candidates, LaunchStep
 from orchestrator.steps.migrate import MigrateStep
 from orchestrator.steps.project import COLD_SECONDS, NeonProject
 from orchestrator.steps.promote import PromoteStep
+from preview.choose import Kind
 from preview.runtime import Runtime
 
 NEON_URL = "https://console.neon.tech/api/v2"
@@ -126,7 +127,7 @@ def runtime(kind: str) -> Runtime:
 
     if kind not in ("auto", "docker", "process"):
         raise SettingsError(f"there is no runtime {kind!r}", hint="auto, docker or process")
-    return open_runtime(kind, home())  # type: ignore[arg-type] - checked above
+    return open_runtime(cast("Kind", kind), home())
 
 
 @contextmanager

@@ -63,7 +63,7 @@ class Stage:
         from orchestrator.settings import home
 
         self._out = out
-        self._wanted_runtime = runtime
+        self.wanted_runtime = runtime
         self.home = home() / "demo"
         self.folder = self.home / "shop"
         self._left_up = False
@@ -92,11 +92,15 @@ class Stage:
 
     def _remove(self) -> None:
         """End everything of the demo and remove its folder; a preview that is left is discarded first."""
-        if (self.folder / "preview.toml").exists():
+        if (self.folder / "preview.toml").exists() and self.json("list"):
             self._run(["discard", NAME, "--force", "--quiet"], capture=True)
         from neon_embedded import stop
 
         stop(self.home)
+        crashes = self.home / "crashes"
+        if crashes.exists():
+            kept = shutil.copytree(crashes, self.home.parent / "crashes", dirs_exist_ok=True)
+            self.say(f"what went wrong inside is kept in {kept}")
         shutil.rmtree(self.home)
 
     def leave_up(self, url: str) -> None:
@@ -168,7 +172,7 @@ class Stage:
         from orchestrator import bootstrap
         from preview import PreviewError
 
-        runtime = bootstrap.runtime(self._wanted_runtime)
+        runtime = bootstrap.runtime(self.wanted_runtime)
         if reason := runtime.available():
             raise StepFailed(
                 f"the {runtime.kind} runtime cannot be used: {reason}", hint="try --runtime process"
@@ -199,7 +203,7 @@ def _production(stage: Stage, orders: int) -> None:
     stage.say("version 1 of the shop goes to production, with data:")
     stage.preview("psql", "--main", "--file", "v1/schema.sql")
     _set_orders(stage.folder / "seed.sql", orders)
-    stage.preview("psql", "--main", "--file", "seed.sql")
+    stage.preview("psql", "--main", "--file", "seed.sql", quiet_result=True)
     counts = stage.value(
         "select count(*) from customers union all select count(*) from orders", "--main"
     ).split()
@@ -208,7 +212,8 @@ def _production(stage: Stage, orders: int) -> None:
     stage.preview("psql", "--branch", "development", "--file", "v1/schema.sql")
     stage.preview("psql", "--branch", "development", "--file", "development.sql")
     if kind == "process":
-        stage.say("no Docker engine here: the app will run as a local process, without isolation")
+        why = "as you asked" if stage.wanted_runtime == "process" else "no Docker engine answers here"
+        stage.say(f"{why}: the app will run as a local process, without isolation")
 
 
 def _set_orders(seed: Path, orders: int) -> None:

@@ -145,7 +145,8 @@ def plan(value: Mapping[str, Any], *, to_stdout: bool = False) -> None:
         if trace := statement.get("trace"):
             measured = f"  [dim]{_time(trace['milliseconds'])} on the branch[/]"
         out.print(f"  {number:>2}  {escape(statement['why'])}{measured}")
-        out.print(f"      [cyan]{escape(statement['sql'])}[/]")
+        for line in statement["sql"].splitlines():
+            out.print(f"      [cyan]{escape(line)}[/]")
         if statement["lock"] != "none" and statement["lock_on"]:
             out.print(f"      [dim]{statement['lock']} on {escape(', '.join(statement['lock_on']))}[/]")
         for hazard in statement["hazards"]:
@@ -165,7 +166,7 @@ def report(value: Mapping[str, Any]) -> None:
         word = finding["severity"].replace("_", " ")
         out.print(
             f"    [{colour}]{word:<13}[/] {escape(finding['check'])}: "
-            f"{escape(finding['subject'])}: {escape(finding['message'])}"
+            f"{escape(finding['subject'])}: {escape(finding['message'].removeprefix('not looked at: '))}"
         )
 
 

@@ -3,6 +3,7 @@
 Never knows what the facts mean.
 """
 
+import getpass
 import os
 import secrets
 import socket
@@ -310,8 +311,9 @@ class Store:
 
 def whoami() -> str:
     """The person and machine for events: ``user@host``."""
-    user = os.environ.get("SUDO_USER") or os.environ.get("USER") or os.environ.get("LOGNAME")
-    if not user:
+    try:
+        user = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
         user = f"uid{os.getuid()}"
     return f"{user}@{socket.gethostname()}"
 

@@ -14,8 +14,8 @@ from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
 from orchestrator.postgres.inspect import inspect
 from orchestrator.postgres.trace import StatementTrace
-from orchestrator.postgres.verify import describe_difference
 from orchestrator.schema.catalog import Snapshot
+from orchestrator.schema.diff import describe_difference
 from orchestrator.steps.border import translating
 from orchestrator.steps.goal import Goal
 from orchestrator.steps.project import NeonProject
@@ -86,7 +86,7 @@ class MigrateStep:
 
 
 class Telling:
-    """An observer of apply that says which statement runs."""
+    """An observer of apply that says which statement runs, and whom it waits for."""
 
     def __init__(self, plan: Plan, detail: Callable[[str], None]) -> None:
         self._total = len(plan.statements)
@@ -101,7 +101,7 @@ class Telling:
 
     def waiting(self, index: int, statement: Statement, reason: str) -> None:
         """A statement's group will be tried again."""
-        self._detail(f"{index + 1}/{self._total} waits: {reason}")
+        self._detail(f"{index + 1}/{self._total} {statement.why}: waits: {reason}")
 
 
 def table_names(snapshot: Snapshot) -> tuple[str, ...]:

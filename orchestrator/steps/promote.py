@@ -15,8 +15,8 @@ from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
 from orchestrator.postgres.inspect import inspect
-from orchestrator.postgres.verify import describe_difference
 from orchestrator.schema.catalog import Snapshot
+from orchestrator.schema.diff import describe_difference
 from orchestrator.steps.border import translating
 from orchestrator.steps.migrate import Telling, plan_with_traces, table_names
 from orchestrator.steps.project import NeonProject
