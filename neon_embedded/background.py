@@ -21,7 +21,9 @@ from neon_embedded.processes import alive, forget_child, remember_child, stop_po
 #: Recovering many computes after a crash may take long; each second is spent on a living process only.
 _START_SECONDS: Final = 300.0
 _STOP_SECONDS: Final = 120.0
-_REQUEST_SECONDS: Final = 60.0
+_REQUEST_SECONDS: Final = 30.0
+#: A server that leaves this many requests unanswered is stuck.
+_SILENCES: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +71,9 @@ def ensure_running(home: Path) -> Running:
     place = Home.at(home)
     place.make()
     with locked(place.start_lock, wait=True):
-        running = _running(place)
-        if running is not None and _ask(running, "POST", "/embedded/heal") is not None:
+        running = _answering(place)
+        if running is not None:
+            _ask(running, "POST", "/embedded/heal")
             return running
         return _start(place)
 
@@ -104,11 +107,8 @@ def stop(home: Path) -> None:
 
 def _running(place: Home) -> Running | None:
     """The server, judged by the lock that it holds as long as it lives, and the file that it wrote."""
-    if not place.server_lock.exists():
+    if not _holder_lives(place):
         return None
-    with locked(place.server_lock, wait=False) as free:
-        if free:
-            return None
     try:
         state = json.loads(place.state_file.read_text())
         key = place.key_file.read_text().strip()
@@ -119,10 +119,23 @@ def _running(place: Home) -> Running | None:
         return None
 
 
+def _answering(place: Home) -> Running | None:
+    """The server if one lives: one that still recovers computes is waited for, one that is stuck is ended."""
+    deadline = time.monotonic() + _START_SECONDS
+    silent = 0
+    while _holder_lives(place) and time.monotonic() < deadline and silent < _SILENCES:
+        running = _running(place)
+        if running is not None:
+            if _ask(running, "GET", "/auth") is not None:
+                return running
+            silent += 1
+        time.sleep(0.02)
+    # Its postmasters stay, and are adopted by the next one - if it can be ended by SIGKILL only.
+    _stop_server(place)
+    return None
+
+
 def _start(place: Home) -> Running:
-    # A server that holds the lock but does not answer is ended first: its postmasters stay and are adopted.
-    if _holder_lives(place):
-        _stop_server(place)
     place.state_file.unlink(missing_ok=True)
     with place.output.open("wb") as output:
         place.output.chmod(0o600)
@@ -162,25 +175,26 @@ def _environment() -> dict[str, str]:
 
 
 def _holder_lives(place: Home) -> bool:
+    """Whether a server has this home: the kernel keeps its lock exactly as long as it lives."""
+    if not place.server_lock.exists():
+        return False
     with locked(place.server_lock, wait=False) as free:
         return not free
 
 
 def _stop_server(place: Home) -> None:
-    """End the server by its pid; only a process that holds the lock is ever signalled."""
-    if not place.server_lock.exists():
-        return
+    """End the server by the pid that it wrote into its lock; only who holds the lock is ever signalled."""
     for number, seconds in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, 10.0)):
         deadline = time.monotonic() + seconds
         told: int | None = None
         while time.monotonic() < deadline:
-            running = _running(place)
-            if running is not None and told is None:
-                with suppress(ProcessLookupError):
-                    os.kill(running.pid, number)
-                told = running.pid
+            holds = _holder_lives(place)
+            if holds and told is None:
+                with suppress(OSError, ValueError):
+                    told = int(place.server_lock.read_text())
+                    os.kill(told, number)
             # The lock goes first; then the process itself, which may hold files of a disk to be unmounted.
-            if not _holder_lives(place) and (told is None or not alive(told)):
+            if not holds and (told is None or not alive(told)):
                 place.state_file.unlink(missing_ok=True)
                 return
             time.sleep(0.02)

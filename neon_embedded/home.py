@@ -131,8 +131,18 @@ class Home:
 
 @contextmanager
 def locked(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold an exclusive lock on a file for a block; yields whether it was granted. The kernel frees it on death."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold an exclusive lock on a file for a block; yields whether it was granted. The kernel frees it on death.
+
+    Raises:
+        HomeUnusable: the file belongs to somebody else.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise HomeUnusable(
+            f"{path} cannot be used: {error.strerror}",
+            hint="it belongs to another user, perhaps; choose another directory with PREVIEW_HOME",
+        ) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -115,10 +115,10 @@ class Plane:
         worker.join(0.0 if slow else self.patience_seconds)
 
     @contextmanager
-    def alone(self, project_id: str) -> Iterator[bool]:
-        """Care for a project for a block if nobody changes it; yields whether that is so. Never waits."""
+    def alone(self, project_id: str, *, timeout_seconds: float = 0.0) -> Iterator[bool]:
+        """Care for a project for a block if nobody changes it; yields whether that is so, at the latest in time."""
         lock = self._lock_of(project_id)
-        granted = lock.acquire(blocking=False)
+        granted = lock.acquire(timeout=timeout_seconds)
         try:
             yield granted
         finally:

@@ -43,23 +43,32 @@ def recover(plane: Plane) -> None:
         )
 
 
-def heal(plane: Plane) -> None:
-    """Start computes that should run and do not; end branches whose time is over. Skips projects under change."""
+def heal(plane: Plane, *, timeout_seconds: float = 0.0) -> None:
+    """Start computes that should run and do not; end branches whose time is over.
+
+    Args:
+        plane: the control plane.
+        timeout_seconds: how long to wait for a project that is being changed; then it is skipped.
+    """
     for endpoint in plane.store.all(EndpointRow, state="active"):
-        branch = plane.store.one(BranchRow, id=endpoint.branch_id)
-        if branch is None or postmaster_of(plane, branch).pid() is not None:
-            continue
-        with plane.alone(endpoint.project_id) as granted:
-            current = plane.store.one(EndpointRow, id=endpoint.id)
-            if granted and current is not None and current.state == "active":
-                log.warning("the compute of %s ended by itself; starting it again", endpoint.branch_id)
-                _settle(plane, current)
+        _try(f"caring for {endpoint.id}", _heal_endpoint, plane, endpoint, timeout_seconds)
     for branch in plane.store.all(BranchRow):
         if is_expired(branch) and branch.state == "ready":
-            try:
-                delete_branch(plane, branch.project_id, branch.id)
-            except Refusal as no:
-                log.info("branch %s expired and stays for now: %s", branch.id, no.message)
+            _try(f"ending {branch.id}, which expired", delete_branch, plane, branch.project_id, branch.id)
+
+
+def _heal_endpoint(plane: Plane, endpoint: EndpointRow, timeout_seconds: float) -> None:
+    def dead() -> bool:
+        branch = plane.store.one(BranchRow, id=endpoint.branch_id)
+        current = plane.store.one(EndpointRow, id=endpoint.id, state="active")
+        return branch is not None and current is not None and postmaster_of(plane, branch).pid() is None
+
+    if not dead():
+        return
+    with plane.alone(endpoint.project_id, timeout_seconds=timeout_seconds) as granted:
+        if granted and dead():
+            log.warning("the compute of %s ended by itself; starting it again", endpoint.branch_id)
+            _settle(plane, endpoint)
 
 
 def keep_healing(plane: Plane, stop: threading.Event) -> threading.Thread:
@@ -96,6 +105,9 @@ def _try(what: str, work: object, *arguments: object) -> bool:
     """Do one thing; when it fails, say so and go on with the others."""
     try:
         work(*arguments)  # type: ignore[operator]
+    except Refusal as no:
+        log.info("%s waits: %s", what, no.message)
+        return False
     except (EmbeddedError, OSError) as error:
         log.error("%s failed: %s", what, error)
         return False

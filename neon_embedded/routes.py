@@ -441,7 +441,7 @@ def _operation(call: Call) -> dict[str, Any]:
 
 @_route("POST", "/embedded/heal")
 def _heal(call: Call) -> dict[str, Any]:
-    heal(call.plane)
+    heal(call.plane, timeout_seconds=15.0)
     return _status(call)
 
 

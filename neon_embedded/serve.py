@@ -48,6 +48,7 @@ def serve(home: Path) -> None:
             raise ServerNotStarted(
                 f"another embedded Neon server runs on {place.root}", hint="neon-embedded status"
             )
+        place.server_lock.write_text(str(os.getpid()))
         _log_to(place.log)
         _serve(place)
 
