@@ -7,7 +7,8 @@ import secrets
 import signal
 import socket
 import threading
-from contextlib import suppress
+import time
+from contextlib import ExitStack, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,8 @@ log: Final = logging.getLogger("neon_embedded")
 
 #: Below Linux's ephemeral ports, like the computes', but in a range of its own.
 _PORTS: Final = range(19_000, 20_000)
+#: Whoever looks whether a server lives holds its lock for a blink.
+_LOCK_ATTEMPTS: Final = 10
 _LOG_BYTES: Final = 5_000_000
 
 
@@ -43,8 +46,13 @@ def serve(home: Path) -> None:
         del os.environ[name]  # PGOPTIONS, PGSERVICE and the like would bend our own connections
     place = Home.at(home)
     place.make()
-    with locked(place.server_lock, wait=False) as granted:
-        if not granted:
+    with ExitStack() as held:
+        for _ in range(_LOCK_ATTEMPTS):
+            if held.enter_context(locked(place.server_lock, wait=False)):
+                break
+            held.close()
+            time.sleep(0.1)
+        else:
             raise ServerNotStarted(
                 f"another embedded Neon server runs on {place.root}", hint="neon-embedded status"
             )
