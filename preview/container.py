@@ -25,6 +25,7 @@ from preview.spec import Candidate, CandidateSpec, fingerprint
 
 HOST_NAME = "host.docker.internal"
 SPEC_LABEL = "dev.preview.runtime.spec"
+"""Marks a container as ours. OURS would not do: a container inherits its image's labels, whoever starts it."""
 PORT_LABEL = "dev.preview.runtime.port"
 
 _DROPPED_CAPABILITIES = ["AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP"]
@@ -45,7 +46,7 @@ def find(client: Any, name: str) -> Any:
         return None
     if container.name != name:  # the engine also takes the beginning of an id for a name
         return None
-    if OURS not in container.labels:
+    if SPEC_LABEL not in container.labels:
         raise LaunchFailed(
             f"a container named {name} exists that is not ours", hint=f"rename or remove it: docker rm {name}"
         )

@@ -9,11 +9,11 @@ from typing import Any
 import docker.errors
 
 from preview import container as containers
-from preview.container import HOST_NAME
+from preview.container import HOST_NAME, SPEC_LABEL
 from preview.engine import connect, engine_address, engine_errors, is_local, runs_in_a_machine_of_its_own
 from preview.errors import LaunchFailed, PreviewError, Unhealthy, UnknownCandidate
 from preview.health import LOOPBACK, wait_until_healthy
-from preview.image import OURS, build_image, find_image, remove_built_image
+from preview.image import build_image, find_image, remove_built_image
 from preview.network import withdraw_network
 from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, redact
 
@@ -115,7 +115,7 @@ class DockerRuntime:
 
     def list(self, labels: Mapping[str, str]) -> tuple[Candidate, ...]:
         """See Runtime.list."""
-        wanted = [OURS, *(f"{key}={value}" for key, value in labels.items())]
+        wanted = [SPEC_LABEL, *(f"{key}={value}" for key, value in labels.items())]
         with engine_errors("listing containers"):
             # ignore_removed: one that goes away while we list it is simply not there.
             found = self._client().containers.list(all=True, filters={"label": wanted}, ignore_removed=True)

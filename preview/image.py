@@ -9,6 +9,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from preview.spec import BuildSpec, Image
 
 OURS = "dev.preview.runtime"
 """The label on every image, container and network that we made; only such ones are ever removed."""
+
+TAG_LABEL = "dev.preview.runtime.tag"
+"""Says which tag an image was built for, also after a later build took the tag away from it."""
 
 _DNS_OR_NETWORK = re.compile(
     r"dial tcp|lookup |no such host|i/o timeout|connection refused|network is unreachable|TLS handshake|"
@@ -102,7 +106,7 @@ def build_image(client: Any, spec: BuildSpec, progress: Callable[[str], None]) -
         )
     parameters = {
         "t": spec.tag,
-        "labels": json.dumps({**spec.labels, OURS: "1"}),
+        "labels": json.dumps({**spec.labels, OURS: "1", TAG_LABEL: spec.tag}),
         "buildargs": json.dumps(dict(spec.build_args)),
         "rm": "1",
         "forcerm": "1",
@@ -120,40 +124,36 @@ def build_image(client: Any, spec: BuildSpec, progress: Callable[[str], None]) -
         raise _build_failed(spec, log, missing)
     with engine_errors(f"building {spec.tag}"):
         image = Image(reference=spec.tag, id=log.image_id or str(client.images.get(spec.tag).id))
-        _remove_earlier_builds(client, spec)
+        _remove_nameless(client, spec.tag)
     return image
 
 
-def _remove_earlier_builds(client: Any, spec: BuildSpec) -> None:
-    """Remove what earlier builds with the same labels left: images that lost their name and run nowhere.
+def _remove_nameless(client: Any, tag: str) -> None:
+    """Remove what earlier builds of this tag left: images without a name that run nowhere.
 
     Otherwise each `up` after a change would leave one on the user's disk, found by nobody any more.
     """
-    if not spec.labels:
+    for image in client.images.list(filters={"label": f"{TAG_LABEL}={tag}", "dangling": True}):
+        _remove_unless_used(client, str(image.id))
+
+
+def _remove_unless_used(client: Any, reference: str) -> None:
+    try:
+        client.images.remove(reference)
+    except docker.errors.ImageNotFound:
         return
-    wanted = [OURS, *(f"{key}={value}" for key, value in spec.labels.items())]
-    for image in client.images.list(filters={"label": wanted, "dangling": True}):
-        try:
-            client.images.remove(image.id)
-        except docker.errors.ImageNotFound:
-            continue
-        except docker.errors.APIError as error:
-            if error.status_code != 409:  # 409: a container uses it
-                raise
+    except docker.errors.APIError as error:
+        if error.status_code != 409:  # 409: a container uses it
+            raise
 
 
 def remove_built_image(client: Any, reference: str) -> None:
-    """Remove an image with our label; others, absent ones and ones in use stay."""
+    """Remove an image with our label and its nameless forerunners; others, absent ones and ones in use stay."""
     with engine_errors(f"removing image {reference}"):
-        try:
-            image = client.images.get(reference)
-            if OURS in (image.labels or {}):
-                client.images.remove(reference)
-        except docker.errors.ImageNotFound:
-            return
-        except docker.errors.APIError as error:
-            if error.status_code != 409:  # 409: a container still uses it
-                raise
+        with suppress(docker.errors.ImageNotFound):
+            if OURS in (client.images.get(reference).labels or {}):
+                _remove_unless_used(client, reference)
+        _remove_nameless(client, reference)
 
 
 def _dockerfile_path(spec: BuildSpec) -> Path:

@@ -113,7 +113,7 @@ class Candidate:
         url: `http://127.0.0.1:PORT`.
         state: `running`, `exited`, `created`, `paused`, `restarting`.
         exit_code: how it ended; None while it runs or when nobody could see.
-        labels: its spec's labels.
+        labels: its spec's labels; a container also shows those of its image.
     """
 
     name: str

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from preview import BuildFailed, BuildSpec
+from preview import BuildFailed, BuildSpec, EngineUnreachable, LaunchFailed
 from preview.docker import DockerRuntime
 
 pytestmark = pytest.mark.docker
@@ -112,19 +112,36 @@ def test_a_build_we_made_may_be_removed_and_one_in_use_stays(docker_runtime, con
     docker_runtime.remove_image(tag)
 
 
-def test_a_new_build_takes_its_nameless_forerunner_away_unless_that_runs(
+def test_a_nameless_forerunner_goes_as_soon_as_it_runs_nowhere(docker_runtime, context, tag, engine):
+    def left() -> set[str]:
+        images = engine.images.list(filters={"label": f"dev.preview.runtime.tag={tag}"}, all=True)
+        return {image.id for image in images}
+
+    first, _, _ = built(docker_runtime, context, tag)
+    user = engine.containers.create(first.id, ["/bin/sh"])
+    second, _, _ = built(docker_runtime, context, tag)
+    third, _, _ = built(docker_runtime, context, tag)
+    assert left() == {first.id, third.id}
+    assert second.id != third.id
+    user.remove()
+    docker_runtime.remove_image(tag)
+    assert left() == set()
+
+
+def test_a_container_that_somebody_else_starts_from_our_image_is_not_ours(
     docker_runtime, context, tag, engine
 ):
-    labels = {"dev.preview.name": tag}
-    first, _, _ = built(docker_runtime, context, tag, labels=labels)
-    user = engine.containers.create(first.id, ["/bin/sh"])
-    second, _, _ = built(docker_runtime, context, tag, labels=labels)
-    assert engine.images.get(first.id).tags == []
-    user.remove()
-    third, _, _ = built(docker_runtime, context, tag, labels=labels)
-    left = {image.id for image in engine.images.list(filters={"label": f"dev.preview.name={tag}"})}
-    assert left == {third.id}
-    assert second.id != third.id
+    """It inherits the image's labels."""
+    built(docker_runtime, context, tag, labels={"dev.preview.name": tag})
+    name = "preview-test-" + tag.rpartition(":")[2]
+    stranger = engine.containers.create(tag, ["/bin/sh"], name=name)
+    try:
+        assert docker_runtime.list({"dev.preview.name": tag}) == ()
+        with pytest.raises(LaunchFailed, match="not ours"):
+            docker_runtime.stop(name)
+        stranger.reload()
+    finally:
+        stranger.remove()
 
 
 def test_the_same_source_is_the_same_image(docker_runtime, context, tag):
@@ -162,8 +179,6 @@ def test_what_is_not_there_is_named(docker_runtime, context, tag, tmp_path):
 
 
 def test_an_engine_that_goes_away_before_a_build_is_told(docker_runtime, context, tag, relay, monkeypatch):
-    from preview import EngineUnreachable
-
     passage = relay()
     monkeypatch.setenv("DOCKER_HOST", passage.address)
     runtime = DockerRuntime(network=docker_runtime.network)
