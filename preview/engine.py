@@ -20,7 +20,7 @@ DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 _CONNECT_SECONDS = 60
 _LOCAL = re.compile(r"^(unix://|npipe://|(tcp|https?)://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:|/|$))")
 
-START_HINT = "start Docker, or use the process runtime; this repository's scripts/docker-engine starts one"
+START_HINT = "start Docker (in a checkout of this project: scripts/docker-engine), or use the process runtime"
 
 
 def engine_address() -> tuple[str, Any]:
