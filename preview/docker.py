@@ -160,7 +160,11 @@ class DockerRuntime:
                 f"{spec.name} was not healthy within {spec.health.timeout_seconds:g} s: "
                 f"GET {spec.health.path} on port {spec.port}: {status}"
             )
-            hint = f"the app has to answer 2xx or 3xx there, listening on 0.0.0.0:{spec.port} inside its container"
+            hint = (
+                "it answers, but not with 2xx or 3xx: its last lines, in the log's tail, may say why"
+                if status.startswith("HTTP ")
+                else f"the app has to listen on 0.0.0.0:{spec.port} inside its container (PORT says so, too)"
+            )
         raise Unhealthy(message, status=status, hint=hint, log_tail=redact(tail, spec.environment))
 
 

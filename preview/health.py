@@ -9,6 +9,7 @@ from preview.spec import HealthCheck
 
 LOOPBACK = "127.0.0.1"
 _LONGEST_ANSWER_SECONDS = 5.0
+_EAGER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +59,17 @@ def wait_until_healthy(port: int, check: HealthCheck, ended: Callable[[], str | 
     Returns:
         The last look; not healthy when the candidate ended, even if somebody else answers on its port.
     """
-    deadline = time.monotonic() + check.timeout_seconds
+    begun = time.monotonic()
+    deadline = begun + check.timeout_seconds
     while True:
         left = deadline - time.monotonic()
         seen = look(port, check, answer_seconds=min(max(left, 0.5), _LONGEST_ANSWER_SECONDS))
         how = ended()
         if how is not None:
             return Look(healthy=False, status=how)
-        if seen.healthy or time.monotonic() + check.interval_seconds > deadline:
+        now = time.monotonic()
+        # A slow starter is asked less often: each question is a line in its log, whose tail we may have to show.
+        pause = max(check.interval_seconds, 1.0) if now - begun > _EAGER_SECONDS else check.interval_seconds
+        if seen.healthy or now + pause > deadline:
             return seen
-        time.sleep(check.interval_seconds)
+        time.sleep(pause)

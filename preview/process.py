@@ -245,7 +245,9 @@ class ProcessRuntime:
             f"{spec.name} was not healthy within {spec.health.timeout_seconds:g} s: "
             f"GET {spec.health.path} on port {port}: {seen.status}",
             status=seen.status,
-            hint="the app has to answer 2xx or 3xx there, on the port that PORT names",
+            hint="it answers, but not with 2xx or 3xx: its last lines, in the log's tail, may say why"
+            if seen.status.startswith("HTTP ")
+            else "the app has to listen on 127.0.0.1, on the port that PORT names",
             log_tail=tail,
         )
 
