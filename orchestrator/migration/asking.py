@@ -52,7 +52,7 @@ class Asking:
         if given in choices:
             return given
         if question.free_text:
-            return _expression(question.id, given)
+            return expression(question.id, given)
         if given == "add" and question.kind == "rename":
             return "-"
         raise UsageError(
@@ -81,13 +81,23 @@ class Asking:
             yield question, old
 
     @property
+    def asked(self) -> tuple[Question, ...]:
+        """Every question, sorted by id."""
+        return tuple(sorted(self.questions, key=lambda each: each.id))
+
+    @property
     def open(self) -> tuple[Question, ...]:
-        """Questions without an answer, sorted by id; none when defaults are assumed."""
+        """Questions without an answer, sorted by id; none when defaults are assumed.
+
+        What value a column's rows get is not asked while it is open whether the column was only renamed.
+        """
         if self.assume_defaults:
             return ()
-        return tuple(
-            sorted((each for each in self.questions if each.id not in self.answers), key=lambda each: each.id)
-        )
+        found = {each.id: each for each in self.questions if each.id not in self.answers}
+        moot = {
+            each.replace("rename:column:", "fill:", 1) for each in found if each.startswith("rename:column:")
+        }
+        return tuple(found[each] for each in sorted(found) if each not in moot)
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -136,7 +146,7 @@ def extra_fills(work: Work) -> frozenset[str]:
     )
 
 
-def _expression(question: str, text: str) -> str:
+def expression(question: str, text: str) -> str:
     """A fill value as it may stand after DEFAULT: one expression, nothing that ends the statement.
 
     Raises:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from orchestrator.errors import DependencyCycle, UnsupportedObject
-from orchestrator.migration.asking import Asking, extra_fills, fill_questions
+from orchestrator.migration.asking import Asking, expression, extra_fills, fill_questions
 from orchestrator.migration.order import grouped, in_order
 from orchestrator.migration.plan import Plan, Statement
+from orchestrator.migration.probes import Today
 from orchestrator.migration.rebuild import Rebuild, rebuild
 from orchestrator.migration.recipes import (
     column_changes,
@@ -57,7 +58,7 @@ class Planned:
 
     Attributes:
         plan: the plan; None while a question without an answer is open.
-        questions: the open questions, sorted by id.
+        questions: the open questions; with a plan, all that were asked (and answered). Sorted by id.
         unused_answers: ids of answers that no question of this plan asked for.
     """
 
@@ -94,10 +95,11 @@ def make_plan(
         hard=frozenset(again.hard),
         retyped=frozenset(again.retyped),
         adopted=adopted,
+        today=_today(done),
     )
     fills = {question.id: asking.ask(question) for question in fill_questions(work)}
     taken = extra_fills(work) & set(asking.unused)
-    fills |= {each: f"({asking.answers[each]})" for each in taken if asking.answers[each] != "-"}
+    fills |= {each: expression(each, asking.answers[each]) for each in taken if asking.answers[each] != "-"}
     _refuse_unsupported(
         work, again, labels_open=any(each.id.startswith("rename:label:") for each in asking.open)
     )
@@ -112,7 +114,7 @@ def make_plan(
         statements = _statements(replace(work, fold=False), done)
     notes = (*_column_order(now, goal), *((NOT_COMPARED,) if statements else ()))
     plan = Plan(base=base.fingerprint(), goal=goal.fingerprint(), statements=statements, notes=notes)
-    return Planned(plan=plan, unused_answers=unused)
+    return Planned(plan=plan, questions=asking.asked, unused_answers=unused)
 
 
 def _with_renames(base: Snapshot, goal: Snapshot, asking: Asking) -> tuple[Snapshot, Renames]:
@@ -143,6 +145,14 @@ def _with_renames(base: Snapshot, goal: Snapshot, asking: Asking) -> tuple[Snaps
         step = candidates.certain(base, goal, diff(base, goal))
         base, done = renamed(base, step), done | step
     return base, done
+
+
+def _today(done: Renames) -> Today:
+    """The names before the renames."""
+    return Today(
+        tables={new.path: old.path for old, new in done.keys.items() if new.kind == "table"},
+        columns={new.path: old.path[-1] for old, new in done.keys.items() if new.kind == "column"},
+    )
 
 
 def _renamed_relations(done: Renames) -> tuple[Key, ...]:

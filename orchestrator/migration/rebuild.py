@@ -16,7 +16,7 @@ class Rebuild:
 
     Attributes:
         rebuilt: keys to drop and make again.
-        hard: indexes and constraints among them that must be gone before a column changes its type.
+        hard: those among them that must be gone before what they stand on can change.
         retyped: columns whose type or collation changes in place.
         refused: sentences about objects that would have to be rebuilt but are of a kind that is not planned.
     """
@@ -63,7 +63,7 @@ def rebuild(base: Snapshot, goal: Snapshot, found: Differences, renamed: Iterabl
             if verdict == "hard" or (verdict == "rebuild" and how == "retyped"):
                 result.hard.add(user)
     for key in result.rebuilt:
-        if any(needed in result.retyped for needed in base.needs.get(key, ())):
+        if any(needed in result.retyped or needed in result.rebuilt for needed in base.needs.get(key, ())):
             result.hard.add(key)
     return result
 

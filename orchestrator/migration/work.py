@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Statement
+from orchestrator.migration.probes import Probing, Today
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released, slots
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences
@@ -37,6 +38,7 @@ class Work:
         hard: those of them that must be gone before a column changes its type.
         retyped: columns whose type or collation changes in place.
         answers: by question id.
+        today: the names that tables and columns have before any rename, for probes.
         fold: whether a table is created with its defaults, checks and keys; False breaks circles.
         adopted: constraints that take over an index that is there already, with that index.
     """
@@ -48,6 +50,7 @@ class Work:
     hard: frozenset[Key] = frozenset()
     retyped: frozenset[Key] = frozenset()
     answers: Mapping[str, str] = field(default_factory=dict)
+    today: Today = field(default_factory=Today)
     fold: bool = True
     adopted: Mapping[Key, Key] = field(default_factory=dict)
 
@@ -90,9 +93,15 @@ class Work:
         size, rows = self.base.sizes.get(table, (0, 0))
         return f"about {rows:,} rows" if rows else ("some rows" if size else "no rows")
 
+    def probing(self, table: Key) -> Probing:
+        """Makes probes about a table, in today's names."""
+        return Probing(base=self.base, today=self.today, table=table)
+
     def container(self, key: Key) -> Key | None:
         """What the base's object is dropped together with: its table or view, its column, its owner."""
         thing = self.base.objects[key]
+        if isinstance(thing, Constraint) and thing.references not in {(), key.path[:2]} and not self.fold:
+            return None  # foreign keys between tables that go: dropped first, or neither table could be
         if key.kind == "default" and Key("column", key.path) in self.drops:
             return Key("column", key.path)
         if isinstance(thing, Sequence) and thing.owned_by:

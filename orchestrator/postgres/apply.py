@@ -28,26 +28,26 @@ _BUILD = re.compile(rf"CREATE (?:UNIQUE )?INDEX CONCURRENTLY (?P<name>{_NAME}) O
 class Observer(Protocol):
     """Who watches an apply; called in its thread, must not raise."""
 
-    def started(self, index: int, total: int, statement: Statement) -> None:
-        """A statement is about to run."""
+    def started(self, index: int, statement: Statement) -> None:
+        """A statement is about to run; its place in the plan counts from 0."""
 
-    def finished(self, trace: StatementTrace) -> None:
+    def finished(self, index: int, statement: Statement, trace: StatementTrace) -> None:
         """A statement has run (its group may still be rolled back and tried again)."""
 
-    def waiting(self, statement: Statement, attempt: int, seconds: float, who: tuple[Blocker, ...]) -> None:
-        """A lock was not granted in time; the group is tried again after a pause."""
+    def waiting(self, index: int, statement: Statement, reason: str) -> None:
+        """A statement's group could not be done and is tried again; the reason names who is in the way."""
 
 
 class _Silent:
     """Watches nothing."""
 
-    def started(self, index: int, total: int, statement: Statement) -> None:
+    def started(self, index: int, statement: Statement) -> None:
         """Nothing."""
 
-    def finished(self, trace: StatementTrace) -> None:
+    def finished(self, index: int, statement: Statement, trace: StatementTrace) -> None:
         """Nothing."""
 
-    def waiting(self, statement: Statement, attempt: int, seconds: float, who: tuple[Blocker, ...]) -> None:
+    def waiting(self, index: int, statement: Statement, reason: str) -> None:
         """Nothing."""
 
 
@@ -136,10 +136,10 @@ class _Run:
             with Tracer(connection) as tracer:
                 for index, statement in group:
                     self.at = (index, statement)
-                    self.observer.started(index, self.total, statement)
+                    self.observer.started(index, statement)
                     _time_outs(connection, statement, local=True)
                     trace = tracer.run(index, statement.sql, in_transaction=True)
-                    self.observer.finished(trace)
+                    self.observer.finished(index, statement, trace)
                     yield trace
             self.committing = True
         self.committing = False
@@ -148,7 +148,7 @@ class _Run:
         """One statement outside of a transaction; what its interrupted forerunner left is removed first."""
         connection = self.connection
         self.at = (index, statement)
-        self.observer.started(index, self.total, statement)
+        self.observer.started(index, statement)
         _time_outs(connection, statement, local=False)
         try:
             remove_invalid(connection, statement.sql)
@@ -158,7 +158,7 @@ class _Run:
             if not connection.closed:
                 for name in ("lock_timeout", "statement_timeout"):
                     connection.execute(f"reset {name}")
-        self.observer.finished(trace)
+        self.observer.finished(index, statement, trace)
         return trace
 
 
@@ -181,7 +181,7 @@ def _persist(
                 _tidy(run, statement)
                 raise _not_acquired(index, run.total, statement, attempt, who, error) from None
             seconds = random.uniform(0.05, min(_LONGEST_PAUSE, 0.1 * 2**attempt))  # noqa: S311 - jitter
-            run.observer.waiting(statement, attempt, seconds, who)
+            run.observer.waiting(index, statement, f"try {attempt} of {attempts}: in the way: {_named(who)}")
             pause(seconds)
         except psycopg.Error as error:
             index, statement = run.at or group[0]
@@ -240,12 +240,15 @@ def _not_acquired(
 ) -> LockNotAcquired:
     what = "ran into a deadlock" if error.sqlstate == "40P01" else "did not get its lock"
     on = f" on {', '.join(statement.lock_on)}" if statement.lock_on else ""
-    held = "; ".join(map(str, who)) or "nobody any more, at the moment of looking"
     return LockNotAcquired(
         f"statement {index + 1} of {total} {what}{on} in {attempt} tries of {statement.lock_timeout_ms} ms;"
-        f" in the way: {held}",
+        f" in the way: {_named(who)}",
         hint="end that session, or wait until it is done, and run the same command again",
     )
+
+
+def _named(who: tuple[Blocker, ...]) -> str:
+    return "; ".join(map(str, who)) or "nobody any more, at the moment of looking"
 
 
 def _lost(index: int, total: int, *, in_doubt: bool) -> DatabaseUnreachable:

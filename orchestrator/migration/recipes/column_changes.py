@@ -8,7 +8,6 @@ from orchestrator.migration.hazards import hazard
 from orchestrator.migration.helpers import helper_name
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard, Probe
-from orchestrator.migration.probes import misfits, rounded, rows_where
 from orchestrator.migration.recipes.columns import fill_id, identity_sql, settings
 from orchestrator.migration.recipes.sequences import counting
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released
@@ -85,9 +84,8 @@ def _changed(work: Work, key: Key, before: Column, after: Column) -> Iterator[St
             (gives, wants), gives=chain["gives"], **strong,
             wants=[*chain["wants"], gone(default), ("free", "relation", (options["schema"], options["name"]))],
         )  # fmt: skip
-        if work.has_rows(table):
-            sequence = dotted(options["schema"], options["name"])
-            yield counting(work, key, sequence, int(options["start"]), wants=tuple(last))
+        sequence = dotted(options["schema"], options["name"])
+        yield counting(work, key, sequence, int(options["start"]), wants=tuple(last))
     elif after.identity and before.identity:
         yield from _identity(work, key, before, after, last)
     yield from settings(work, key, before.settings, after.settings)
@@ -178,8 +176,8 @@ def _retype_dangers(
     if types.may_not_fit(before.type, after.type):
         detail = f"a value of {key.name} that is no {after.type} makes this fail"
         hazards.append(hazard("may_fail_on_data", key.name, detail))
-        probe = rounded(work.base, table, key, before.type, after.type)
-        probes.append(probe or misfits(work.base, table, key, after.type))
+        if not any(each in work.makes | work.found.changed for each in work.goal.needs.get(key, ())):
+            probes.append(work.probing(table).misfits(key.path[-1], before.type, after.type))
     if types.TypeName.parse(before.type).name != types.TypeName.parse(after.type).name:
         detail = f"code that expects {before.type} in {key.name} gets {after.type}"
         hazards.append(hazard("breaks_running_code", key.name, detail))
@@ -192,23 +190,9 @@ def _not_null(work: Work, key: Key, tokens: tuple[frozenset[Token], frozenset[To
     helper = quote(helper_name("not_null", key))
     fill = work.answers.get(fill_id(key), "-")
     marks: list[Token] = [("chain", f"not null {i}", key.path) for i in range(5)]
-    probe = rows_where(
-        work.base,
-        table,
-        f"{name} IS NULL",
-        kind="null",
-        subject=key.name,
-        problem=f"{{count}} rows of {table.name} have no {name}",
-        remedy=f"say which value they get: --answer '{fill_id(key)}=EXPRESSION'",
-    )
+    probe = work.probing(table).nulls(key.path[-1], fill_id(key))
     danger = hazard("may_fail_on_data", key.name, f"rows of {table.name} without {name} make this fail")
     strong: dict[str, Any] = {"tables": [table], "lock": LockMode.ACCESS_EXCLUSIVE}
-    if not work.has_rows(table):
-        yield work.step(
-            key, Phase.CHANGE, f"{_alter(key)} SET NOT NULL", f"{key} must not be NULL; the table is empty", tokens,
-            gives=[("chain", "not null", key.path)], **strong, probes=(probe,),
-        )  # fmt: skip
-        return
     if fill != "-":
         yield work.step(
             key, Phase.CHANGE, f"UPDATE {table.name} SET {name} = {fill} WHERE {name} IS NULL",
@@ -263,7 +247,7 @@ def _defaults(work: Work) -> Iterator[Step]:
             for each in work.goal.needs.get(key, ())
             if each.kind == "sequence" and each in work.found.added
         ]
-        if sequences and column not in work.makes and not work.is_new(relation) and work.has_rows(relation):
+        if sequences and column not in work.makes and not work.is_new(relation):
             yield counting(work, column, sequences[0].name, 1, wants=(ready(key),))
     for key in sorted(work.drops):
         column = Key("column", key.path)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard, Probe
-from orchestrator.migration.probes import at_stake
 from orchestrator.migration.recipes.sequences import LIMITS
 from orchestrator.migration.step import Phase, Step, ready
 from orchestrator.migration.work import Work
@@ -109,15 +108,7 @@ def _add(work: Work, key: Key, column: Column) -> Iterator[Step]:
             hazards.append(
                 hazard("needs_value", key.name, f"{detail}: give a value with {fill_id(key)}=EXPRESSION")
             )
-            probes.append(
-                Probe(
-                    kind="null",
-                    subject=key.name,
-                    problem=f"{{count}} rows of {table.name} would have no {quote(key.path[-1])}",
-                    count_sql=f"SELECT count(*) FROM {table.name}",
-                    remedy=f"say which value they get: --answer '{fill_id(key)}=EXPRESSION'",
-                )
-            )
+            probes.append(work.probing(table).unfilled(key, fill_id(key)))
     sql = f"ALTER TABLE {table.name} ADD COLUMN {column_sql(column, fill or expression)}"
     yield work.step(
         key,
@@ -166,7 +157,7 @@ def _drop(work: Work, key: Key) -> Step:
         tables=[table],
         lock=LockMode.ACCESS_EXCLUSIVE,
         hazards=() if derived else hazards,
-        probes=() if derived else (at_stake(table, key),),
+        probes=() if derived else (work.probing(table).values(key.path[-1]),),
     )
 
 

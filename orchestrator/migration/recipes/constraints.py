@@ -7,7 +7,6 @@ from orchestrator.migration.hazards import hazard
 from orchestrator.migration.helpers import helper_name
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Probe
-from orchestrator.migration.probes import duplicates, orphans, rows_where
 from orchestrator.migration.recipes.tables import folded, options_changes, options_sql
 from orchestrator.migration.step import Phase, Step, Token, gone, ready
 from orchestrator.migration.work import PATIENT_MS, Work
@@ -80,35 +79,23 @@ def _drop(work: Work, key: Key) -> Step:
 
 
 def _probe(work: Work, key: Key, thing: Constraint) -> tuple[Probe, ...]:
-    table = key.parent
-    known = all(Key("column", (*table.path, name)) in work.base.objects for name in thing.columns)
-    if work.is_new(table) or not known:
+    """What the data must not hold; nothing when it needs what is not there yet, or not yet in its new form."""
+    moving = (
+        work.makes
+        | work.retyped
+        | (work.found.changed - {each for each in work.found.changed if each.kind == "column"})
+    )
+    needed = [each for each in work.goal.needs.get(key, ()) if each.kind != "constraint"]
+    if work.is_new(key.parent) or any(each in moving or each not in work.base.objects for each in needed):
         return ()
+    probing = work.probing(key.parent)
     if thing.type == "foreign":
-        there = all(
-            Key("column", (*thing.references, name)) in work.base.objects for name in thing.reference_columns
-        )
-        return (orphans(work.base, table, thing),) if there else ()
+        return (probing.orphans(thing),) if Key("table", thing.references) in work.base.objects else ()
     if thing.type == "check":
-        expression = bracketed(thing.definition.removeprefix("CHECK "))[0]
-        shown = "" if "{" in expression else f": CHECK {expression}"
-        problem = f"{{count}} rows of {table.name} break {quote(key.path[-1])}{shown}"
-        return (
-            rows_where(
-                work.base, table, f"NOT {expression}", kind="check", subject=key.name, problem=problem,
-                remedy="correct these rows, or add the constraint as NOT VALID on the goal",
-            ),
-        )  # fmt: skip
-    if thing.type in {"primary", "unique"} and thing.columns:
-        return (
-            duplicates(
-                work.base,
-                table,
-                thing.columns,
-                subject=key.name,
-                nulls_equal="NULLS NOT DISTINCT" in thing.definition,
-            ),
-        )
+        return (probing.breaking(thing, bracketed(thing.definition.removeprefix("CHECK "))[0]),)
+    if thing.type in {"primary", "unique"}:
+        equal = "NULLS NOT DISTINCT" in thing.definition
+        return (probing.duplicates(thing.columns, subject=key.name, nulls_equal=equal),)
     return ()
 
 

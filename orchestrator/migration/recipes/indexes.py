@@ -91,7 +91,7 @@ def _drop(work: Work, key: Key, before: Index) -> Step:
     table = Key("table", before.table)
     if key in work.hard:
         return work.step(
-            key, Phase.TAKE_DOWN, f"DROP INDEX {key.name}", f"drop {key}: a column of it changes its type",
+            key, Phase.TAKE_DOWN, f"DROP INDEX {key.name}", f"drop {key}: what it stands on changes",
             (gives, wants), tables=[table], lock=LockMode.ACCESS_EXCLUSIVE,
         )  # fmt: skip
     if not before.valid:

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.locks import LockMode
-from orchestrator.migration.probes import at_stake
 from orchestrator.migration.recipes.columns import column_sql
 from orchestrator.migration.step import Phase, Step, Token, ready
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import Key, dotted, literal, quote
-from orchestrator.schema.objects import Column, Constraint, Default, Pairs, Table
+from orchestrator.schema.objects import Column, Constraint, Default, Pairs, Table, table_of
 
 
 def options_sql(options: Pairs) -> str:
@@ -44,9 +43,8 @@ def steps(work: Work) -> Iterator[Step]:
         if key.kind == "table":
             yield _create(work, key)
             yield from _attributes(work, key, Table(key=key), work.after(key, Table), new=True)
-    for key in sorted(work.found.changed):
-        if key.kind == "table":
-            yield from _attributes(work, key, work.before(key, Table), work.after(key, Table), new=False)
+    for key in sorted({each for each in work.found.changed if each.kind == "table"} | _chosen_again(work)):
+        yield from _attributes(work, key, work.before(key, Table), work.after(key, Table), new=False)
     for key in sorted(work.found.dropped):
         if key.kind == "table":
             yield work.step(
@@ -63,7 +61,7 @@ def steps(work: Work) -> Iterator[Step]:
                         "breaks_running_code", key.name, f"code that still uses {key.name} fails from here on"
                     ),
                 ),
-                probes=(at_stake(key),),
+                probes=(work.probing(key).rows(),),
             )
 
 
@@ -109,18 +107,20 @@ def _attributes(work: Work, key: Key, before: Table, after: Table, *, new: bool)
             key, Phase.CHANGE, f"{alter} {change}", f"change storage parameters of {key}", work.changing(key),
             tables=[key], lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
         )  # fmt: skip
-    if before.replica_identity != after.replica_identity:
+    identity = _index(work, key, after.replica_identity.removeprefix("USING INDEX "))
+    if before.replica_identity != after.replica_identity or _again(work, identity):
         yield work.step(
             key, Phase.FINISH, f"{alter} REPLICA IDENTITY {after.replica_identity}",
             f"change the replica identity of {key}", tables=[key], lock=LockMode.ACCESS_EXCLUSIVE,
-            wants=[ready(key), *_index(work, key, after.replica_identity.removeprefix("USING INDEX "))],
+            wants=[ready(key), *identity],
         )  # fmt: skip
-    if before.clustered_on != after.clustered_on:
+    clustered = _index(work, key, quote(after.clustered_on or ""))
+    if before.clustered_on != after.clustered_on or _again(work, clustered):
         chosen = f"CLUSTER ON {quote(after.clustered_on)}" if after.clustered_on else "SET WITHOUT CLUSTER"
         yield work.step(
             key, Phase.FINISH, f"{alter} {chosen}", f"change which index CLUSTER uses on {key}",
             tables=[key], lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-            wants=[ready(key), *_index(work, key, quote(after.clustered_on or ""))],
+            wants=[ready(key), *clustered],
         )  # fmt: skip
 
 
@@ -128,3 +128,14 @@ def _index(work: Work, table: Key, quoted: str) -> list[Token]:
     """The token of the index, or of the constraint, that has this quoted name."""
     found = [each for each in work.goal.members(table) if each.kind in {"index", "constraint"}]
     return [ready(each) for each in found if quote(each.path[-1]) == quoted]
+
+
+def _again(work: Work, tokens: list[Token]) -> bool:
+    """Whether the index with these tokens is made again, which loses what the table had chosen it for."""
+    return any(ready(key) in tokens for key in work.rebuilt)
+
+
+def _chosen_again(work: Work) -> set[Key]:
+    """Tables of indexes and constraints that are made again."""
+    owners = {table_of(work.base.objects[key]) for key in work.rebuilt if key.kind in {"index", "constraint"}}
+    return {key for key in owners if key is not None and key in work.goal.objects}

@@ -1,0 +1,1 @@
+CREATE TABLE t (a text, b text, c text COMPRESSION pglz); ALTER TABLE t ALTER b SET STORAGE MAIN, ALTER a SET STATISTICS 500, ALTER a SET (n_distinct = -0.5);

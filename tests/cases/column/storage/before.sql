@@ -1,0 +1,1 @@
+CREATE TABLE t (a text, b text, c text); ALTER TABLE t ALTER a SET STORAGE EXTERNAL, ALTER b SET STATISTICS 50, ALTER c SET (n_distinct = 5);

@@ -1,0 +1,1 @@
+CREATE TABLE t (r int4range, CONSTRAINT x EXCLUDE USING gist (r WITH &&) WHERE (r IS NOT NULL));

@@ -1,0 +1,1 @@
+CREATE TABLE p (k int); CREATE UNIQUE INDEX u ON p (k) WITH (fillfactor=60); CREATE TABLE c (a int CONSTRAINT f REFERENCES p (k));

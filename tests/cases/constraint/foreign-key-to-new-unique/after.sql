@@ -1,0 +1,1 @@
+CREATE TABLE p (k int UNIQUE); CREATE TABLE c (a int REFERENCES p (k));

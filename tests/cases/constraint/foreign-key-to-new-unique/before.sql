@@ -1,0 +1,1 @@
+CREATE TABLE p (k int); CREATE TABLE c (a int);

@@ -1,0 +1,1 @@
+CREATE TABLE t (a int CONSTRAINT new_u UNIQUE, b int NOT NULL, CONSTRAINT new_c CHECK (a > 0)); CREATE SEQUENCE other_seq AS int OWNED BY t.b; ALTER TABLE t ALTER b SET DEFAULT nextval('other_seq'); CREATE INDEX new_i ON t ((a + 1));

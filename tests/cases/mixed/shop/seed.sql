@@ -1,0 +1,1 @@
+INSERT INTO customers (name, fax, email) SELECT 'n' || i, 'f', 'e' || i FROM generate_series(1, 50) i; INSERT INTO orders (customer_id, total, state) SELECT 1 + i % 50, i, 'x' FROM generate_series(1, 500) i;

@@ -1,0 +1,1 @@
+CREATE TABLE p (a int); CREATE TABLE c () INHERITS (p);

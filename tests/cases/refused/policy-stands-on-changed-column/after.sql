@@ -1,0 +1,1 @@
+CREATE TABLE t (a text); CREATE POLICY p ON t USING (a = 'x');

@@ -1,0 +1,1 @@
+CREATE SCHEMA new; CREATE TABLE new.t (id int); COMMENT ON SCHEMA new IS 'n';

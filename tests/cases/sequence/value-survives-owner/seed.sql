@@ -1,0 +1,1 @@
+SELECT nextval('t_a_seq');

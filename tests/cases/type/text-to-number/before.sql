@@ -1,0 +1,1 @@
+CREATE TABLE t (a text DEFAULT '5', b text);

@@ -1,0 +1,1 @@
+CREATE TABLE t (id bigint PRIMARY KEY, n text DEFAULT 'x', m numeric(12,2) CHECK (m > 0), k bigint); CREATE INDEX ON t (n) WHERE n <> ''; CREATE VIEW v AS SELECT n, m FROM t; CREATE VIEW w AS SELECT upper(n) AS u FROM v;

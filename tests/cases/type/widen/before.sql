@@ -1,0 +1,1 @@
+CREATE TABLE t (id int PRIMARY KEY, n varchar(10) DEFAULT 'x', m numeric(8,2) CHECK (m > 0), k int); CREATE INDEX ON t (n) WHERE n <> ''; CREATE VIEW v AS SELECT n, m FROM t; CREATE VIEW w AS SELECT upper(n) AS u FROM v;

@@ -1,0 +1,1 @@
+CREATE TABLE base (id int); CREATE VIEW t AS SELECT id FROM base; CREATE VIEW over AS SELECT id FROM t;

