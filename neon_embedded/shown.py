@@ -160,10 +160,11 @@ def user() -> dict[str, Any]:
         "plan": "embedded",
         "projects_limit": 1000,
         "branches_limit": 1000,
+        "active_seconds_limit": 0,
         "max_autoscaling_limit": 0.25,
         "auth_accounts": [],
         "billing_account": {
-            "state": "ACTIVE",
+            "state": "active",
             "payment_source": {"type": "none"},
             "subscription_type": "free_v3",
             "payment_method": "none",

@@ -1,5 +1,6 @@
 """What a branch is: its parent at a moment, whole, apart, without the parent's process things."""
 
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -155,6 +156,44 @@ def test_a_tablespace_is_refused_and_nothing_is_left(
         link.unlink()
     assert world.directories() == {world.main}
     assert world.client.create_branch(world.project, name="b", parent_id=world.main).branch.name == "b"
+
+
+def test_an_expired_branch_goes_by_itself(world: World) -> None:
+    old = world.client.create_branch(world.project, name="old", parent_id=world.main).branch
+    world.client.create_branch(world.project, name="new", parent_id=world.main)
+    with sqlite3.connect(world.running.home / "neon.sqlite3", timeout=30) as rows:
+        rows.execute("update branches set expires_at = '2020-01-01T00:00:00Z' where id = ?", (old.id,))
+    world.http.post("embedded/heal").raise_for_status()
+    world.client.create_role(world.project, world.main, "queue")  # waits its turn behind the deletion
+    world.http.delete(f"projects/{world.project}/branches/{world.main}/roles/queue").raise_for_status()
+    assert [each.name for each in world.client.branches(world.project)] == ["main", "new"]
+    assert old.id not in world.directories()
+
+
+def test_a_project_with_a_protected_branch_stays(world: World) -> None:
+    made = world.client.create_project(name="precious")
+    world.client.update_branch(made.project.id, made.branch.id, protected=True)
+    with pytest.raises(ApiError, match="protected"):
+        world.client.delete_project(made.project.id)
+    world.client.update_branch(made.project.id, made.branch.id, protected=False)
+    world.client.delete_project(made.project.id)
+    assert world.directories() == {world.main}
+
+
+def test_the_default_may_change_and_writes_through_from_then_on(world: World) -> None:
+    branch = world.client.create_branch(world.project, name="next", parent_id=world.main).branch
+    with world.connect(branch.id) as connection:
+        connection.execute("create table t as select 1 as n")
+        assert connection.execute("show fsync").fetchone() == ("off",)
+    where = f"projects/{world.project}/branches"
+    world.http.post(f"{where}/{branch.id}/set_as_default").raise_for_status()
+    try:
+        assert world.client.default_branch(world.project).id == branch.id
+        with world.connect(branch.id) as connection:
+            assert connection.execute("select n, current_setting('fsync') from t").fetchone() == (1, "on")
+        assert world.http.delete(f"{where}/{branch.id}").status_code == 422
+    finally:
+        world.http.post(f"{where}/{world.main}/set_as_default").raise_for_status()
 
 
 def test_the_superuser_is_not_reachable_by_tcp(world: World) -> None:

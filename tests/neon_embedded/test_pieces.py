@@ -178,6 +178,14 @@ def test_a_user_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
             postgres_account()
 
 
+def test_looking_is_light() -> None:
+    """`preview list` asks ensure_running and answers in a blink: no web or database library for that."""
+    program = "import sys, neon_embedded; print([n for n in sys.argv[1:] if n in sys.modules])"
+    heavy = ["psycopg", "httpx", "starlette", "uvicorn", "typer", "tenacity", "sqlite3"]
+    done = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_binaries_by_version(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_binaries(None, home).version == find_binaries(16, home).version == 16
     newest = find_binaries(18, home)
