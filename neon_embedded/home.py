@@ -80,9 +80,12 @@ class Home:
 
     @property
     def run_dir(self) -> Path:
-        """Directory of the unix sockets, mode 0700: in the home, or a short one when the home's path is long."""
+        """Directory of the unix sockets, mode 0700: in the home, or a short one when the home's path is long.
+
+        libpq and PostgreSQL read a list of directories here, so that a comma or a quote would be misread.
+        """
         inside = self.root / "run"
-        if len(os.fsencode(inside)) <= _LONGEST_RUN_DIR:
+        if len(os.fsencode(inside)) <= _LONGEST_RUN_DIR and not set(str(inside)) & set(",\"'\\"):
             return inside
         name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
         return Path("/tmp") / f"neon-embedded-{name}"  # noqa: S108 - checked to be ours; TMPDIR differs by caller

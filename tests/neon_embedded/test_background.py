@@ -156,8 +156,9 @@ def test_a_home_that_postgres_cannot_enter(home: Path) -> None:
     assert "PREVIEW_HOME" in caught.value.hint
 
 
-def test_a_long_home_has_a_short_run_directory(home: Path) -> None:
-    deep = home / ("x" * 60) / ("y" * 60)
+@pytest.mark.parametrize("name", ["x" * 60 + "/" + "y" * 60, "a home, 'with' \"quotes\" %s ü"])
+def test_an_awkward_home_has_a_short_run_directory(home: Path, name: str) -> None:
+    deep = home / name
     try:
         with client_of(ensure_running(deep)) as client:
             made = client.create_project(name="deep")
