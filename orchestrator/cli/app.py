@@ -55,25 +55,34 @@ def options(
 def main() -> None:
     """Run `preview`; never shows a traceback to a user."""
     try:
+        code = _run()
+    except Exception as error:  # noqa: BLE001 - the last border: a fault of ours becomes a line and a file
+        sys.stderr.write(f"error: unexpected {type(error).__name__}; this is a fault of preview\n")
+        sys.stderr.write(f"next: report it with {_crash_file()}\n")
+        code = 1
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command; errors that we know become a message. Returns the exit code."""
+    try:
         app()
     except OrchestratorError as error:
         from orchestrator.cli import render
 
         render.error(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write(
-            "\nstopped. Nothing is lost: `preview up NAME` goes on, `preview discard NAME` removes everything.\n"
-        )
-        sys.exit(130)
+        return error.exit_code
+    except (KeyboardInterrupt, SystemExit) as end:
+        # Typer ends with 130 on Ctrl-C; the interrupt itself reaches us only outside of a command.
+        code = 130 if isinstance(end, KeyboardInterrupt) else int(end.code or 0)
+        if code == 130:
+            sys.stderr.write("\nstopped. Nothing is lost: run the same command again and it goes on,\n")
+            sys.stderr.write("or `preview discard NAME` removes everything of that preview.\n")
+        return code
     except BrokenPipeError:
         # Whoever read us has seen enough (`preview logs NAME | head`).
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - the interpreter flushes it at exit
-        sys.exit(0)
-    except Exception as error:  # noqa: BLE001 - the last border: a fault of ours becomes a line and a file
-        sys.stderr.write(f"error: unexpected {type(error).__name__}; this is a fault of preview\n")
-        sys.stderr.write(f"next: report it with {_crash_file()}\n")
-        sys.exit(1)
+    return 0
 
 
 def _crash_file() -> str:

@@ -1,4 +1,4 @@
-"""The generated pages of docs/: commands, settings, hazards, exit codes. `make docs` writes them, a test compares them."""
+"""The generated pages of docs/: commands, settings, hazards. `make docs` writes them, a test compares them."""
 
 import sys
 from pathlib import Path
@@ -26,8 +26,8 @@ def _cli() -> str:
         "# Commands",
         "",
         _NOTE,
-        "Progress goes to standard error, the result to standard output: `open $(preview up pr-1)` works. `--json` prints",
-        "the same values as JSON. Nothing is asked without a terminal.",
+        "Progress goes to standard error, the result to standard output: `open $(preview up pr-1)` works.",
+        "`--json` prints the same values as JSON. Nothing is asked without a terminal.",
         "",
         "| exit code | meaning |",
         "|---|---|",
@@ -111,9 +111,9 @@ def _hazards() -> str:
         "# Hazards",
         "",
         _NOTE,
-        "Every statement of a plan names its dangers. Those that block stop `preview promote` with exit code 4 until they",
-        "are allowed by name: `--allow CODE` or `--allow CODE:OBJECT`. `promote.block` and `promote.allow` in preview.toml",
-        "change that for a project.",
+        "Every statement of a plan names its dangers. Those that block stop `preview promote` with exit code 4",
+        "until they are allowed by name: `--allow CODE` or `--allow CODE:OBJECT`. `promote.block` and",
+        "`promote.allow` in preview.toml change that for a project.",
         "",
     ]
     for code in sorted(hazards.CATALOGUE):

@@ -22,9 +22,8 @@ def translating(doing: str) -> Iterator[None]:
     except NeonError as error:
         raise StepFailed(f"{doing}: {error.message}", hint=error.hint) from error
     except PreviewError as error:
-        raise StepFailed(
-            f"{doing}: {error.message}", hint=error.hint, detail=getattr(error, "log_tail", "")
-        ) from error
+        tail = "\n".join(getattr(error, "log_tail", ()))
+        raise StepFailed(f"{doing}: {error.message}", hint=error.hint, detail=tail) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise DatabaseUnreachable(
             f"{doing}: the database connection broke: {_first_line(error)}",

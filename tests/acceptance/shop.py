@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -51,7 +52,7 @@ class Shop:
             assert done.returncode == expect, (
                 f"{words} ended with {done.returncode}\n{done.stderr}\n{done.stdout}"
             )
-        assert "Traceback" not in done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
         return done
 
     def json(self, *words: str, expect: int | None = 0) -> Any:
@@ -87,28 +88,41 @@ class Shop:
         file = self.folder / "preview.toml"
         file.write_text(change(file.read_text()))
 
-    def leftovers(self, preview_id: str) -> list[str]:
-        """Everything on this machine that carries the preview's id, looked for behind the product's back."""
+    def processes(self, url: str) -> list[int]:
+        """The processes that were given this PREVIEW_URL: the app as a local process, and its supervisor."""
+        return [
+            pid
+            for pid, environment in _of_all_processes("environ")
+            if f"PREVIEW_URL={url}".encode() in environment
+        ]
+
+    def leftovers(self, preview: dict[str, Any]) -> list[str]:
+        """Everything on this machine that is the preview's, looked for behind the product's back."""
+        preview_id = preview["id"]
         found = [f"path {path}" for path in self.home.rglob(f"*{preview_id}*")]
         found += [
             f"branch {each.name}" for each in self.neon.branches(self.project_id) if preview_id in each.name
         ]
-        for status in Path("/proc").glob("[0-9]*/environ"):
-            try:
-                mine = preview_id.encode() in status.read_bytes()
-            except OSError:
-                continue
-            if mine:
-                found.append(f"process {status.parent.name}")
+        if preview["url"]:
+            found += [f"process {pid}" for pid in self.processes(preview["url"])]
+        for pid, words in _of_all_processes("cmdline"):
+            # A postmaster whose data directory is gone, of whichever branch.
+            place = re.search(rb"-D\0([^\0]+)", words)
+            if place and place[1].startswith(bytes(self.home)) and not Path(os.fsdecode(place[1])).exists():
+                found.append(f"postgres {pid} on {os.fsdecode(place[1])}")
         if shutil.which("docker"):
-            for what in (["ps", "--all"], ["images"]):
-                asked = subprocess.run(
-                    ["docker", *what, "--format", "{{.ID}} {{.Repository}}{{.Tag}}"]
-                    if what == ["images"]
-                    else ["docker", *what, "--format", "{{.ID}} {{.Names}}"],
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                found += [f"{what[0]} {line}" for line in asked.stdout.splitlines() if preview_id in line]
+            for what in ("ps --all --format {{.Names}}", "images --format {{.Repository}}:{{.Tag}}"):
+                asked = subprocess.run(["docker", *what.split()], capture_output=True, text=True, check=False)
+                found += [line for line in asked.stdout.splitlines() if preview_id in line]
         return found
+
+
+def _of_all_processes(file: str) -> list[tuple[int, bytes]]:
+    """What /proc tells of every process, as far as it can be read."""
+    found = []
+    for path in Path("/proc").glob(f"[0-9]*/{file}"):
+        try:
+            found.append((int(path.parent.name), path.read_bytes()))
+        except OSError:
+            continue
+    return found

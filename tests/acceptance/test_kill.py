@@ -80,7 +80,7 @@ def test_discard_leaves_nothing(shop: Shop, line: str) -> None:
 
     shop.preview("discard", "pr-1")
 
-    assert shop.leftovers(listed[0]["id"]) == []
+    assert shop.leftovers(listed[0]) == []
 
 
 def test_promote_again_finishes(shop: Shop) -> None:
@@ -95,7 +95,7 @@ def test_promote_again_finishes(shop: Shop) -> None:
     assert again.returncode == 0 or "there is no preview 'pr-1'" in again.stderr
     assert shop.json("plan")["statements"] == []
     assert shop.main(facts) == before
-    assert shop.leftovers(ready["id"]) == []
+    assert shop.leftovers(ready) == []
 
 
 def test_two_ups_at_once_make_one_preview(shop: Shop) -> None:
@@ -120,7 +120,7 @@ def test_discard_while_up_runs_ends_it(shop: Shop) -> None:
     shop.preview("discard", "pr-1")
 
     running.communicate()
-    assert shop.leftovers(listed["id"]) == []
+    assert shop.leftovers(listed) == []
     assert [value for value in shop.json("list") if value["id"] == listed["id"]] == []
 
 
@@ -154,7 +154,7 @@ def test_kill_matrix_up(make_shop: Callable[..., Shop]) -> None:
         else:
             outcomes["discarded"] += 1
         shop.preview("discard", "pr-1")
-        assert shop.leftovers(listed[0]["id"]) == []
+        assert shop.leftovers(listed[0]) == []
     print(outcomes)
 
 
@@ -181,4 +181,4 @@ def test_kill_matrix_promote(make_shop: Callable[..., Shop]) -> None:
         assert again.returncode == 0 or "there is no preview 'pr-1'" in again.stderr
         assert shop.json("plan")["statements"] == []
         assert shop.main(facts) == before
-        assert shop.leftovers(ready["id"]) == []
+        assert shop.leftovers(ready) == []

@@ -189,7 +189,7 @@ def test_an_app_that_ends_at_once_is_not_waited_for(shop: Shop) -> None:
     failed = shop.json("show", "pr-1")
     assert failed["state"] == "failed"
     shop.preview("discard", "pr-1")
-    assert shop.leftovers(failed["id"]) == []
+    assert shop.leftovers(failed) == []
 
 
 def test_port_in_use(shop: Shop) -> None:
@@ -254,7 +254,7 @@ def test_the_engine_goes_away_in_the_middle(docker_shop: Shop) -> None:
     one_clear_line(done, "removing")
     assert docker_shop.json("show", "pr-1")["state"] == "failed"
     docker_shop.preview("discard", "pr-1")
-    assert docker_shop.leftovers(ready["id"]) == []
+    assert docker_shop.leftovers(ready) == []
 
 
 def test_a_migration_that_fails_on_the_data_names_the_rows(shop: Shop) -> None:
@@ -302,6 +302,6 @@ def test_ctrl_c_leaves_everything_to_go_on_with(shop: Shop) -> None:
     _, rest = running.communicate(timeout=60)
 
     assert running.returncode == 130, seen + rest
-    assert "`preview up NAME` goes on" in rest
+    assert "run the same command again" in rest
     shutil.move(shop.folder / "v2" / "later.py", shop.folder / "v2" / "app.py")
     assert shop.preview(*UP).stdout.startswith("http://")
