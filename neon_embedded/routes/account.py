@@ -1,0 +1,88 @@
+"""Routes of the account and of what is ours alone (``/embedded``). Decide nothing."""
+
+from typing import Any
+
+from neon_embedded import asked, shown
+from neon_embedded.app import Call
+from neon_embedded.errors import Refusal
+from neon_embedded.faults import FAULTS
+from neon_embedded.reconcile import heal
+from neon_embedded.routes.table import route
+from neon_embedded.rows import BranchRow, EndpointRow, ProjectRow
+
+
+@route("GET", "/users/me")
+def _me(call: Call) -> dict[str, Any]:  # noqa: ARG001 - every verb takes a call
+    return shown.user()
+
+
+@route("GET", "/users/me/organizations")
+def _organizations(call: Call) -> dict[str, Any]:  # noqa: ARG001
+    return {"organizations": []}
+
+
+@route("GET", "/auth")
+def _auth(call: Call) -> dict[str, Any]:  # noqa: ARG001
+    return {"account_id": shown.ACCOUNT, "auth_method": "api_key_user"}
+
+
+@route("GET", "/regions")
+def _regions(call: Call) -> dict[str, Any]:  # noqa: ARG001
+    return {
+        "regions": [
+            {
+                "region_id": shown.REGION,
+                "name": "this machine",
+                "default": True,
+                "geo_lat": "",
+                "geo_long": "",
+            }
+        ]
+    }
+
+
+@route("POST", "/embedded/heal")
+def _heal(call: Call) -> dict[str, Any]:
+    heal(call.plane, timeout_seconds=15.0)
+    return _status(call)
+
+
+@route("GET", "/embedded/status")
+def _status(call: Call) -> dict[str, Any]:
+    store = call.plane.store
+    projects = [
+        {
+            "id": project.id,
+            "name": project.name,
+            "pg_version": project.pg_version,
+            "branches": [
+                {
+                    "id": branch.id,
+                    "name": branch.name,
+                    "default": branch.is_default,
+                    "computes": [
+                        {"id": each.id, "state": each.state, "host": f"127.0.0.1:{each.port}"}
+                        for each in store.all(EndpointRow, branch_id=branch.id)
+                    ],
+                }
+                for branch in store.all(BranchRow, project_id=project.id)
+            ],
+        }
+        for project in store.all(ProjectRow)
+    ]
+    return {"home": str(call.plane.home.root), "projects": projects}
+
+
+@route("POST", "/embedded/faults")
+def _arm(call: Call) -> dict[str, Any]:
+    if not call.plane.faults.allowed:
+        raise Refusal(404, "faults are off; start the server with NEON_EMBEDDED_FAULTS=1")
+    try:
+        counts = {
+            name: asked.number(count, name, lowest=0, highest=1000, default=0)
+            for name, count in call.body.items()
+        }
+        call.plane.faults.arm(counts)
+    except KeyError as unknown:
+        raise Refusal(400, f"unknown fault {unknown}; there are: {', '.join(FAULTS)}") from None
+    return {}
