@@ -23,9 +23,19 @@ def similar(one: str, other: str) -> bool:
     return a in b or b in a or SequenceMatcher(None, a, b).ratio() >= _SIMILAR
 
 
-def same_origin(base: Snapshot, goal: Snapshot) -> bool:
-    """Whether both are branches of one physical database, so that lineage means something."""
-    return bool(base.origin) and base.origin == goal.origin
+def same_identity(base: Snapshot, goal: Snapshot, old: Key, new: Key) -> bool:
+    """Whether two tables or columns have one physical identity, in branches of one physical database.
+
+    Strong evidence, no proof: after two branches have parted, each hands out the same next oids. Different
+    identities say nothing either: whoever drops a table and makes it anew gives it another oid.
+    """
+    line = base.lineage.get(old)
+    return (
+        bool(base.origin)
+        and base.origin == goal.origin
+        and line is not None
+        and line == goal.lineage.get(new)
+    )
 
 
 def question_id(key: Key) -> str:
@@ -56,17 +66,9 @@ def _tables(base: Snapshot, goal: Snapshot, old: Key, new: Key) -> tuple[float, 
     evidence = [
         f"{len(before & after)} of {len(after)} columns of {new.name} are in {old.name} with name and type"
     ]
-    if same_origin(base, goal):
-        if base.lineage.get(old) == goal.lineage.get(new):
-            share = 2.0
-            evidence.insert(
-                0,
-                f"the goal descends from main, and there {old.name} and {new.name} are one and the same table",
-            )
-        else:
-            evidence.append(
-                f"the goal descends from main, and there {new.name} is another table than {old.name}"
-            )
+    if same_identity(base, goal, old, new):
+        share = 2.0
+        evidence.insert(0, "both have the same oid in databases of one origin, as a renamed table has")
     return share, [*evidence, _rows(base, old)]
 
 
@@ -100,15 +102,16 @@ def _columns(base: Snapshot, goal: Snapshot, before: Column, after: Column) -> t
         evidence.append("the names are alike")
     if before.position == after.position:
         evidence.append(f"both stand at place {after.position}")
-    if same_origin(base, goal):
-        if base.lineage.get(old) == goal.lineage.get(new):
-            score += 4
-            evidence.insert(
-                0,
-                f"the goal descends from main, and there this very column was renamed from {quote(old.path[-1])}",
-            )
-        else:
-            evidence.append(f"the goal descends from main, and there {quote(new.path[-1])} is a new column")
+    if same_identity(base, goal, old, new):
+        score += 4
+        evidence.insert(
+            0,
+            "both have the same table oid and column number in databases of one origin, as a renamed column has",
+        )
+    elif same_identity(base, goal, old.parent, new.parent):
+        evidence.append(
+            "the table has the same oid in databases of one origin, but this is another column of it"
+        )
     if not (same_type or alike or score >= 4):
         return 0, []
     return score, [*evidence, _rows(base, old.parent)]
