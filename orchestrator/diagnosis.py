@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neon_embedded import EmbeddedError, find_binaries, status
-from orchestrator import bootstrap
+from orchestrator import bootstrap, opening
 from orchestrator.errors import OrchestratorError, SettingsError
 from orchestrator.settings import Settings, home
 from orchestrator.steps.border import translating
@@ -43,7 +43,7 @@ def examine(settings: Settings | None, problem: SettingsError | None) -> tuple[R
 def _examine(settings: Settings | None, problem: SettingsError | None) -> Iterator[Result]:
     yield Result(subject="Python", status="ok", message=sys.version.split()[0])
     yield _home()
-    embedded = settings is None or settings.project.neon == bootstrap.EMBEDDED
+    embedded = settings is None or settings.project.neon == opening.EMBEDDED
     own_store = not os.environ.get(settings.store.url_env if settings else "PREVIEW_STORE_URL")
     if embedded or own_store:
         yield _binaries()
@@ -96,7 +96,7 @@ def _server() -> Result:
 
 def _runtimes(settings: Settings | None) -> Iterator[Result]:
     wanted = settings.runtime.kind if settings else "auto"
-    reason = bootstrap.runtime("docker").available()
+    reason = opening.runtime("docker").available()
     if reason is None:
         yield Result(subject="Docker", status="ok", message="an engine answers")
         return

@@ -44,7 +44,7 @@ def init(
 
     Asks for what is not given, when there is a terminal. No secret is written.
     """
-    from orchestrator import bootstrap
+    from orchestrator import opening
     from orchestrator.cli import render
     from orchestrator.projects import ensure_embedded, find_project
     from orchestrator.settings import FILE_NAME, load
@@ -56,14 +56,14 @@ def init(
     if len(goals) > 1:
         raise UsageError("give one of --goal-branch, --goal-url-env and --goal-directory")
     neon = neon or _ask("Where is production: embedded or neon?", "--neon", "embedded")
-    with bootstrap.open_neon(neon) as client:
+    with opening.open_neon(neon) as client:
         project = project or _ask("The project's name?", "--project", Path.cwd().name)
         database = database or _ask("The database?", "--database", "neondb")
         if not goals:
             goal_branch = _ask(
                 "The development branch, whose schema is wanted?", "--goal-branch", "development"
             )
-        if neon == bootstrap.EMBEDDED:
+        if neon == opening.EMBEDDED:
             found = ensure_embedded(client, name=project, database=database, development=goal_branch)
             key, value = "name", project
             if database not in found.databases:

@@ -169,10 +169,10 @@ class Stage:
 
     def write_settings(self) -> str:
         """Complete preview.toml for the shop; returns the runtime's kind."""
-        from orchestrator import bootstrap
+        from orchestrator import opening
         from preview import PreviewError
 
-        runtime = bootstrap.runtime(self.wanted_runtime)
+        runtime = opening.runtime(self.wanted_runtime)
         if reason := runtime.available():
             raise StepFailed(
                 f"the {runtime.kind} runtime cannot be used: {reason}", hint="try --runtime process"
@@ -305,7 +305,7 @@ def _discard(stage: Stage) -> None:
 
 def leftovers(home: Path, preview_id: str, listed: list[dict[str, Any]]) -> list[str]:
     """What carries the preview's id and should not be there any more; empty is good."""
-    from orchestrator import bootstrap
+    from orchestrator import opening
     from preview import open_runtime
 
     found = [f"row {value['name']}" for value in listed if value["id"] == preview_id]
@@ -315,7 +315,7 @@ def leftovers(home: Path, preview_id: str, listed: list[dict[str, Any]]) -> list
             found += [
                 f"{kind} candidate {each.name}" for each in runtime.list({"dev.preview.id": preview_id})
             ]
-    with bootstrap.open_neon(bootstrap.EMBEDDED) as neon:
+    with opening.open_neon(opening.EMBEDDED) as neon:
         for project in neon.projects():
             found += [
                 f"branch {branch.name}" for branch in neon.branches(project.id) if preview_id in branch.name

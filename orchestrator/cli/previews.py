@@ -158,9 +158,9 @@ def list_(
     all_: Annotated[bool, typer.Option("--all", help="Closed previews too.")] = False, as_json: AsJson = False
 ) -> None:
     """List previews."""
-    from orchestrator.bootstrap import open_store
     from orchestrator.cli import render
     from orchestrator.controller import preview_json
+    from orchestrator.opening import open_store
     from orchestrator.settings import find, load
 
     with open_store(load(find(Path.cwd()))) as store:
@@ -353,9 +353,9 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Who did what, when, and how long it took."""
-    from orchestrator.bootstrap import open_store
     from orchestrator.cli import render
     from orchestrator.controller import past
+    from orchestrator.opening import open_store
     from orchestrator.settings import find, load
 
     with open_store(load(find(Path.cwd()))) as store:

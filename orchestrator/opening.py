@@ -1,0 +1,94 @@
+"""Doors: the Neon client, the diary and the runtime, opened. All that `list` and `history` need; decides nothing."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import cast
+
+from neon_client import NeonClient, Secret
+from orchestrator.database import connect
+from orchestrator.errors import SettingsError, StepFailed
+from orchestrator.lifecycle.store import Store, whoami
+from orchestrator.projects import STORE_PROJECT
+from orchestrator.settings import Settings, home
+from orchestrator.steps.border import translating
+from preview.choose import Kind
+from preview.runtime import Runtime
+
+NEON_URL = "https://console.neon.tech/api/v2"
+EMBEDDED = "embedded"
+
+#: How long a cold compute may take to accept connections, in seconds.
+COLD_SECONDS = 30.0
+
+
+@contextmanager
+def open_neon(where: str) -> Iterator[NeonClient]:
+    """A client for ``embedded`` (started when it is not running), ``neon`` or the URL of a Neon API.
+
+    Raises:
+        SettingsError: no API key is set.
+        StepFailed: the embedded server cannot be started.
+    """
+    if where == EMBEDDED:
+        url, key = _embedded()
+    else:
+        given = os.environ.get("NEON_API_KEY", "")
+        if not given:
+            raise SettingsError("$NEON_API_KEY is not set", hint="make a key in Neon's console and export it")
+        url, key = (NEON_URL if where == "neon" else where), Secret(given)
+    if not url.startswith(("https://", "http://")):
+        raise SettingsError(
+            f"project.neon is {where!r}", hint="use `embedded`, `neon` or the https URL of a Neon API"
+        )
+    with translating("opening the Neon client"), NeonClient(api_key=key, base_url=url) as neon:
+        yield neon
+
+
+def _embedded() -> tuple[str, Secret]:
+    from neon_embedded import EmbeddedError, ensure_running
+
+    try:
+        running = ensure_running(home())
+    except EmbeddedError as error:
+        raise StepFailed(f"the embedded Neon server: {error.message}", hint=error.hint) from error
+    return running.base_url, running.api_key
+
+
+@contextmanager
+def open_store(settings: Settings | None) -> Iterator[Store]:
+    """The diary: the database that the settings name, else an embedded one."""
+    name = settings.store.url_env if settings else "PREVIEW_STORE_URL"
+    uri = os.environ.get(name) or _embedded_store_uri()
+    with connect(uri, purpose="store", patience_seconds=COLD_SECONDS) as connection:
+        yield Store(connection, who=whoami())
+
+
+def _embedded_store_uri() -> str:
+    """The embedded store's URI; its project is made on first use, once even when two commands come at once."""
+    with open_neon(EMBEDDED) as neon, (home() / "store.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with translating("opening the embedded store"):
+            found = [project for project in neon.projects() if project.name == STORE_PROJECT]
+            project = (
+                found[0]
+                if found
+                else neon.create_project(
+                    name=STORE_PROJECT, database_name="preview", role_name="preview_owner"
+                ).project
+            )
+            main = neon.default_branch(project.id)
+            uri = neon.connection_uri(project.id, branch_id=main.id, database="preview", role="preview_owner")
+    return uri.reveal()
+
+
+@cache
+def runtime(kind: str) -> Runtime:
+    """The runtime of a kind; ``auto`` takes Docker where an engine answers."""
+    from preview import open_runtime
+
+    if kind not in ("auto", "docker", "process"):
+        raise SettingsError(f"there is no runtime {kind!r}", hint="auto, docker or process")
+    return open_runtime(cast("Kind", kind), home())
