@@ -65,7 +65,7 @@ def assemble(
                 State.MIGRATING: MigrateStep(project, goal),
                 State.LAUNCHING: LaunchStep(project, candidates),
                 State.CHECKING: CheckStep(project),
-                State.PROMOTING: PromoteStep(project),
+                State.PROMOTING: PromoteStep(project, lock_attempts=settings.promote.lock_attempts),
                 State.DISCARDING: DiscardStep(project, candidates),
             },
             observer,

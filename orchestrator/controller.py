@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from orchestrator.errors import (
     HazardNotAllowed,
@@ -13,10 +13,10 @@ from orchestrator.errors import (
     UsageError,
     WaitingForAnswers,
 )
-from orchestrator.lifecycle import Engine, Event, Preview, State, Store, Wanted
+from orchestrator.facts import answer_command, check_answers, open_questions
+from orchestrator.lifecycle import Engine, Preview, State, Store, Wanted
 from orchestrator.lifecycle.store import Lease
 from orchestrator.migration.plan import Hazard, Plan
-from orchestrator.schema.questions import Question
 from orchestrator.settings import check_name
 
 #: Where `up` goes on when a preview failed in a state; a rehearsal that failed begins on a fresh branch.
@@ -131,9 +131,14 @@ class Controller:
                 f"{preview.name} is being discarded",
                 hint=f"`preview discard {preview.name}` finishes it; then the name is free",
             )
-        if preview.state in (State.PROMOTING, State.PROMOTED) or _failed_in(preview) is State.PROMOTING:
+        if preview.state is State.PROMOTED:
             raise Refused(
-                f"{preview.name} is {preview.state} to main",
+                f"{preview.name} is promoted to main already",
+                hint=f"`preview discard {preview.name}`; then the name is free",
+            )
+        if preview.state is State.PROMOTING or _failed_in(preview) is State.PROMOTING:
+            raise Refused(
+                f"the promotion of {preview.name} to main is not finished",
                 hint=f"`preview promote {preview.name}` goes on with it",
             )
         self._hooks.prepare(preview)
@@ -184,7 +189,8 @@ class Controller:
             preview = self._store.get(preview.id)
             if preview.state is not State.WAITING:
                 raise UsageError(
-                    f"{name} is {preview.state}; it waits for no answer", hint=f"`preview show {name}`"
+                    f"{name} is {preview.state}; it waits for no answer",
+                    hint=f"`preview show {name}`; `preview up {name} --answer ID=VALUE` gives answers beforehand",
                 )
             check_answers(open_questions(preview), answers)
             return self._up(lease, answers=answers, fresh=False)
@@ -306,90 +312,8 @@ class Controller:
             )
 
 
-def past(store: Store, name: str | None) -> tuple[tuple[str, Event], ...]:
-    """Events of one preview (also when it is closed already), or of all.
-
-    Raises:
-        UnknownPreview: there never was one of this name.
-    """
-    if name is None:
-        return store.history()
-    check_name(name)
-    found = store.find_last(name)
-    if found is None:
-        raise UnknownPreview(f"there never was a preview {name!r}", hint="`preview list --all` shows all")
-    return store.history(found.id)
-
-
-def open_questions(preview: Preview) -> tuple[Question, ...]:
-    """The questions that a waiting preview has no answer to."""
-    answered = preview.facts.get("answers", {})
-    questions = tuple(Question.from_json(value) for value in preview.facts.get("questions", ()))
-    return tuple(question for question in questions if question.id not in answered)
-
-
-def check_answers(questions: Iterable[Question], answers: Mapping[str, str]) -> None:
-    """Refuse an answer that fits no question.
-
-    Raises:
-        UsageError: names the id and what would fit.
-    """
-    known = {question.id: question for question in questions}
-    for question_id, value in answers.items():
-        question = known.get(question_id)
-        if question is None:
-            raise UsageError(
-                f"there is no open question {question_id!r}",
-                hint=f"open questions: {', '.join(known) or 'none'}",
-            )
-        choices = [choice.value for choice in question.choices]
-        if value not in choices and not question.free_text:
-            raise UsageError(
-                f"{value!r} is no answer to {question_id}", hint=f"answers: {', '.join(choices)}"
-            )
-
-
-def answer_command(preview: Preview, questions: Iterable[Question]) -> str:
-    """The command that answers, with each question's first choice filled in."""
-    flags = " ".join(
-        shlex.quote(f"{question.id}={question.choices[0].value if question.choices else 'SQL-EXPRESSION'}")
-        for question in questions
-    )
-    return f"preview answer {preview.name} {flags}"
-
-
 def _failed_in(preview: Preview) -> State | None:
     """The working state that a failed preview failed in."""
     if preview.state is not State.FAILED or not preview.error:
         return None
     return State(preview.error["state"])
-
-
-def preview_json(preview: Preview) -> dict[str, Any]:
-    """The JSON of a preview (DESIGN, section 6)."""
-    facts = preview.facts
-    plan = facts.get("plan")
-    return {
-        "name": preview.name,
-        "id": preview.id,
-        "state": preview.state.value,
-        "wanted": preview.wanted.value,
-        "project": preview.project,
-        "url": facts.get("url"),
-        "branch": facts.get("branch"),
-        "image": facts.get("image"),
-        "runtime": facts.get("runtime"),
-        "plan": {
-            "digest": plan["digest"] if plan else None,
-            "statements": plan["statements"] if plan else [],
-            "notes": plan["notes"] if plan else [],
-            "questions": list(facts.get("questions", ())),
-        },
-        "answers": facts.get("answers", {}),
-        "report": facts.get("report"),
-        "promotion": facts.get("promotion"),
-        "error": preview.error,
-        "created_by": preview.created_by,
-        "created_at": preview.created_at.isoformat(),
-        "expires_at": preview.expires_at.isoformat() if preview.expires_at else None,
-    }

@@ -33,10 +33,13 @@ class OrchestratorError(Exception):
         detail: several lines that help to understand it (a log's tail, a statement); may be empty.
         exit_code: the process's exit status when this error ends a command (DESIGN, section 6).
         retryable: whether doing the same again later may work.
+        nothing_done: whether a step that raised it left its world exactly as it was; a promotion that ends so
+            leaves the preview ready, not failed.
     """
 
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
+    nothing_done: bool = False
 
     def __init__(self, message: str, *, hint: str = "", detail: str = "") -> None:
         super().__init__(message)
@@ -73,6 +76,7 @@ class Refused(OrchestratorError):
     """A guard said no; nothing was changed."""
 
     exit_code = 4
+    nothing_done = True
 
 
 class HazardNotAllowed(Refused):

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import cast
+from urllib.parse import urlsplit
 
 from neon_client import NeonClient, Secret
 from orchestrator.database import connect
 from orchestrator.errors import SettingsError, StepFailed
-from orchestrator.lifecycle.store import Store, whoami
+from orchestrator.lifecycle.store import Store, losing_store, whoami
 from orchestrator.projects import STORE_PROJECT
 from orchestrator.settings import Settings, home
 from orchestrator.steps.border import translating
@@ -19,6 +20,8 @@ from preview.runtime import Runtime
 
 NEON_URL = "https://console.neon.tech/api/v2"
 EMBEDDED = "embedded"
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 #: How long a cold compute may take to accept connections, in seconds.
 COLD_SECONDS = 30.0
@@ -39,7 +42,9 @@ def open_neon(where: str) -> Iterator[NeonClient]:
         if not given:
             raise SettingsError("$NEON_API_KEY is not set", hint="make a key in Neon's console and export it")
         url, key = (NEON_URL if where == "neon" else where), Secret(given)
-    if not url.startswith(("https://", "http://")):
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        # The key would cross the network for everybody to read.
         raise SettingsError(
             f"project.neon is {where!r}", hint="use `embedded`, `neon` or the https URL of a Neon API"
         )
@@ -62,7 +67,8 @@ def open_store(settings: Settings | None) -> Iterator[Store]:
     """The diary: the database that the settings name, else an embedded one."""
     name = settings.store.url_env if settings else "PREVIEW_STORE_URL"
     uri = os.environ.get(name) or _embedded_store_uri()
-    with connect(uri, purpose="store", patience_seconds=COLD_SECONDS) as connection:
+    # Whatever else speaks to PostgreSQL translates its errors itself: one that comes this far is the store's.
+    with losing_store(), connect(uri, purpose="store", patience_seconds=COLD_SECONDS) as connection:
         yield Store(connection, who=whoami())
 
 

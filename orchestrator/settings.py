@@ -148,6 +148,13 @@ class PromoteSection(_Section):
     allow: list[str] = Field(
         default_factory=list, description="Hazards allowed for every preview: `code` or `code:object`."
     )
+    lock_attempts: int = Field(
+        12,
+        ge=1,
+        le=1000,
+        description="How often statements are tried when a lock is not granted in time; between two tries "
+        "everybody else goes first.",
+    )
 
 
 class StoreSection(_Section):

@@ -121,7 +121,7 @@ def _until_ready(
 ) -> None:
     """Run a verb that may end with questions; ask them when a person is there, else print how to answer."""
     from orchestrator.cli import ask, render
-    from orchestrator.controller import open_questions, preview_json
+    from orchestrator.facts import open_questions, preview_json
 
     more: dict[str, str] = {}
     while True:
@@ -159,7 +159,7 @@ def list_(
 ) -> None:
     """List previews."""
     from orchestrator.cli import render
-    from orchestrator.controller import preview_json
+    from orchestrator.facts import preview_json
     from orchestrator.opening import open_store
     from orchestrator.settings import find, load
 
@@ -176,7 +176,7 @@ def list_(
 def show(name: Name, as_json: AsJson = False) -> None:
     """Show a preview: state, URL, questions, plan with measured locks, report."""
     from orchestrator.cli import render
-    from orchestrator.controller import open_questions, preview_json
+    from orchestrator.facts import open_questions, preview_json
 
     with render.Progress() as progress, assembled(progress) as rooms:
         preview = rooms.controller.show(name)
@@ -314,7 +314,7 @@ def promote(
     Run it again after a crash: it goes on with what remains.
     """
     from orchestrator.cli import render
-    from orchestrator.controller import preview_json
+    from orchestrator.facts import preview_json
 
     with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
         progress.say(f"{name} to {rooms.project.main.name}")
@@ -338,7 +338,7 @@ def discard(
 ) -> None:
     """Remove everything of a preview: app, image, branch. Its history stays."""
     from orchestrator.cli import render
-    from orchestrator.controller import preview_json
+    from orchestrator.facts import preview_json
 
     with render.Progress(quiet=quiet) as progress, assembled(progress, patience_seconds=120) as rooms:
         preview = rooms.controller.discard(name, force=force)
@@ -354,7 +354,7 @@ def history(
 ) -> None:
     """Who did what, when, and how long it took."""
     from orchestrator.cli import render
-    from orchestrator.controller import past
+    from orchestrator.facts import past
     from orchestrator.opening import open_store
     from orchestrator.settings import find, load
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from orchestrator.errors import OrchestratorError, Refused
+from orchestrator.errors import OrchestratorError
 from orchestrator.lifecycle.record import Preview
 from orchestrator.lifecycle.states import Next, State, Wanted
 from orchestrator.lifecycle.store import Lease, LeaseLost, Store
@@ -36,7 +36,7 @@ class Step(Protocol):
         """Bring the preview from this state to the next; may be run again after any crash.
 
         Raises:
-            OrchestratorError: it cannot be done; Refused leaves the preview where it rested before.
+            OrchestratorError: it cannot be done; one with `nothing_done` leaves a promoting preview ready.
         """
 
 
@@ -55,7 +55,7 @@ class Engine:
             The preview at rest: ready, waiting, promoted or closed.
 
         Raises:
-            OrchestratorError: a step failed; the row says `failed` and where (or rests as before, when refused).
+            OrchestratorError: a step failed; the row says `failed` and where, or rests as before (`nothing_done`).
         """
         while True:
             preview = self._store.get(lease.preview_id)
@@ -100,7 +100,7 @@ class Engine:
     def _record_failure(
         self, lease: Lease, preview: Preview, error: OrchestratorError, milliseconds: float
     ) -> None:
-        refused = isinstance(error, Refused) and preview.state is State.PROMOTING
+        refused = error.nothing_done and preview.state is State.PROMOTING
         to = State.READY if refused else State.FAILED
         after = self._store.record(
             lease,

@@ -323,12 +323,12 @@ def _preview(row: Mapping[str, Any]) -> Preview:
 
 
 @contextmanager
-def translating() -> Iterator[None]:
+def losing_store() -> Iterator[None]:
     """Turn a lost connection to the store into DatabaseUnreachable, whatever was under way."""
     try:
         yield
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        first = str(error).strip().split("\n", 1)[0]
         raise DatabaseUnreachable(
-            f"lost the connection to the store: {' '.join(str(error).split())}",
-            hint="nothing is lost: run the same command again",
+            f"lost the connection to the store: {first}", hint="nothing is lost: run the same command again"
         ) from error

@@ -96,7 +96,7 @@ class Telling:
         """A statement begins."""
         self._detail(f"{index + 1}/{self._total} {statement.why}")
 
-    def finished(self, index: int, statement: Statement, trace: StatementTrace) -> None:  # noqa: ARG002
+    def finished(self, index: int, statement: Statement, trace: StatementTrace) -> None:
         """A statement is done."""
 
     def waiting(self, index: int, statement: Statement, reason: str) -> None:

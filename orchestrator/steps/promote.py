@@ -5,10 +5,11 @@ and *moved* are one rule (DESIGN, section 4).
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from orchestrator.database import Connection, advisory_lock, lock_key
-from orchestrator.errors import MainMoved, PlanDoesNotConverge, Refused
+from orchestrator.errors import MainMoved, OrchestratorError, PlanDoesNotConverge, Refused
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.migration import part_of
 from orchestrator.migration.plan import Plan
@@ -25,8 +26,9 @@ from orchestrator.steps.project import NeonProject
 class PromoteStep:
     """Applies what remains of the approved plan to main and proves that nothing remains after it."""
 
-    def __init__(self, project: NeonProject) -> None:
+    def __init__(self, project: NeonProject, *, lock_attempts: int) -> None:
         self._project = project
+        self._lock_attempts = lock_attempts
 
     def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
         """Promote.
@@ -55,11 +57,19 @@ class PromoteStep:
             remaining = self._remaining(preview, before, goal, approved)
             point = _restore_point(main)
             detail(f"applying {len(remaining.statements)} of {len(approved.statements)} statements")
-            traces = apply(
-                lambda: project.connect_main(f"promote {preview.name}"),
-                remaining,
-                observer=Telling(remaining, detail),
-            )
+            try:
+                traces = apply(
+                    lambda: project.connect_main(f"promote {preview.name}"),
+                    remaining,
+                    observer=Telling(remaining, detail),
+                    attempts=self._lock_attempts,
+                )
+            except OrchestratorError as error:
+                # Whether main is half-way decides what a person may do next: looked at, not assumed. When main
+                # cannot be looked at, half-way is the safe assumption.
+                with suppress(OrchestratorError):
+                    error.nothing_done = inspect(main).fingerprint() == preview.facts["base"]
+                raise
             detail("proving that main is the goal")
             after = inspect(main)
             left = describe_difference(after, goal)

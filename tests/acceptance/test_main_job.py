@@ -4,6 +4,7 @@ import contextlib
 import html
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -215,3 +216,56 @@ def test_logs_psql_open_and_list(shop: Shop) -> None:
     assert ready["url"] in listed
     httpx.get(f"{ready['url']}/orders", trust_env=False)
     assert "/orders" in shop.preview("logs", "pr-1", "--tail", "5").stdout
+
+
+def test_a_reader_in_the_way_is_waited_for(shop: Shop) -> None:
+    """Promotion gives way to a long transaction again and again, and goes on when it ends."""
+    shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
+    waits = (
+        "select count(*) from pg_stat_activity "
+        "where application_name like 'preview: promote%' and wait_event_type = 'Lock'"
+    )
+    with psycopg.connect(shop.uri()) as reader:
+        reader.execute("select count(*) from customers")
+        running = subprocess.Popen(
+            shop.command("promote", "pr-1", "--allow", "deletes_data"),
+            cwd=shop.folder,
+            env=shop.env(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with psycopg.connect(shop.uri(), autocommit=True) as watching:
+            while watching.execute(waits).fetchone() != (1,):
+                assert running.poll() is None, running.communicate()
+        reader.rollback()
+    _, said = running.communicate(timeout=120)
+
+    assert running.returncode == 0, said
+    assert shop.json("plan")["statements"] == []
+
+
+def test_a_reader_that_never_ends_is_named_and_main_is_untouched(shop: Shop) -> None:
+    shop.settings(lambda text: text + "[promote]\nlock_attempts = 2\n")
+    shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
+    with psycopg.connect(shop.uri(), application_name="the nightly report") as reader:
+        reader.execute("select count(*) from customers")
+        refused = shop.preview("promote", "pr-1", "--allow", "deletes_data", expect=1)
+
+    assert "the nightly report" in refused.stderr
+    assert "fax" in shop.columns(shop.uri(), "customers")
+    assert shop.json("show", "pr-1")["state"] == "ready"
+    shop.preview("promote", "pr-1", "--allow", "deletes_data")
+    assert shop.json("plan")["statements"] == []
+
+
+def test_one_promotion_at_a_time(shop: Shop) -> None:
+    from orchestrator.database import connect, lock_key, try_advisory_lock
+
+    shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
+    with connect(shop.uri(), purpose="promote pr-0") as other:
+        assert try_advisory_lock(other, lock_key("promotion", shop.project_id, "shop"))
+        refused = shop.preview("promote", "pr-1", "--allow", "deletes_data", expect=4)
+
+    assert "another promotion" in refused.stderr
+    assert "preview: promote pr-0" in refused.stderr
+    assert shop.json("show", "pr-1")["state"] == "ready"

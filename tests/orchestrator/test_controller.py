@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.controller import Controller, Hooks, open_questions, past, preview_json
+from orchestrator.controller import Controller, Hooks
 from orchestrator.errors import (
     HazardNotAllowed,
     NameTaken,
@@ -15,6 +15,7 @@ from orchestrator.errors import (
     UsageError,
     WaitingForAnswers,
 )
+from orchestrator.facts import open_questions, past, preview_json
 from orchestrator.lifecycle import Advance, Engine, Next, Preview, Rest, State, Store, Wanted
 from orchestrator.migration.plan import Hazard, Plan, Statement
 from orchestrator.schema.questions import Choice, Question
@@ -295,7 +296,7 @@ def test_a_promotion_that_failed_goes_on_and_is_not_discarded_by_accident(world:
 
     with pytest.raises(Refused, match="half-way"):
         world.controller().discard("pr-1")
-    with pytest.raises(Refused, match="to main"):
+    with pytest.raises(Refused, match="not finished"):
         world.controller().up("pr-1", answers={})
 
     assert world.controller().promote("pr-1", allow=[], keep=True).state is State.PROMOTED

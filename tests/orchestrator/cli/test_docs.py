@@ -15,12 +15,17 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_generated_pages_are_up_to_date() -> None:
     for name, text in pages().items():
-        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, f"docs/{name} is stale: run `make docs`"
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, (
+            f"docs/{name} is stale: run `make docs`"
+        )
 
 
 def test_every_command_says_what_it_does() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    wanted = "init plan up answer list show logs psql open promote discard history demo doctor".split()
+    wanted = (
+        *("init", "plan", "up", "answer", "list", "show", "logs", "psql"),
+        *("open", "promote", "discard", "history", "demo", "doctor"),
+    )
 
     assert set(wanted) <= set(commands)
     assert all(command.help for command in commands.values())

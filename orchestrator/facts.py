@@ -1,0 +1,92 @@
+"""What the diary's rows say, read: a preview's JSON, its open questions, its history. Changes nothing."""
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from orchestrator.errors import UnknownPreview, UsageError
+from orchestrator.lifecycle import Event, Preview, Store
+from orchestrator.schema.questions import Question
+from orchestrator.settings import check_name
+
+
+def past(store: Store, name: str | None) -> tuple[tuple[str, Event], ...]:
+    """Events of one preview (also when it is closed already), or of all.
+
+    Raises:
+        UnknownPreview: there never was one of this name.
+    """
+    if name is None:
+        return store.history()
+    check_name(name)
+    found = store.find_last(name)
+    if found is None:
+        raise UnknownPreview(f"there never was a preview {name!r}", hint="`preview list --all` shows all")
+    return store.history(found.id)
+
+
+def open_questions(preview: Preview) -> tuple[Question, ...]:
+    """The questions that a waiting preview has no answer to."""
+    answered = preview.facts.get("answers", {})
+    questions = tuple(Question.from_json(value) for value in preview.facts.get("questions", ()))
+    return tuple(question for question in questions if question.id not in answered)
+
+
+def check_answers(questions: Iterable[Question], answers: Mapping[str, str]) -> None:
+    """Refuse an answer that fits no question.
+
+    Raises:
+        UsageError: names the id and what would fit.
+    """
+    known = {question.id: question for question in questions}
+    for question_id, value in answers.items():
+        question = known.get(question_id)
+        if question is None:
+            raise UsageError(
+                f"there is no open question {question_id!r}",
+                hint=f"open questions: {', '.join(known) or 'none'}",
+            )
+        choices = [choice.value for choice in question.choices]
+        if value not in choices and not question.free_text:
+            raise UsageError(
+                f"{value!r} is no answer to {question_id}", hint=f"answers: {', '.join(choices)}"
+            )
+
+
+def answer_command(preview: Preview, questions: Iterable[Question]) -> str:
+    """The command that answers, with each question's first choice filled in."""
+    flags = " ".join(
+        shlex.quote(f"{question.id}={question.choices[0].value if question.choices else 'SQL-EXPRESSION'}")
+        for question in questions
+    )
+    return f"preview answer {preview.name} {flags}"
+
+
+def preview_json(preview: Preview) -> dict[str, Any]:
+    """The JSON of a preview (DESIGN, section 6)."""
+    facts = preview.facts
+    plan = facts.get("plan")
+    return {
+        "name": preview.name,
+        "id": preview.id,
+        "state": preview.state.value,
+        "wanted": preview.wanted.value,
+        "project": preview.project,
+        "url": facts.get("url"),
+        "branch": facts.get("branch"),
+        "image": facts.get("image"),
+        "runtime": facts.get("runtime"),
+        "plan": {
+            "digest": plan["digest"] if plan else None,
+            "statements": plan["statements"] if plan else [],
+            "notes": plan["notes"] if plan else [],
+            "questions": list(facts.get("questions", ())),
+        },
+        "answers": facts.get("answers", {}),
+        "report": facts.get("report"),
+        "promotion": facts.get("promotion"),
+        "error": preview.error,
+        "created_by": preview.created_by,
+        "created_at": preview.created_at.isoformat(),
+        "expires_at": preview.expires_at.isoformat() if preview.expires_at else None,
+    }
