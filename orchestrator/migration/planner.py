@@ -239,6 +239,14 @@ def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
         if first and last:
             begin = min([*first, *renamed_at]) if key.kind == "view" else min(first)
             spans.append((begin, max(last)))
+    for table in work.found.added:
+        # What belongs to a new table comes with it, so that nobody ever has to add it beside traffic.
+        own = {table, *(key for key in work.goal.members(table) if key.kind == "index")}
+        at = [
+            i for i, step in enumerate(ordered) if table.kind == "table" and own & {t[1] for t in step.gives}
+        ]
+        if at:
+            spans.append((min(at), max(at)))
     return spans
 
 

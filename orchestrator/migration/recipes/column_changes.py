@@ -64,7 +64,7 @@ def _changed(work: Work, key: Key, before: Column, after: Column) -> Iterator[St
         ]
         chain = chained("nullable")
         yield work.step(
-            key, Phase.CHANGE, f"{_alter(key)} DROP NOT NULL", f"let {key} be NULL", (gives, wants), **strong,
+            key, Phase.CHANGE, f"{_alter(key)} DROP NOT NULL", f"let {key} be NULL", **strong,
             gives=chain["gives"], wants=[*chain["wants"], *(gone(each) for each in keys)],
         )  # fmt: skip
     if key in work.retyped:
@@ -143,8 +143,8 @@ def _retype(
         wants |= {ready(needed) for needed in work.goal.needs.get(default_key, ())}
     if old:
         gives |= {gone(default_key), *(released(each) for each in work.base.needs.get(default_key, ()))}
+    gives.discard(released(key))  # its own default is part of this very statement
     wants -= gives
-    gives.discard(released(key))
     hazards, probes = _retype_dangers(work, key, before, after)
     return work.step(
         key,

@@ -74,7 +74,7 @@ def _drop(work: Work, key: Key) -> Step:
         work.dropping(key),
         tables=_tables(key, thing),
         lock=LockMode.ACCESS_EXCLUSIVE,
-        wants=[("built", "index", key.path)],
+        wants=[] if key in work.hard else [("built", "index", key.path)],
     )
 
 
@@ -113,12 +113,7 @@ def _add(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
             wait = f"queries on {key.parent.name} wait while the index of {key} is built"
             hazards.append(hazard("blocks_reads", key.parent.name, wait))
     later = two and thing.validated
-    # A foreign key takes any unique index over the columns: it must not find the one that is about to go.
-    old = [
-        gone(each)
-        for each in work.base.needs.get(key, ())
-        if foreign and each in work.drops and each.kind != "column"
-    ]
+    old = [gone(each) for each in _departing(work, thing)]
     yield work.step(
         key,
         Phase.ATTACH,
@@ -136,6 +131,23 @@ def _add(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
     if later:
         yield _validate(work, key, thing, wants=(("added", key),))
     yield from _index_options(work, key, (), thing)
+
+
+def _departing(work: Work, thing: Constraint) -> list[Key]:
+    """Unique indexes and keys that go: a foreign key takes any that fits, and must not find one of these."""
+    if thing.type != "foreign":
+        return []
+    members = work.base.members(Key("table", thing.references))
+    found = [key for key in members if key in work.drops and key not in work.adopted.values()]
+    columns = {Key("column", (*thing.references, name)) for name in thing.reference_columns}
+    return [
+        key
+        for key in found
+        if key.kind in {"index", "constraint"}
+        and columns <= set(work.base.needs.get(key, ()))
+        and getattr(work.base.objects[key], "type", "unique") in {"primary", "unique"}
+        and getattr(work.base.objects[key], "unique", True)
+    ]
 
 
 def _validate(work: Work, key: Key, thing: Constraint, *, wants: tuple[Token, ...]) -> Step:
@@ -168,9 +180,9 @@ def _key(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
         name = adopted.path[-1]
         wants -= {("free", "relation", (key.path[0], key.path[-1]))}
     else:
-        taken = key in work.rebuilt or Key("index", (key.path[0], key.path[-1])) in work.base.objects
-        name = helper_name("key", key, thing.definition) if taken else key.path[-1]
-        needs_name = ("free", "relation", (key.path[0], key.path[-1]))
+        # Always a helper's name, which the constraint changes into its own: so a build that an interrupted run
+        # finished is found again, whatever has happened to the old constraint meanwhile.
+        name = helper_name("key", key, thing.definition)
         ready_made = any(
             each.key == Key("index", (key.path[0], name)) and each.valid for each in work.base.leftovers
         )
@@ -184,7 +196,6 @@ def _key(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
                 lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
                 wants=[
                     *(each for each in wants if each[0] == "ready"),
-                    *([] if taken else [needs_name]),
                     ("helper", "index", (key.path[0], name)),
                 ],
                 gives=[built],
@@ -196,8 +207,6 @@ def _key(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
                 ),
                 probes=_probe(work, key, thing),
             )  # fmt: skip
-        if not taken:
-            wants -= {needs_name}
     yield work.step(
         key,
         Phase.FINISH,

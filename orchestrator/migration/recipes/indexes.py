@@ -8,7 +8,7 @@ from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released, slots
 from orchestrator.migration.work import PATIENT_MS, QUICK_LOCK_MS, Work
-from orchestrator.schema.names import Key, dotted, quote
+from orchestrator.schema.names import HELPER_PREFIX, Key, dotted, quote
 from orchestrator.schema.objects import Index
 
 
@@ -113,10 +113,12 @@ def _dropped(
     wants: Iterable[Token],
     repair: bool = False,
 ) -> Step:
+    # An index under a helper's name may have gone with a column that the plan drops.
+    if_exists = "IF EXISTS " if HELPER_PREFIX in name else ""
     return work.step(
         key,
         Phase.REPAIR if repair else Phase.DROP,
-        f"DROP INDEX CONCURRENTLY {name}",
+        f"DROP INDEX CONCURRENTLY {if_exists}{name}",
         why,
         tables=[table],
         lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
@@ -161,7 +163,7 @@ def leftovers(work: Work) -> Iterator[Step]:
             yield work.step(
                 each.key,
                 Phase.DROP if each.valid else Phase.REPAIR,
-                f"DROP INDEX CONCURRENTLY {each.key.name}",
+                f"DROP INDEX CONCURRENTLY IF EXISTS {each.key.name}",
                 f"remove what an interrupted run left on {table}",
                 tables=[table],
                 lock=LockMode.SHARE_UPDATE_EXCLUSIVE,

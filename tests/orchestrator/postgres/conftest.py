@@ -64,7 +64,8 @@ class Database:
 
 
 _HEAD = re.compile(
-    r"^--\n-- Name: (?P<name>.*?); Type: (?P<type>[A-Z ]+); Schema: (?P<schema>.*?); Owner: ?.*?\n--\n", re.MULTILINE
+    r"^--\n-- Name: (?P<name>.*?); Type: (?P<type>[A-Z ]+); Schema: (?P<schema>.*?); Owner: ?.*?\n--\n",
+    re.MULTILINE,
 )
 _NOISE = re.compile(r"^(SET .*|SELECT pg_catalog\.set_config.*|\\(un)?restrict .*|--.*|)$")
 
@@ -127,20 +128,16 @@ def cluster(enterable: Path) -> Iterator[Path]:
 _numbers = itertools.count()
 
 
-@pytest.fixture
-def database(cluster: Path) -> Iterator[Callable[[], Database]]:
-    """Makes empty databases; drops them all afterwards."""
+def _making(cluster: Path) -> Iterator[Callable[[], Database]]:
     made: list[Database] = []
     admin = Database(name="postgres", folder=cluster)
 
-    def make(template: Database | None = None) -> Database:
+    def make() -> Database:
         new = Database(name=f"t{next(_numbers)}", folder=cluster)
         with admin.connect() as connection:
-            source = sql.Identifier(template.name if template else "template0")
+            name = sql.Identifier(new.name)
             connection.execute(
-                sql.SQL("create database {} template {} strategy file_copy").format(
-                    sql.Identifier(new.name), source
-                )
+                sql.SQL("create database {} template template0 strategy file_copy").format(name)
             )
         made.append(new)
         return new
@@ -151,3 +148,18 @@ def database(cluster: Path) -> Iterator[Callable[[], Database]]:
             connection.execute(
                 sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(each.name))
             )
+
+
+@pytest.fixture
+def database(cluster: Path) -> Iterator[Callable[[], Database]]:
+    """Makes empty databases; drops them all after the test."""
+    yield from _making(cluster)
+
+
+@pytest.fixture(scope="module")
+def lasting_databases(cluster: Path) -> Iterator[Callable[[int], list[Database]]]:
+    """Makes a number of empty databases that last for a module: generated examples begin anew inside of them."""
+    making = _making(cluster)
+    make = next(making)
+    yield lambda count: [make() for _ in range(count)]
+    next(making, None)
