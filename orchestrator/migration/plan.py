@@ -155,6 +155,11 @@ class Plan:
     def to_sql(self) -> str:
         """Plain SQL that psql can run: transactional runs between BEGIN and COMMIT, comments say why."""
         lines: list[str] = []
+        if any(
+            " FUNCTION " in statement.sql or " PROCEDURE " in statement.sql for statement in self.statements
+        ):
+            # Bodies may name what comes later; apply does the same.
+            lines.append("SET check_function_bodies = off;\n")
         open_group: int | None = None
         for statement in self.statements:
             wanted = statement.group if statement.transactional else None

@@ -22,7 +22,7 @@ from orchestrator.migration.recipes import (
     tables,
     views,
 )
-from orchestrator.migration.step import Phase, Step, Token, gone, ready
+from orchestrator.migration.step import Phase, Step, Token
 from orchestrator.migration.work import Work
 from orchestrator.schema import candidates
 from orchestrator.schema.catalog import Snapshot
@@ -231,21 +231,23 @@ def _statements(work: Work, done: Renames) -> tuple[Statement, ...]:
 
 def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
     """From the drop of each rebuilt object to its making: others should never see it missing."""
-    spans = []
+    made: dict[Key, list[int]] = {}
+    left: dict[Key, list[int]] = {}
+    for i, step in enumerate(ordered):
+        for kind, key, *_ in step.gives:
+            if isinstance(key, Key):
+                {"ready": made, "gone": left}.get(kind, {}).setdefault(key, []).append(i)
     renamed_at = [i for i, step in enumerate(ordered) if step.phase is Phase.RENAME]
+    spans = []
     for key in work.rebuilt:
-        first = [i for i, step in enumerate(ordered) if gone(key) in step.gives]
-        last = [i for i, step in enumerate(ordered) if ready(key) in step.gives]
-        if first and last:
-            begin = min([*first, *renamed_at]) if key.kind == "view" else min(first)
-            spans.append((begin, max(last)))
+        if key in left and key in made:
+            first = [*left[key], *renamed_at] if key.kind == "view" else left[key]
+            spans.append((min(first), max(made[key])))
     for table in work.found.added:
         # What belongs to a new table comes with it, so that nobody ever has to add it beside traffic.
-        own = {table, *(key for key in work.goal.members(table) if key.kind == "index")}
-        at = [
-            i for i, step in enumerate(ordered) if table.kind == "table" and own & {t[1] for t in step.gives}
-        ]
-        if at:
+        if table.kind == "table":
+            indexes_too = (key for key in work.goal.members(table) if key.kind == "index")
+            at = [i for key in (table, *indexes_too) for i in made.get(key, ())]
             spans.append((min(at), max(at)))
     return spans
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 from orchestrator.migration.locks import LockMode
@@ -54,12 +55,12 @@ class Work:
     fold: bool = True
     adopted: Mapping[Key, Key] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def makes(self) -> frozenset[Key]:
         """What is created, new or again."""
         return self.found.added | self.rebuilt
 
-    @property
+    @cached_property
     def drops(self) -> frozenset[Key]:
         """What is dropped, for good or to be made again."""
         return self.found.dropped | self.rebuilt
@@ -128,7 +129,7 @@ class Work:
             return []
         return [key for key in inner if key in self.base.objects and self.container(key) == container]
 
-    @property
+    @cached_property
     def owned(self) -> Mapping[tuple[str, ...], list[Key]]:
         """Sequences by the column, and by the table, that owns them."""
         return _owned(self.base)

@@ -57,13 +57,14 @@ class Assembly(Relations):
     def snapshot(self) -> Snapshot:
         """Everything read, as a value."""
         origin = self.rows["origin"][0]
+        system = self.rows["system"]
         needs = self._needs()
         return Snapshot(
             objects=self.objects,
             needs={key: tuple(sorted(found)) for key, found in needs.items()},
             privileges=self.privileges,
             lineage=self.lineage,
-            origin=origin["origin"],
+            origin=f"{system[0]['system']}/{origin['database']}" if system else "",
             sizes=self.sizes,
             leftovers=tuple(sorted(self.leftovers, key=lambda each: each.key)),
             role=origin["role"],

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from orchestrator.database import Connection
-from orchestrator.errors import DatabaseUnreachable, StatementFailed
+from orchestrator.errors import DatabaseUnreachable, LockNotAcquired, StatementFailed
 from orchestrator.postgres.assemble import Assembly
 from orchestrator.schema.catalog import Snapshot
 
@@ -24,6 +24,10 @@ _PINNED = {
     "xmloption": "content",
     "lock_timeout": "5s",
 }
+
+#: What the deparser says when an object vanished between two queries: internal error, undefined objects.
+_MOVED = {"XX000", "42P01", "42704", "42703", "42883"}
+_ATTEMPTS = 4
 
 QUERIES = (
     "catalogs",
@@ -55,35 +59,53 @@ def _query(name: str) -> str:
 def inspect(connection: Connection) -> Snapshot:
     """Read the whole catalogue in one repeatable-read, read-only transaction.
 
-    The connection must not be inside a transaction; its settings are as before afterwards.
+    The connection must not be inside a transaction; its settings are as before afterwards. PostgreSQL's
+    deparser looks at the newest catalogue even there, so schema changes at this very moment can make it
+    stumble: then everything is read again, a few times.
 
     Raises:
+        LockNotAcquired: somebody holds an object of the catalogue under a strong lock.
         StatementFailed: the server refused a catalogue query; says which.
         DatabaseUnreachable: the connection was lost.
     """
-    name = ""
-    rows: dict[str, list[dict[str, Any]]] = {}
-    try:
+    for attempt in range(1, _ATTEMPTS + 1):
+        reading = _Reading()
+        try:
+            return Assembly(reading.rows_of(connection)).snapshot()
+        except psycopg.Error as error:
+            if connection.broken or connection.closed:
+                raise DatabaseUnreachable(
+                    f"the connection was lost while reading the catalogue ({reading.query})", hint="try again"
+                ) from None
+            if error.sqlstate == "55P03":
+                raise LockNotAcquired(
+                    f"reading the catalogue ({reading.query}) waited {_PINNED['lock_timeout']} for a lock",
+                    hint="somebody changes the schema at this moment: try again when that is done",
+                ) from None
+            if attempt == _ATTEMPTS or error.sqlstate not in _MOVED:
+                raise StatementFailed(
+                    f"the catalogue query '{reading.query}' was refused ({error.sqlstate}): "
+                    f"{error.diag.message_primary or error}",
+                    hint="the role must be able to read the catalogue; PostgreSQL 15 or later is needed",
+                ) from None
+    raise AssertionError("unreachable")
+
+
+class _Reading:
+    """One reading of all queries; ``query`` is the one under way."""
+
+    def __init__(self) -> None:
+        self.query = "transaction"
+
+    def rows_of(self, connection: Connection) -> dict[str, list[dict[str, Any]]]:
+        rows: dict[str, list[dict[str, Any]]] = {"system": []}
         with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
             cursor.execute("set transaction isolation level repeatable read, read only")
             for setting, value in _PINNED.items():
                 cursor.execute("select pg_catalog.set_config(%s, %s, true)", (setting, value))
-            for name in QUERIES:
-                rows[name] = cursor.execute(_query(name).encode()).fetchall()
-    except psycopg.OperationalError as error:
-        if connection.broken or connection.closed:
-            raise DatabaseUnreachable(
-                f"the connection was lost while reading the catalogue ({name})", hint="try again"
-            ) from None
-        raise _refused(name, error) from None
-    except psycopg.Error as error:
-        raise _refused(name, error) from None
-    return Assembly(rows).snapshot()
-
-
-def _refused(name: str, error: psycopg.Error) -> StatementFailed:
-    """A catalogue query that the server refused."""
-    return StatementFailed(
-        f"the catalogue query '{name}' was refused ({error.sqlstate}): {error.diag.message_primary or error}",
-        hint="the role must be able to read the catalogue; PostgreSQL 14 or later is needed",
-    )
+            for self.query in QUERIES:
+                rows[self.query] = cursor.execute(_query(self.query).encode()).fetchall()
+            if rows["origin"][0]["knows_system"]:
+                self.query = "system"
+                rows["system"] = cursor.execute(_query("system").encode()).fetchall()
+        return rows

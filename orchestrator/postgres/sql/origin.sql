@@ -1,4 +1,4 @@
--- Which physical database this is: branches of one share both numbers.
-select s.system_identifier::text || '/' || d.oid::text as origin, current_user::text as role,
-       current_setting('server_version_num')::int as version
-from pg_control_system() s, pg_database d where d.datname = current_database()
+-- Who asks, and which database this is; "knows_system" says whether system.sql may be asked.
+select d.oid::text as database, current_user::text as role,
+       has_function_privilege('pg_catalog.pg_control_system()', 'execute') as knows_system
+from pg_database d where d.datname = current_database()
