@@ -62,25 +62,27 @@ STEPS = ["pr-1 from", "branch", "migrate", "launch"]
 
 
 @pytest.mark.parametrize("line", STEPS)
-def test_up_again_goes_on(shop: Shop, line: str) -> None:
-    kill_after(shop, UP, line)
+def test_up_again_goes_on(common_shop: Shop, line: str) -> None:
+    kill_after(common_shop, UP, line)
 
-    shop.preview(*UP)
+    common_shop.preview(*UP)
 
-    is_whole(shop)
+    is_whole(common_shop)
 
 
 @pytest.mark.parametrize("line", STEPS)
-def test_discard_leaves_nothing(shop: Shop, line: str) -> None:
-    kill_after(shop, UP, line)
-    listed = [value for value in shop.json("list") if value["name"] == "pr-1"]
+def test_discard_leaves_nothing(common_shop: Shop, line: str) -> None:
+    kill_after(common_shop, UP, line)
+    listed = [value for value in common_shop.json("list") if value["name"] == "pr-1"]
     if not listed:
-        assert [each.name for each in shop.neon.branches(shop.project_id) if "pr-1" in each.name] == []
+        assert [
+            each.name for each in common_shop.neon.branches(common_shop.project_id) if "pr-1" in each.name
+        ] == []
         return
 
-    shop.preview("discard", "pr-1")
+    common_shop.preview("discard", "pr-1")
 
-    assert shop.leftovers(listed[0]) == []
+    assert common_shop.leftovers(listed[0]) == []
 
 
 def test_promote_again_finishes(shop: Shop) -> None:
@@ -98,30 +100,30 @@ def test_promote_again_finishes(shop: Shop) -> None:
     assert shop.leftovers(ready) == []
 
 
-def test_two_ups_at_once_make_one_preview(shop: Shop) -> None:
-    both = [start(shop, *UP) for _ in range(2)]
+def test_two_ups_at_once_make_one_preview(common_shop: Shop) -> None:
+    both = [start(common_shop, *UP) for _ in range(2)]
     ends = [(each.communicate()[1], each.returncode) for each in both]
 
     assert any(code == 0 for _, code in ends), ends
     for text, code in ends:
         assert code == 0 or "is being worked on by" in text or "is taken" in text, text
-    shop.preview(*UP)
-    is_whole(shop)
+    common_shop.preview(*UP)
+    is_whole(common_shop)
 
 
-def test_discard_while_up_runs_ends_it(shop: Shop) -> None:
-    running = start(shop, *UP)
+def test_discard_while_up_runs_ends_it(common_shop: Shop) -> None:
+    running = start(common_shop, *UP)
     assert running.stderr is not None
     for text in running.stderr:
         if text.strip().startswith("branch"):
             break
-    listed = next(value for value in shop.json("list") if value["name"] == "pr-1")
+    listed = next(value for value in common_shop.json("list") if value["name"] == "pr-1")
 
-    shop.preview("discard", "pr-1")
+    common_shop.preview("discard", "pr-1")
 
     running.communicate()
-    assert shop.leftovers(listed) == []
-    assert [value for value in shop.json("list") if value["id"] == listed["id"]] == []
+    assert common_shop.leftovers(listed) == []
+    assert [value for value in common_shop.json("list") if value["id"] == listed["id"]] == []
 
 
 @pytest.mark.prove

@@ -127,28 +127,28 @@ def test_up_again_keeps_the_url_and_follows_the_goal(shop: Shop) -> None:
     assert httpx.get(followed["url"], trust_env=False).status_code == 200
 
 
-def test_a_changed_app_is_launched_again_on_the_same_branch(shop: Shop) -> None:
-    first = shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
-    app = shop.folder / "v2" / "app.py"
+def test_a_changed_app_is_launched_again_on_the_same_branch(common_shop: Shop) -> None:
+    first = common_shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
+    app = common_shop.folder / "v2" / "app.py"
     app.write_text(app.read_text().replace("Shop v2", "Shop v2.1"))
 
-    second = shop.json("up", "pr-1")
+    second = common_shop.json("up", "pr-1")
 
     assert second["branch"] == first["branch"]
     assert second["image"] != first["image"]
     assert "Shop v2.1" in httpx.get(second["url"], trust_env=False).text
 
 
-def test_an_app_that_died_is_brought_back(shop: Shop) -> None:
-    first = shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
-    there = shop.processes(first["url"])
+def test_an_app_that_died_is_brought_back(common_shop: Shop) -> None:
+    first = common_shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
+    there = common_shop.processes(first["url"])
     assert there
     for pid in there:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    assert shop.json("show", "pr-1")["seen"] != {"app": "running"}
+    assert common_shop.json("show", "pr-1")["seen"] != {"app": "running"}
 
-    second = shop.json("up", "pr-1")
+    second = common_shop.json("up", "pr-1")
 
     assert httpx.get(second["url"], trust_env=False).status_code == 200
 
@@ -169,53 +169,60 @@ def test_main_that_moved_is_not_promoted_to(shop: Shop) -> None:
     assert shop.json("plan")["statements"] == []
 
 
-def test_a_branch_that_was_changed_by_hand_is_not_promoted(shop: Shop) -> None:
-    ready = shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
-    shop.on(shop.uri(ready["branch"]["name"]), "create table by_hand (id int)")
+def test_a_branch_that_was_changed_by_hand_is_not_promoted(common_shop: Shop) -> None:
+    ready = common_shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
+    common_shop.on(common_shop.uri(ready["branch"]["name"]), "create table by_hand (id int)")
 
-    refused = shop.preview("promote", "pr-1", "--allow", "deletes_data", expect=4)
+    refused = common_shop.preview("promote", "pr-1", "--allow", "deletes_data", expect=4)
 
     assert "was changed after its rehearsal" in refused.stderr
-    assert "fax" in shop.columns(shop.uri(), "customers")
+    assert "fax" in common_shop.columns(common_shop.uri(), "customers")
 
 
-def test_two_previews_live_side_by_side(shop: Shop) -> None:
-    one = shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
-    two = shop.json("up", "pr-2", "--answer", f"{RENAME}=name")
+def test_two_previews_live_side_by_side(common_shop: Shop) -> None:
+    one = common_shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
+    two = common_shop.json("up", "pr-2", "--answer", f"{RENAME}=name")
 
     assert one["url"] != two["url"]
-    shop.on(shop.uri(one["branch"]["name"]), "update customers set full_name = 'Only In One' where id = 1")
+    common_shop.on(
+        common_shop.uri(one["branch"]["name"]), "update customers set full_name = 'Only In One' where id = 1"
+    )
     assert "Only In One" in httpx.get(f"{one['url']}/customers/1", trust_env=False).text
     assert "Only In One" not in httpx.get(f"{two['url']}/customers/1", trust_env=False).text
-    shop.preview("discard", "pr-1")
+    common_shop.preview("discard", "pr-1")
     assert httpx.get(two["url"], trust_env=False).status_code == 200
 
 
-def test_a_goal_that_is_a_folder_of_ddl(shop: Shop) -> None:
-    (shop.folder / "wanted").mkdir()
-    (shop.folder / "wanted" / "01.sql").write_text((shop.folder / "v2" / "schema.sql").read_text())
-    shop.settings(lambda text: text.replace('branch = "development"', 'directory = "wanted"'))
+def test_a_goal_that_is_a_folder_of_ddl(common_shop: Shop) -> None:
+    (common_shop.folder / "wanted").mkdir()
+    (common_shop.folder / "wanted" / "01.sql").write_text(
+        (common_shop.folder / "v2" / "schema.sql").read_text()
+    )
+    common_shop.settings(lambda text: text.replace('branch = "development"', 'directory = "wanted"'))
 
-    ready = shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
+    ready = common_shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
 
     assert ready["state"] == "ready"
-    databases = shop.on(
-        shop.uri(ready["branch"]["name"]), "select datname from pg_database where datname like 'preview%'"
+    databases = common_shop.on(
+        common_shop.uri(ready["branch"]["name"]),
+        "select datname from pg_database where datname like 'preview%'",
     )
     assert databases == []
 
 
-def test_logs_psql_open_and_list(shop: Shop) -> None:
-    ready = shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
+def test_logs_psql_open_and_list(common_shop: Shop) -> None:
+    ready = common_shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
 
-    assert shop.preview("psql", "pr-1", "-c", "select count(*) from shipments").stdout.split()[2] == "0"
-    assert "fax" in shop.preview("psql", "--main", "-c", r"\d customers").stdout
-    assert shop.preview("open", "pr-1", BROWSER="true").stdout.strip() == ready["url"]
-    listed = shop.preview("list").stdout
+    assert (
+        common_shop.preview("psql", "pr-1", "-c", "select count(*) from shipments").stdout.split()[2] == "0"
+    )
+    assert "fax" in common_shop.preview("psql", "--main", "-c", r"\d customers").stdout
+    assert common_shop.preview("open", "pr-1", BROWSER="true").stdout.strip() == ready["url"]
+    listed = common_shop.preview("list").stdout
     assert "pr-1" in listed
     assert ready["url"] in listed
     httpx.get(f"{ready['url']}/orders", trust_env=False)
-    assert "/orders" in shop.preview("logs", "pr-1", "--tail", "5").stdout
+    assert "/orders" in common_shop.preview("logs", "pr-1", "--tail", "5").stdout
 
 
 def test_a_reader_in_the_way_is_waited_for(shop: Shop) -> None:
@@ -258,14 +265,14 @@ def test_a_reader_that_never_ends_is_named_and_main_is_untouched(shop: Shop) -> 
     assert shop.json("plan")["statements"] == []
 
 
-def test_one_promotion_at_a_time(shop: Shop) -> None:
+def test_one_promotion_at_a_time(common_shop: Shop) -> None:
     from orchestrator.database import connect, lock_key, try_advisory_lock
 
-    shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
-    with connect(shop.uri(), purpose="promote pr-0") as other:
-        assert try_advisory_lock(other, lock_key("promotion", shop.project_id, "shop"))
-        refused = shop.preview("promote", "pr-1", "--allow", "deletes_data", expect=4)
+    common_shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
+    with connect(common_shop.uri(), purpose="promote pr-0") as other:
+        assert try_advisory_lock(other, lock_key("promotion", common_shop.project_id, "shop"))
+        refused = common_shop.preview("promote", "pr-1", "--allow", "deletes_data", expect=4)
 
     assert "another promotion" in refused.stderr
     assert "preview: promote pr-0" in refused.stderr
-    assert shop.json("show", "pr-1")["state"] == "ready"
+    assert common_shop.json("show", "pr-1")["state"] == "ready"

@@ -26,11 +26,11 @@ def one_clear_line(done: "subprocess.CompletedProcess[str]", *said: str) -> None
 
 
 @pytest.fixture
-def elsewhere(shop: Shop, tmp_path: Path) -> Shop:
+def elsewhere(common_shop: Shop, tmp_path: Path) -> Shop:
     """The same home, but a folder without a preview.toml."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
-    return Shop(home=shop.home, folder=folder, name=shop.name, neon=shop.neon)
+    return Shop(home=common_shop.home, folder=folder, name=common_shop.name, neon=common_shop.neon)
 
 
 def test_no_settings(elsewhere: Shop) -> None:
@@ -38,37 +38,37 @@ def test_no_settings(elsewhere: Shop) -> None:
         one_clear_line(elsewhere.preview(*words, expect=2), "there is no preview.toml")
 
 
-def test_unknown_preview(shop: Shop) -> None:
+def test_unknown_preview(common_shop: Shop) -> None:
     for verb in ("show", "logs", "psql", "open", "promote", "discard", "history"):
-        one_clear_line(shop.preview(verb, "pr-9", expect=2), "'pr-9'")
-    one_clear_line(shop.preview("answer", "pr-9", "a=b", expect=2), "'pr-9'")
+        one_clear_line(common_shop.preview(verb, "pr-9", expect=2), "'pr-9'")
+    one_clear_line(common_shop.preview("answer", "pr-9", "a=b", expect=2), "'pr-9'")
 
 
 @pytest.mark.parametrize(
     "name", ["../x", "a'b", 'a"b', "x" * 300, "grüße", "-x", "UPPER", "a b", "a;rm", "", "$(id)"]
 )
-def test_bad_names(shop: Shop, name: str) -> None:
-    done = shop.preview("up", "--", name, expect=2)
+def test_bad_names(common_shop: Shop, name: str) -> None:
+    done = common_shop.preview("up", "--", name, expect=2)
 
     one_clear_line(done, "cannot be a preview's name")
 
 
-def test_wrong_flags_are_usage(shop: Shop) -> None:
-    assert shop.preview("up", expect=2).stderr
-    assert "No such option" in shop.preview("up", "pr-1", "--nonsense", expect=2).stderr
+def test_wrong_flags_are_usage(common_shop: Shop) -> None:
+    assert common_shop.preview("up", expect=2).stderr
+    assert "No such option" in common_shop.preview("up", "pr-1", "--nonsense", expect=2).stderr
     one_clear_line(
-        shop.preview("up", "pr-1", "--answer", "nonsense", expect=2), "'nonsense' is not an answer"
+        common_shop.preview("up", "pr-1", "--answer", "nonsense", expect=2), "'nonsense' is not an answer"
     )
-    one_clear_line(shop.preview("plan", "--from", "postgresql://x", expect=2), "both --from and --to")
-    one_clear_line(shop.preview("psql", expect=2), "which database")
+    one_clear_line(common_shop.preview("plan", "--from", "postgresql://x", expect=2), "both --from and --to")
+    one_clear_line(common_shop.preview("psql", expect=2), "which database")
 
 
-def test_an_answer_that_is_no_choice(shop: Shop) -> None:
+def test_an_answer_that_is_no_choice(common_shop: Shop) -> None:
     one_clear_line(
-        shop.preview("up", "pr-1", "--answer", f"{RENAME}=telephone", expect=2), "telephone", RENAME
+        common_shop.preview("up", "pr-1", "--answer", f"{RENAME}=telephone", expect=2), "telephone", RENAME
     )
 
-    assert shop.preview(*UP).stdout.startswith("http://")
+    assert common_shop.preview(*UP).stdout.startswith("http://")
 
 
 def test_a_name_of_another_project(make_shop: Callable[..., Shop]) -> None:
@@ -78,37 +78,39 @@ def test_a_name_of_another_project(make_shop: Callable[..., Shop]) -> None:
     one_clear_line(second.preview(*UP, expect=2), "'pr-1' is taken")
 
 
-def test_init_does_not_overwrite(shop: Shop) -> None:
-    before = (shop.folder / "preview.toml").read_text()
-    done = shop.preview("init", "--neon", "embedded", "--project", "x", "--database", "y", expect=2)
+def test_init_does_not_overwrite(common_shop: Shop) -> None:
+    before = (common_shop.folder / "preview.toml").read_text()
+    done = common_shop.preview("init", "--neon", "embedded", "--project", "x", "--database", "y", expect=2)
 
     one_clear_line(done, "is there already")
-    assert (shop.folder / "preview.toml").read_text() == before
+    assert (common_shop.folder / "preview.toml").read_text() == before
 
 
 def test_init_without_a_terminal_names_the_flag(elsewhere: Shop) -> None:
     one_clear_line(elsewhere.preview("init", "--neon", "embedded", expect=2), "--project is missing")
 
 
-def test_goal_unreachable_or_wrong_password(shop: Shop) -> None:
+def test_goal_unreachable_or_wrong_password(common_shop: Shop) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    shop.settings(lambda text: text.replace('branch = "development"', 'url_env = "DEV_URL"'))
+    common_shop.settings(lambda text: text.replace('branch = "development"', 'url_env = "DEV_URL"'))
 
-    one_clear_line(shop.preview(*UP, expect=2), "$DEV_URL is not set")
+    one_clear_line(common_shop.preview(*UP, expect=2), "$DEV_URL is not set")
     unreachable = f"postgresql://dev:hunter2secret@127.0.0.1:{port}/dev"
-    done = shop.preview(*UP, expect=1, DEV_URL=unreachable)
+    done = common_shop.preview(*UP, expect=1, DEV_URL=unreachable)
     one_clear_line(done, f"cannot connect to postgresql://dev@127.0.0.1:{port}/dev")
     wrong = (
-        shop.uri("development").replace(":", "://", 1) if False else _with_password(shop.uri("development"))
+        common_shop.uri("development").replace(":", "://", 1)
+        if False
+        else _with_password(common_shop.uri("development"))
     )
-    refused = shop.preview(*UP, expect=1, DEV_URL=wrong)
+    refused = common_shop.preview(*UP, expect=1, DEV_URL=wrong)
     one_clear_line(refused, "cannot connect to", "password authentication failed")
     assert "hunter2secret" not in done.stderr + done.stdout + refused.stderr + refused.stdout
-    assert "hunter2secret" not in str(shop.json("show", "pr-1"))
+    assert "hunter2secret" not in str(common_shop.json("show", "pr-1"))
     # Mended, it goes on.
-    assert shop.preview(*UP, DEV_URL=shop.uri("development")).stdout.startswith("http://")
+    assert common_shop.preview(*UP, DEV_URL=common_shop.uri("development")).stdout.startswith("http://")
 
 
 def _with_password(uri: str) -> str:
@@ -116,51 +118,53 @@ def _with_password(uri: str) -> str:
     return f"{before.rsplit(':', 1)[0]}:hunter2secret@{after}"
 
 
-def test_plan_between_urls_that_do_not_answer(shop: Shop) -> None:
+def test_plan_between_urls_that_do_not_answer(common_shop: Shop) -> None:
     url = "postgresql://me:hunter2secret@127.0.0.1:1/x"
-    done = shop.preview("plan", "--from", url, "--to", url, expect=1)
+    done = common_shop.preview("plan", "--from", url, "--to", url, expect=1)
 
     one_clear_line(done, "cannot connect to postgresql://me@127.0.0.1:1/x")
     assert "hunter2secret" not in done.stderr
-    one_clear_line(shop.preview("plan", "--from", "env:NOPE", "--to", url, expect=2), "$NOPE is not set")
+    one_clear_line(
+        common_shop.preview("plan", "--from", "env:NOPE", "--to", url, expect=2), "$NOPE is not set"
+    )
 
 
-def test_goal_branch_missing(shop: Shop) -> None:
-    shop.settings(lambda text: text.replace('branch = "development"', 'branch = "feature/x"'))
+def test_goal_branch_missing(common_shop: Shop) -> None:
+    common_shop.settings(lambda text: text.replace('branch = "development"', 'branch = "feature/x"'))
 
-    one_clear_line(shop.preview(*UP, expect=2), "no branch 'feature/x'")
-
-
-def test_project_or_database_missing(shop: Shop) -> None:
-    good = (shop.folder / "preview.toml").read_text()
-    shop.settings(lambda text: text.replace(f'name = "{shop.name}"', 'name = "nowhere"'))
-    one_clear_line(shop.preview(*UP, expect=2), "no Neon project named 'nowhere'")
-    shop.settings(lambda _: good.replace('database = "shop"', 'database = "nowhere"'))
-    one_clear_line(shop.preview("plan", expect=2), "no database 'nowhere'")
+    one_clear_line(common_shop.preview(*UP, expect=2), "no branch 'feature/x'")
 
 
-def test_neon_without_a_key(shop: Shop) -> None:
-    shop.settings(lambda text: text.replace('neon = "embedded"', 'neon = "neon"'))
+def test_project_or_database_missing(common_shop: Shop) -> None:
+    good = (common_shop.folder / "preview.toml").read_text()
+    common_shop.settings(lambda text: text.replace(f'name = "{common_shop.name}"', 'name = "nowhere"'))
+    one_clear_line(common_shop.preview(*UP, expect=2), "no Neon project named 'nowhere'")
+    common_shop.settings(lambda _: good.replace('database = "shop"', 'database = "nowhere"'))
+    one_clear_line(common_shop.preview("plan", expect=2), "no database 'nowhere'")
 
-    one_clear_line(shop.preview(*UP, expect=2), "$NEON_API_KEY is not set")
+
+def test_neon_without_a_key(common_shop: Shop) -> None:
+    common_shop.settings(lambda text: text.replace('neon = "embedded"', 'neon = "neon"'))
+
+    one_clear_line(common_shop.preview(*UP, expect=2), "$NEON_API_KEY is not set")
 
 
-def test_neon_that_is_away_or_refuses_the_key(shop: Shop) -> None:
-    shop.settings(lambda text: text.replace('neon = "embedded"', 'neon = "http://127.0.0.1:9/api/v2"'))
-    done = shop.preview(*UP, expect=1, NEON_API_KEY="napi_hunter2secret")
+def test_neon_that_is_away_or_refuses_the_key(common_shop: Shop) -> None:
+    common_shop.settings(lambda text: text.replace('neon = "embedded"', 'neon = "http://127.0.0.1:9/api/v2"'))
+    done = common_shop.preview(*UP, expect=1, NEON_API_KEY="napi_hunter2secret")
     one_clear_line(done, "127.0.0.1:9")
     assert "hunter2secret" not in done.stderr
 
-    url = shop.neon.base_url if hasattr(shop.neon, "base_url") else None
+    url = common_shop.neon.base_url if hasattr(common_shop.neon, "base_url") else None
     if url:
-        shop.settings(lambda text: text.replace("http://127.0.0.1:9/api/v2", str(url)))
-        refused = shop.preview(*UP, expect=1, NEON_API_KEY="napi_hunter2secret")
+        common_shop.settings(lambda text: text.replace("http://127.0.0.1:9/api/v2", str(url)))
+        refused = common_shop.preview(*UP, expect=1, NEON_API_KEY="napi_hunter2secret")
         one_clear_line(refused, "401")
         assert "hunter2secret" not in refused.stderr
 
 
-def test_an_app_that_never_gets_healthy_shows_status_and_log(shop: Shop) -> None:
-    app = shop.folder / "v2" / "app.py"
+def test_an_app_that_never_gets_healthy_shows_status_and_log(common_shop: Shop) -> None:
+    app = common_shop.folder / "v2" / "app.py"
     good = app.read_text()
     app.write_text(
         "import http.server, os, sys\n"
@@ -171,47 +175,47 @@ def test_an_app_that_never_gets_healthy_shows_status_and_log(shop: Shop) -> None
         "        self.end_headers()\n"
         "http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), A).serve_forever()\n"
     )
-    shop.settings(lambda text: text.replace("port = 8000", "port = 8000\nhealth_timeout_seconds = 3"))
-    done = shop.preview(*UP, expect=1)
+    common_shop.settings(lambda text: text.replace("port = 8000", "port = 8000\nhealth_timeout_seconds = 3"))
+    done = common_shop.preview(*UP, expect=1)
 
     one_clear_line(done, "503")
     assert "the kitchen is on fire" in done.stderr
     app.write_text(good)
-    assert shop.preview(*UP).stdout.startswith("http://")
+    assert common_shop.preview(*UP).stdout.startswith("http://")
 
 
-def test_an_app_that_ends_at_once_is_not_waited_for(shop: Shop) -> None:
-    (shop.folder / "v2" / "app.py").write_text("import sys\nsys.exit('no configuration')\n")
-    done = shop.preview(*UP, expect=1)
+def test_an_app_that_ends_at_once_is_not_waited_for(common_shop: Shop) -> None:
+    (common_shop.folder / "v2" / "app.py").write_text("import sys\nsys.exit('no configuration')\n")
+    done = common_shop.preview(*UP, expect=1)
 
     one_clear_line(done, "exit")
     assert "no configuration" in done.stderr
-    failed = shop.json("show", "pr-1")
+    failed = common_shop.json("show", "pr-1")
     assert failed["state"] == "failed"
-    shop.preview("discard", "pr-1")
-    assert shop.leftovers(failed) == []
+    common_shop.preview("discard", "pr-1")
+    assert common_shop.leftovers(failed) == []
 
 
-def test_port_in_use(shop: Shop) -> None:
+def test_port_in_use(common_shop: Shop) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        shop.settings(lambda text: text.replace("[runtime]", f"[runtime]\nhost_port = {port}"))
+        common_shop.settings(lambda text: text.replace("[runtime]", f"[runtime]\nhost_port = {port}"))
 
-        one_clear_line(shop.preview(*UP, expect=1), str(port))
-    assert shop.preview(*UP).stdout.strip() == f"http://127.0.0.1:{port}"
-
-
-def test_the_process_runtime_needs_a_command(shop: Shop) -> None:
-    shop.settings(lambda text: text.replace('command = ["python3", "app.py"]\n', ""))
-
-    one_clear_line(shop.preview(*UP, expect=2), "app.command")
+        one_clear_line(common_shop.preview(*UP, expect=1), str(port))
+    assert common_shop.preview(*UP).stdout.strip() == f"http://127.0.0.1:{port}"
 
 
-def test_no_docker_engine(shop: Shop) -> None:
-    shop.settings(lambda text: text.replace('kind = "process"', 'kind = "docker"'))
-    done = shop.preview(*UP, expect=1, DOCKER_HOST="unix:///nonexistent/docker.sock")
+def test_the_process_runtime_needs_a_command(common_shop: Shop) -> None:
+    common_shop.settings(lambda text: text.replace('command = ["python3", "app.py"]\n', ""))
+
+    one_clear_line(common_shop.preview(*UP, expect=2), "app.command")
+
+
+def test_no_docker_engine(common_shop: Shop) -> None:
+    common_shop.settings(lambda text: text.replace('kind = "process"', 'kind = "docker"'))
+    done = common_shop.preview(*UP, expect=1, DOCKER_HOST="unix:///nonexistent/docker.sock")
 
     one_clear_line(done, "docker runtime cannot be used")
 
@@ -281,13 +285,13 @@ def test_an_object_that_is_not_covered_is_refused_by_name(shop: Shop) -> None:
     one_clear_line(done, "domain", "postcode")
 
 
-def test_ctrl_c_leaves_everything_to_go_on_with(shop: Shop) -> None:
-    (shop.folder / "v2" / "app.py").rename(shop.folder / "v2" / "later.py")
-    (shop.folder / "v2" / "app.py").write_text("import time\ntime.sleep(600)\n")
+def test_ctrl_c_leaves_everything_to_go_on_with(common_shop: Shop) -> None:
+    (common_shop.folder / "v2" / "app.py").rename(common_shop.folder / "v2" / "later.py")
+    (common_shop.folder / "v2" / "app.py").write_text("import time\ntime.sleep(600)\n")
     running = subprocess.Popen(
-        shop.command(*UP),
-        cwd=shop.folder,
-        env=shop.env(),
+        common_shop.command(*UP),
+        cwd=common_shop.folder,
+        env=common_shop.env(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -303,5 +307,5 @@ def test_ctrl_c_leaves_everything_to_go_on_with(shop: Shop) -> None:
 
     assert running.returncode == 130, seen + rest
     assert "run the same command again" in rest
-    shutil.move(shop.folder / "v2" / "later.py", shop.folder / "v2" / "app.py")
-    assert shop.preview(*UP).stdout.startswith("http://")
+    shutil.move(common_shop.folder / "v2" / "later.py", common_shop.folder / "v2" / "app.py")
+    assert common_shop.preview(*UP).stdout.startswith("http://")
