@@ -62,7 +62,7 @@ def table_questions(base: Snapshot, goal: Snapshot, found: Differences) -> Itera
 def _tables(base: Snapshot, goal: Snapshot, old: Key, new: Key) -> tuple[float, list[str]]:
     before = {(c.key.path[-1], c.type) for c in base.columns_of(old)}
     after = {(c.key.path[-1], c.type) for c in goal.columns_of(new)}
-    share = len(before & after) / max(len(before | after), 1)
+    share = len(before & after) / max(min(len(before), len(after)), 1)
     evidence = [
         f"{len(before & after)} of {len(after)} columns of {new.name} are in {old.name} with name and type"
     ]
