@@ -141,7 +141,7 @@ class Work:
         gives = {ready(key) for key in keys}
         wants: set[Token] = {ready(needed) for key in keys for needed in self.goal.needs.get(key, ())}
         for key in keys:
-            wants |= slots(key, has_index=_has_index(self.goal, key))
+            wants |= _slots(self.goal, key)
             if key.kind not in MEMBERS:
                 wants.add(ready(key.parent))
         return frozenset(gives), frozenset(wants - gives)
@@ -154,7 +154,7 @@ class Work:
         gives: set[Token] = set()
         wants: set[Token] = set()
         for each in keys:
-            gives |= {gone(each), *slots(each, has_index=_has_index(self.base, each))}
+            gives |= {gone(each), *_slots(self.base, each)}
             gives |= {released(needed) for needed in self.base.needs.get(each, ())}
             wants.add(released(each))
         # What falls together releases itself.
@@ -214,9 +214,13 @@ class Work:
         )
 
 
-def _has_index(snapshot: Snapshot, key: Key) -> bool:
+def _slots(snapshot: Snapshot, key: Key) -> frozenset[Token]:
+    """What an object occupies: its names, and of primary keys a table has room for one."""
     thing = snapshot.objects.get(key)
-    return isinstance(thing, Constraint) and thing.type in {"primary", "unique", "exclusion"}
+    if not isinstance(thing, Constraint):
+        return slots(key)
+    only: set[Token] = {("free", "primary key", key.path[:2])} if thing.type == "primary" else set()
+    return slots(key, has_index=thing.type in {"primary", "unique", "exclusion"}) | only
 
 
 def _owned(base: Snapshot) -> dict[tuple[str, ...], list[Key]]:

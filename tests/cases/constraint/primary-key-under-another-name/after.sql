@@ -1,0 +1,1 @@
+CREATE TABLE t (a int NOT NULL, b int CONSTRAINT new_key PRIMARY KEY);

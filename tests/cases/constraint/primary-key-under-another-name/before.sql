@@ -1,0 +1,1 @@
+CREATE TABLE t (a int CONSTRAINT old_key PRIMARY KEY, b int NOT NULL);
