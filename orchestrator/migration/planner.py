@@ -47,7 +47,7 @@ _RECIPES = (
 
 #: Said in every plan that changes something: what nobody looked at must not look equal.
 NOT_COMPARED = (
-    "owners, grants and default privileges are not compared; a view or function that is made again gets back"
+    "owners, grants, default privileges and tablespaces of indexes are not compared; a view or function that is made again gets back"
     " the owner and grants it had"
 )
 

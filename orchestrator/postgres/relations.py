@@ -149,6 +149,7 @@ class Relations:
                 )
                 self.fold(oid, *(row[name] for name in names), definitions.get(oid))
                 self.fold(oid, "unlogged", row["unlogged"], row["tablespace"], row["replica_identity"])
+                self.fold(oid, "row security", row["row_security"], row["forced"])
                 self.fold(oid, "comment", self.comment("pg_class", oid))
 
     def _table(self, oid: int, row: dict[str, Any], path: tuple[str, str]) -> None:
