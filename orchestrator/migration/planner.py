@@ -47,8 +47,8 @@ _RECIPES = (
 
 #: Said in every plan that changes something: what nobody looked at must not look equal.
 NOT_COMPARED = (
-    "owners, grants, default privileges and tablespaces of indexes are not compared; a view or function that is made again gets back"
-    " the owner and grants it had"
+    "owners, grants, default privileges and tablespaces of indexes are not compared; a view or function that is"
+    " made again gets back the owner and grants it had"
 )
 
 
