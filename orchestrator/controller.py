@@ -219,6 +219,9 @@ class Controller:
                 self._store.record(
                     lease, to=State.PROMOTING, kind="resumed", note="going on with the promotion"
                 )
+            elif "promotion" in preview.facts and preview.state in (State.DISCARDING, State.FAILED):
+                # Promoted already, and died while it cleaned up: what is left is the cleaning up.
+                return self._close(lease, preview)
             elif preview.state not in (State.PROMOTING, State.PROMOTED):
                 raise Refused(
                     f"{name} is {preview.state}; only a ready preview can be promoted",

@@ -359,3 +359,14 @@ def test_a_discard_that_failed_can_be_run_again(world: World) -> None:
         world.controller().discard("pr-1")
 
     assert world.controller().discard("pr-1").state is State.CLOSED
+
+
+def test_a_promotion_that_died_while_it_cleaned_up_is_finished_by_promote(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    world.fails[State.DISCARDING] = StepFailed("engine gone")
+    with pytest.raises(StepFailed):
+        world.controller().promote("pr-1", allow=["deletes_data"], keep=False)
+    world.ran.clear()
+
+    assert world.controller().promote("pr-1", allow=[], keep=False).state is State.CLOSED
+    assert world.ran == ["discarding"]
