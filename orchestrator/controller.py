@@ -299,13 +299,17 @@ class Controller:
             preview = self._store.get(preview.id)
             if preview.state is State.CLOSED:
                 return preview
-            if preview.state is not State.DISCARDING:
-                if preview.state is State.PROMOTING:
-                    self._store.record(
-                        lease, to=State.FAILED, kind="step", note="promotion given up by force"
-                    )
-                self._store.record(lease, to=State.DISCARDING, kind="step", note="discarding")
-            return self._engine.run_until_rest(lease)
+            if preview.state is State.PROMOTING:
+                self._store.record(
+                    lease, to=State.FAILED, kind="step", note="the promotion was given up by force"
+                )
+            return self._close(lease, preview)
+
+    def _close(self, lease: Lease, preview: Preview) -> Preview:
+        """Remove everything of the preview, or go on with removing it."""
+        if preview.state is not State.DISCARDING:
+            self._store.record(lease, to=State.DISCARDING, kind="step", note="discarding")
+        return self._engine.run_until_rest(lease)
 
     def _assert_mine(self, preview: Preview) -> None:
         if preview.project != self._project:
