@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.controller import Controller, Hooks
+from orchestrator.controller import Controller
 from orchestrator.errors import StepFailed
+from orchestrator.hooks import Hooks
 from orchestrator.lifecycle import Engine, Observer, Preview, State, Store
 from orchestrator.opening import EMBEDDED, open_neon, open_store, runtime
 from orchestrator.projects import find_project
@@ -76,6 +77,7 @@ def assemble(
             engine=engine,
             hooks=Hooks(
                 prepare=candidates.prepare,
+                withdraw=candidates.withdraw,
                 freshness=Freshness(project, goal, candidates, observer.detail),
                 runtime_kind=lambda: runtime_kind(settings),
             ),

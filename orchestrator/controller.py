@@ -2,8 +2,6 @@
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
 
 from orchestrator.errors import (
     HazardNotAllowed,
@@ -14,6 +12,7 @@ from orchestrator.errors import (
     WaitingForAnswers,
 )
 from orchestrator.facts import answer_command, check_answers, open_questions
+from orchestrator.hooks import Hooks
 from orchestrator.lifecycle import Engine, Preview, State, Store, Wanted
 from orchestrator.lifecycle.store import Lease
 from orchestrator.migration.plan import Hazard, Plan
@@ -27,27 +26,11 @@ _RESUME_IN = {
     State.CHECKING: State.CHECKING,
 }
 
-
-class Freshness(Protocol):
-    """Tells why a ready preview is no longer what `up` would make now."""
-
-    def stale(self, preview: Preview) -> tuple[State, str] | None:
-        """The state to go back to and the reason, or None when all is as it should be."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hooks:
-    """What a controller asks of the rooms that steps live in.
-
-    Attributes:
-        prepare: called when a preview is about to be worked on: the image build starts beside everything else.
-        freshness: see Freshness.
-        runtime_kind: which runtime a new preview is begun on (asks the machine once).
-    """
-
-    prepare: Callable[[Preview], None]
-    freshness: Freshness
-    runtime_kind: Callable[[], str]
+#: What is remembered of one branch and is not true of the next.
+_OF_A_BRANCH = (
+    *("rotated", "plan", "questions", "reached", "rows_before", "values_before", "preflight"),
+    *("report", "url", "candidate"),
+)
 
 
 class Controller:
@@ -98,6 +81,21 @@ class Controller:
             )
         return found
 
+    def mine(self, name: str) -> Preview:
+        """The live preview of this name, which must be of this project.
+
+        Raises:
+            UnknownPreview: there is none.
+            UsageError: it is another project's.
+        """
+        preview = self.show(name)
+        if preview.project != self._project:
+            raise UsageError(
+                f"{preview.name} is a preview of project {preview.project}, not of {self._project}",
+                hint="run this beside that project's preview.toml",
+            )
+        return preview
+
     # doing
 
     def up(self, name: str, *, answers: Mapping[str, str], fresh: bool = False) -> Preview:
@@ -109,20 +107,28 @@ class Controller:
             OrchestratorError: a step failed.
         """
         check_name(name)
-        preview = self._store.find(name)
-        if preview is None:
-            preview = self._store.create(
-                name=name,
-                project=self._project,
-                facts={"runtime": self._hooks.runtime_kind(), "answers": dict(answers)},
-            )
-        elif preview.project != self._project:
+        preview = self._store.find(name) or self._create(name)
+        if preview.project != self._project:
             raise NameTaken(
                 f"the name {name!r} is taken by a preview of project {preview.project}",
                 hint="choose another name",
             )
         with self._store.lease(preview.id, wait=self._wait) as lease:
             return self._up(lease, answers=answers, fresh=fresh)
+
+    def _create(self, name: str) -> Preview:
+        """A new row; when another `up` of the same name was quicker, that one's."""
+        try:
+            return self._store.create(
+                name=name,
+                project=self._project,
+                facts={"runtime": self._hooks.runtime_kind(), "answers": {}},
+            )
+        except NameTaken:
+            found = self._store.find(name)
+            if found is None:
+                raise
+            return found
 
     def _up(self, lease: Lease, *, answers: Mapping[str, str], fresh: bool) -> Preview:
         preview = self._store.get(lease.preview_id)
@@ -142,13 +148,36 @@ class Controller:
                 hint=f"`preview promote {preview.name}` goes on with it",
             )
         self._hooks.prepare(preview)
+        before = preview
         if answers:
             preview = self._keep_answers(lease, preview, answers)
         to, why = self._where_to_go_on(preview, fresh=fresh)
+        if to is State.BRANCHING and "branch" in preview.facts:
+            # What was said about the old branch is not true of the next one, and its app has no database now.
+            self._hooks.withdraw(preview)
         if to is not None and to is not preview.state:
-            facts = {"rotated": None} if to is State.BRANCHING else {}
+            facts = dict.fromkeys(_OF_A_BRANCH) if to is State.BRANCHING else {}
             preview = self._store.record(lease, to=to, kind="resumed", note=why, facts=facts)
-        return self._until_rest(lease)
+        try:
+            return self._until_rest(lease)
+        except UsageError:
+            self._forget_answers(lease, before)
+            raise
+
+    def _forget_answers(self, lease: Lease, before: Preview) -> None:
+        """An answer that fits nothing must not stick: the next `up` would trip over it again."""
+        now = self._store.get(lease.preview_id)
+        kept = before.facts.get("answers", {})
+        if now.state is State.FAILED and now.facts.get("answers", {}) != kept:
+            waits = before.state is State.WAITING and "questions" in now.facts
+            self._store.record(
+                lease,
+                to=State.WAITING if waits else State.FAILED,
+                kind="answers taken back",
+                note="they fit no question",
+                facts={"answers": kept},
+                error=None if waits else now.error,
+            )
 
     def _where_to_go_on(self, preview: Preview, *, fresh: bool) -> tuple[State | None, str]:
         if preview.state.working and not fresh:
@@ -168,6 +197,11 @@ class Controller:
 
     def _until_rest(self, lease: Lease) -> Preview:
         preview = self._engine.run_until_rest(lease)
+        if preview.state is State.CLOSED:
+            raise Refused(
+                f"{preview.name} was discarded while it was being brought up",
+                hint=f"`preview history {preview.name}` tells by whom",
+            )
         if preview.state is State.WAITING:
             questions = open_questions(preview)
             raise WaitingForAnswers(
@@ -183,8 +217,7 @@ class Controller:
         Raises:
             UsageError: an answer names no open question or no choice of it; nothing is kept.
         """
-        preview = self.show(name)
-        self._assert_mine(preview)
+        preview = self.mine(name)
         with self._store.lease(preview.id, wait=self._wait) as lease:
             preview = self._store.get(preview.id)
             if preview.state is not State.WAITING:
@@ -192,8 +225,11 @@ class Controller:
                     f"{name} is {preview.state}; it waits for no answer",
                     hint=f"`preview show {name}`; `preview up {name} --answer ID=VALUE` gives answers beforehand",
                 )
-            check_answers(open_questions(preview), answers)
-            return self._up(lease, answers=answers, fresh=False)
+            # What is kept already may be given again; a terminal asks in several rounds.
+            kept = preview.facts.get("answers", {})
+            new = {each: value for each, value in answers.items() if kept.get(each) != value}
+            check_answers(open_questions(preview), new)
+            return self._up(lease, answers=new, fresh=False)
 
     def _keep_answers(self, lease: Lease, preview: Preview, answers: Mapping[str, str]) -> Preview:
         kept = {**preview.facts.get("answers", {}), **answers}
@@ -209,20 +245,25 @@ class Controller:
             HazardNotAllowed: a blocking hazard is not allowed by name; prints the flags.
             Refused: not ready, report blocked, or main moved.
         """
-        preview = self.show(name)
-        self._assert_mine(preview)
+        preview = self.mine(name)
         with self._store.lease(preview.id, wait=self._wait) as lease:
             preview = self._store.get(preview.id)
+            if preview.wanted is Wanted.CLOSED and preview.state is State.READY:
+                raise Refused(f"{name} is being discarded", hint=f"`preview discard {name}` finishes it")
             if preview.state is State.READY:
                 self._approve(lease, preview, allow)
-            elif _failed_in(preview) is State.PROMOTING:
+            elif preview.state is State.PROMOTING or _failed_in(preview) is State.PROMOTING:
                 self._store.record(
-                    lease, to=State.PROMOTING, kind="resumed", note="going on with the promotion"
+                    lease,
+                    to=State.PROMOTING,
+                    kind="resumed",
+                    note="going on with the promotion",
+                    facts={"resumed": True},
                 )
             elif "promotion" in preview.facts and preview.state in (State.DISCARDING, State.FAILED):
                 # Promoted already, and died while it cleaned up: what is left is the cleaning up.
                 return self._close(lease, preview)
-            elif preview.state not in (State.PROMOTING, State.PROMOTED):
+            elif preview.state is not State.PROMOTED:
                 raise Refused(
                     f"{name} is {preview.state}; only a ready preview can be promoted",
                     hint=f"`preview up {name}` brings it there",
@@ -286,19 +327,28 @@ class Controller:
         Raises:
             Refused: main is half-way through its plan (unless `force`).
         """
-        preview = self.show(name)
-        self._assert_mine(preview)
-        half_promoted = preview.state is State.PROMOTING or _failed_in(preview) is State.PROMOTING
-        if half_promoted and not force:
-            raise Refused(
-                f"main may be half-way through the plan of {name}",
-                hint=f"`preview promote {name}` finishes it; `preview discard {name} --force` leaves main as it is",
-            )
+        preview = self.mine(name)
+        _refuse_half_promoted(preview, force=force)
         self._store.want(preview.id, Wanted.CLOSED, note="preview discard")
         with self._store.lease(preview.id, wait=self._wait) as lease:
             preview = self._store.get(preview.id)
             if preview.state is State.CLOSED:
                 return preview
+            try:
+                _refuse_half_promoted(preview, force=force)
+            except Refused:
+                # It was ready when we asked, and its promotion has failed half-way since.
+                self._store.want(preview.id, Wanted.PROMOTED, note="not discarded: half-way promoted")
+                raise
+            if force:
+                preview = self._store.record(
+                    lease,
+                    to=preview.state,
+                    kind="forced",
+                    note="discard --force",
+                    facts={"forced": True},
+                    error=preview.error,
+                )
             if preview.state is State.PROMOTING:
                 self._store.record(
                     lease, to=State.FAILED, kind="step", note="the promotion was given up by force"
@@ -311,12 +361,15 @@ class Controller:
             self._store.record(lease, to=State.DISCARDING, kind="step", note="discarding")
         return self._engine.run_until_rest(lease)
 
-    def _assert_mine(self, preview: Preview) -> None:
-        if preview.project != self._project:
-            raise UsageError(
-                f"{preview.name} is a preview of project {preview.project}, not of {self._project}",
-                hint="run this beside that project's preview.toml",
-            )
+
+def _refuse_half_promoted(preview: Preview, *, force: bool) -> None:
+    if force or not (preview.state is State.PROMOTING or _failed_in(preview) is State.PROMOTING):
+        return
+    name = preview.name
+    raise Refused(
+        f"main may be half-way through the plan of {name}",
+        hint=f"`preview promote {name}` finishes it; `preview discard {name} --force` leaves main as it is",
+    )
 
 
 def _failed_in(preview: Preview) -> State | None:

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -19,19 +18,32 @@ _NOT_YET = {"57P03", "57P01", "57P02", "53300"}
 
 
 def redacted(uri: str) -> str:
-    """The URI without its password or query, fit for a message: ``postgresql://role@host:port/database``."""
-    try:
-        parts = urlsplit(uri)
-        where = parts.hostname or ""
-        if ":" in where:
-            where = f"[{where}]"
-        if parts.port:
-            where = f"{where}:{parts.port}"
-        if parts.username:
-            where = f"{parts.username}@{where}"
-        return urlunsplit((parts.scheme, where, parts.path, "", ""))
-    except ValueError:
+    """A URI or key/value string without its secrets, fit for a message: ``postgresql://role@host:port/database``."""
+    known = _parsed(uri)
+    if known is None:
         return "(a database URL that cannot be parsed)"
+    where = known.get("host") or known.get("hostaddr") or ""
+    if ":" in where:
+        where = f"[{where}]"
+    if known.get("port"):
+        where = f"{where}:{known['port']}"
+    if known.get("user"):
+        where = f"{known['user']}@{where}"
+    return f"postgresql://{where}/{known.get('dbname') or ''}"
+
+
+def _parsed(uri: str) -> dict[str, str] | None:
+    """What libpq makes of a URI or key/value string; None when it is neither, or when it looks like an accident.
+
+    A password with an unescaped slash moves itself into the database's name: then nothing of it may be shown.
+    """
+    try:
+        known = {name: str(value) for name, value in conninfo_to_dict(uri).items() if value is not None}
+    except (psycopg.ProgrammingError, UnicodeError):
+        return None
+    if "://" in uri and "@" in known.get("dbname", "") + known.get("host", "") + known.get("port", ""):
+        return None
+    return known
 
 
 def _will_pass(error: BaseException) -> bool:
@@ -72,6 +84,11 @@ def connect(
     Raises:
         DatabaseUnreachable: nobody accepted the connection; says where, and what the server said.
     """
+    if _parsed(uri) is None:
+        raise DatabaseUnreachable(
+            f"the database URL for '{purpose}' cannot be parsed",
+            hint="write postgresql://role:password@host:port/database, with / @ : % # of the password percent-encoded",
+        )
     retrying = Retrying(
         retry=retry_if_exception(_will_pass),
         stop=stop_after_delay(patience_seconds),
@@ -100,12 +117,9 @@ def connect(
 def _reason(error: Exception, uri: str) -> str:
     """The server's words on one line, with the URI's password removed wherever a driver may repeat it."""
     text = " ".join(str(error).split())
-    try:
-        password = conninfo_to_dict(uri).get("password")
-    except psycopg.ProgrammingError:
-        return "the URL cannot be parsed"
+    password = (_parsed(uri) or {}).get("password")
     if password:
-        text = text.replace(str(password), "***")
+        text = text.replace(password, "***")
     return text.removeprefix("connection failed: ")
 
 

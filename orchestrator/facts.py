@@ -54,12 +54,20 @@ def check_answers(questions: Iterable[Question], answers: Mapping[str, str]) -> 
 
 
 def answer_command(preview: Preview, questions: Iterable[Question]) -> str:
-    """The command that answers, with each question's first choice filled in."""
-    flags = " ".join(
-        shlex.quote(f"{question.id}={question.choices[0].value if question.choices else 'SQL-EXPRESSION'}")
-        for question in questions
-    )
-    return f"preview answer {preview.name} {flags}"
+    """The command that answers, with a choice filled in for each question; it can be run as it is.
+
+    Each gets its first choice, but one old name is never given to two new ones.
+    """
+    taken: set[tuple[str, str]] = set()
+    words = []
+    for question in questions:
+        where = question.id.rpartition(".")[0]
+        free = (each.value for each in question.choices if (where, each.value) not in taken)
+        value = next(free, question.default or "SQL-EXPRESSION")
+        if question.kind == "rename" and value != question.default:
+            taken.add((where, value))
+        words.append(shlex.quote(f"{question.id}={value}"))
+    return f"preview answer {preview.name} {' '.join(words)}"
 
 
 def preview_json(preview: Preview) -> dict[str, Any]:

@@ -58,9 +58,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.READY: frozenset({State.PROMOTING, State.BRANCHING, State.LAUNCHING, State.DISCARDING}),
     State.PROMOTING: frozenset({State.PROMOTED, State.READY, State.FAILED}),
     State.PROMOTED: frozenset({State.DISCARDING}),
-    State.FAILED: frozenset(
-        {State.BRANCHING, State.MIGRATING, State.LAUNCHING, State.CHECKING, State.PROMOTING, State.DISCARDING}
-    ),
+    State.FAILED: frozenset({*WORKING, State.WAITING}),
     State.DISCARDING: frozenset({State.CLOSED, State.FAILED}),
     State.CLOSED: frozenset(),
 }

@@ -276,7 +276,7 @@ class Store:
             holder = self._holder(preview_id)
             if not wait(holder):
                 raise Busy(
-                    f"preview {preview_id} is being worked on by {holder}",
+                    f"preview {self.get(preview_id).name} is being worked on by {holder}",
                     hint="wait for it, or end that process: whatever it did not finish is picked up again",
                 )
         token = f"{self.who} pid {os.getpid()} {secrets.token_hex(8)}"

@@ -3,12 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from neon_client.models import Branch
-from orchestrator.errors import StepFailed
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.postgres.inspect import inspect
 from orchestrator.steps.border import translating
-from orchestrator.steps.project import NeonProject
+from orchestrator.steps.project import NeonProject, branch_name
 
 
 class BranchStep:
@@ -30,12 +28,11 @@ class BranchStep:
         """Bring the branch about. Everything is looked for by its derived name first."""
         project, neon = self._project, self._project.neon
         name = branch_name(preview)
+        branch = project.own_branch(preview)
         with translating(f"making branch {name}"):
-            branch = neon.find_branch(project.id, name)
             if branch is not None and not preview.facts.get("rotated"):
                 # Either ours from a run that died before it was recorded, or stale: a fresh one costs little,
                 # and main may have moved meanwhile.
-                self._assert_ours(branch, name)
                 detail(f"removing the unfinished branch {name}")
                 neon.delete_branch(project.id, branch.id)
                 branch = None
@@ -48,7 +45,6 @@ class BranchStep:
                     endpoint_settings=self._endpoint_settings(preview),
                     annotations={"preview-id": preview.id, "preview-name": preview.name},
                 ).branch
-            self._assert_ours(branch, name)
             neon.assert_disposable(project.id, branch.id)
             detail("rotating the inherited passwords")
             # A child inherits production's role passwords (Neon docs, branching): nobody sees a URL before this.
@@ -70,17 +66,3 @@ class BranchStep:
                 "rotated": True,
             },
         )
-
-    def _assert_ours(self, branch: Branch, name: str) -> None:
-        """A tool that trusted a name has migrated production; we also ask for the parent (DESIGN, rule 2)."""
-        main = self._project.main
-        if branch.id == main.id or branch.default or branch.parent_id != main.id:
-            raise StepFailed(
-                f"branch {name} ({branch.id}) is not a child of {main.name} ({main.id}); it will not be touched",
-                hint="rename that branch in Neon, or use another preview name",
-            )
-
-
-def branch_name(preview: Preview) -> str:
-    """The derived name of a preview's branch."""
-    return f"preview/{preview.slug}"

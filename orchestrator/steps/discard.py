@@ -8,9 +8,8 @@ from collections.abc import Callable
 from orchestrator.errors import StepFailed
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.steps.border import translating
-from orchestrator.steps.branch import branch_name
-from orchestrator.steps.launch import Candidates
-from orchestrator.steps.project import NeonProject
+from orchestrator.steps.launch import Candidates, candidate_name
+from orchestrator.steps.project import NeonProject, branch_name
 
 
 class DiscardStep:
@@ -23,14 +22,25 @@ class DiscardStep:
     def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
         """Remove; what is not there is fine."""
         detail("stopping the app")
-        self._candidates.remove(preview)
+        unseen = ""
+        try:
+            self._candidates.remove(preview)
+        except StepFailed as error:
+            if not preview.facts.get("forced"):
+                error.hint = (
+                    f"{error.hint}; without it for good: `preview discard {preview.name} --force`".lstrip(
+                        "; "
+                    )
+                )
+                raise
+            unseen = f"; given up by force, {candidate_name(preview)} may still be there: {error.message}"
         name = branch_name(preview)
         detail(f"deleting branch {name}")
-        with translating(f"deleting branch {name}"):
-            neon = self._project.neon
-            branch = neon.find_branch(self._project.id, name)
-            if branch is not None:
-                neon.delete_branch(self._project.id, branch.id)
-                if neon.find_branch(self._project.id, name) is not None:
-                    raise StepFailed(f"branch {name} is still there after it was deleted", hint="try again")
-        return Advance(to=State.CLOSED, note="container, image and branch are gone", facts={"url": None})
+        branch = self._project.own_branch(preview)
+        if branch is not None:
+            with translating(f"deleting branch {name}"):
+                self._project.neon.delete_branch(self._project.id, branch.id)
+            if self._project.own_branch(preview) is not None:
+                raise StepFailed(f"branch {name} is still there after it was deleted", hint="try again")
+        note = f"the branch is gone{unseen}" if unseen else "app, image and branch are gone"
+        return Advance(to=State.CLOSED, note=note, facts={"url": None})

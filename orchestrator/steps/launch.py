@@ -115,6 +115,11 @@ class Candidates:
             )
         return {name: os.environ[name] for name in self._settings.app.env_from}
 
+    def withdraw(self, preview: Preview) -> None:
+        """Stop the candidate and keep its image; absent is fine."""
+        with translating(f"stopping {candidate_name(preview)}"):
+            self.runtime(preview).stop(candidate_name(preview))
+
     def remove(self, preview: Preview) -> None:
         """Stop and remove candidate and image; absent is fine.
 

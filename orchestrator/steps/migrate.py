@@ -65,7 +65,7 @@ class MigrateStep:
             _assert_reached(after, goal)
         return Advance(
             to=State.LAUNCHING,
-            note=summary(plan),
+            note=summary(plan) + _unused(planned.unused_answers),
             facts={
                 "plan": plan_with_traces(plan, traces),
                 "questions": questions,
@@ -123,6 +123,11 @@ def summary(plan: Plan) -> str:
     if not statements:
         return "no change: main is the goal already"
     return f"{statements} statement{'s' * (statements != 1)}, {hazards} hazard{'s' * (hazards != 1)}"
+
+
+def _unused(answers: Sequence[str]) -> str:
+    """Answers to questions that are not asked any more, for the step's line."""
+    return f" (not needed: the answer to {', '.join(answers)})" if answers else ""
 
 
 def _refuse_what_would_fail(findings: Sequence[Finding]) -> None:

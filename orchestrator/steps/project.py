@@ -10,6 +10,7 @@ from neon_client import NeonClient
 from neon_client.models import Branch, ConnectionURI
 from orchestrator.database import Connection, connect
 from orchestrator.errors import SettingsError, StepFailed
+from orchestrator.lifecycle import Preview
 from orchestrator.steps.border import translating
 
 #: How long a cold compute may take to accept connections, in seconds (neon-api: "a few hundred ms", plus margin).
@@ -40,6 +41,26 @@ class NeonProject:
         """The branch that production runs on: the default one, whatever its name."""
         with translating("looking for main"):
             return self.neon.default_branch(self.id)
+
+    def own_branch(self, preview: Preview) -> Branch | None:
+        """The preview's branch, found by its derived name; None when there is none.
+
+        Raises:
+            StepFailed: a branch has that name and is not a child of main. A tool that trusted a name has
+                migrated production (DESIGN, rule 2), so the parent is asked for too.
+        """
+        name = branch_name(preview)
+        with translating(f"looking for branch {name}"):
+            branch = self.neon.find_branch(self.id, name)
+        if branch is None:
+            return None
+        if branch.id == self.main.id or branch.default or branch.parent_id != self.main.id:
+            raise StepFailed(
+                f"branch {name} ({branch.id}) is not a child of {self.main.name} ({self.main.id}); "
+                "it will not be touched",
+                hint="rename that branch in Neon, or use another preview name",
+            )
+        return branch
 
     def role(self, branch_id: str) -> str:
         """The role that migrates and that the app logs in as.
@@ -92,3 +113,8 @@ class NeonProject:
     def connect_main(self, purpose: str) -> Connection:
         """A connection that may change main: only a promotion asks for it."""
         return connect(self.uri(self.main.id).reveal(), purpose=purpose, patience_seconds=COLD_SECONDS)
+
+
+def branch_name(preview: Preview) -> str:
+    """The derived name of a preview's branch."""
+    return f"preview/{preview.slug}"

@@ -4,10 +4,13 @@ The branch is the goal: what remains is diff(main, branch), asked anew on every 
 and *moved* are one rule (DESIGN, section 4).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.checks.preflight import preflight
+from orchestrator.checks.report import Finding, Severity
 from orchestrator.database import Connection, advisory_lock, lock_key
 from orchestrator.errors import MainMoved, OrchestratorError, PlanDoesNotConverge, Refused
 from orchestrator.lifecycle import Advance, Next, Preview, State
@@ -16,11 +19,23 @@ from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
 from orchestrator.postgres.inspect import inspect
+from orchestrator.postgres.trace import StatementTrace
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import describe_difference
 from orchestrator.steps.border import translating
 from orchestrator.steps.migrate import Telling, plan_with_traces, table_names
 from orchestrator.steps.project import NeonProject
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """How far one run of the step came.
+
+    Attributes:
+        began: whether the first statement may have reached main.
+    """
+
+    began: bool = False
 
 
 class PromoteStep:
@@ -38,52 +53,57 @@ class PromoteStep:
             MainMoved: main or the branch is not what was approved; nothing was changed.
             ApplyError: a statement failed; running again continues with what remains.
         """
-        project, facts = self._project, preview.facts
+        project = self._project
         key = lock_key("promotion", project.id, project.database)
-        with (
-            translating(f"promoting {preview.name} to {project.main.name}"),
-            project.connect_main(f"promote {preview.name}") as main,
-            advisory_lock(main, key) as granted,
-        ):
-            if not granted:
-                raise Refused(
-                    f"another promotion of project {project.id} is under way ({_holder(main, key)})",
-                    hint="try again when it is done",
-                )
-            detail("comparing main with the approved plan")
-            goal = self._goal(preview)
-            approved = Plan.from_json(facts["plan"])
-            before = inspect(main)
-            remaining = self._remaining(preview, before, goal, approved)
-            point = _restore_point(main)
-            detail(f"applying {len(remaining.statements)} of {len(approved.statements)} statements")
-            try:
-                traces = apply(
-                    lambda: project.connect_main(f"promote {preview.name}"),
-                    remaining,
-                    observer=Telling(remaining, detail),
-                    attempts=self._lock_attempts,
-                )
-            except OrchestratorError as error:
-                # Whether main is half-way decides what a person may do next: looked at, not assumed. When main
-                # cannot be looked at, half-way is the safe assumption.
-                with suppress(OrchestratorError):
-                    error.nothing_done = inspect(main).fingerprint() == preview.facts["base"]
-                raise
-            detail("proving that main is the goal")
-            after = inspect(main)
-            left = describe_difference(after, goal)
-            if left:
-                raise PlanDoesNotConverge(
-                    f"main still differs from the branch: {left[0]}",
-                    detail="\n".join(left),
-                    hint="`preview promote` again shows what remains",
-                )
-            _analyze(main, remaining, after)
+        attempt = _Attempt()
+        try:
+            with (
+                translating(f"promoting {preview.name} to {project.main.name}"),
+                project.connect_main(f"promote {preview.name}") as main,
+                advisory_lock(main, key) as granted,
+            ):
+                if not granted:
+                    raise Refused(
+                        f"another promotion of project {project.id} is under way ({_holder(main, key)})",
+                        hint="try again when it is done",
+                    )
+                return self._promote(preview, main, attempt, detail)
+        except OrchestratorError as error:
+            # What a person may do next depends on whether main was touched: looked at, never assumed. Only a
+            # first attempt that ended before its first statement cannot have touched it.
+            first = not preview.facts.get("resumed")
+            error.nothing_done = (first and not attempt.began) or self._untouched(preview)
+            raise
+
+    def _promote(
+        self, preview: Preview, main: Connection, attempt: _Attempt, detail: Callable[[str], None]
+    ) -> Next:
+        """Compare, ask the data, apply, compare again; under the promotion's lock."""
+        detail("comparing main with the approved plan")
+        goal = self._goal(preview)
+        approved = Plan.from_json(preview.facts["plan"])
+        before = inspect(main)
+        remaining = self._remaining(preview, before, goal, approved)
+        detail("asking production's data")
+        _refuse_what_would_fail(preview, preflight(main, remaining))
+        point = _restore_point(main)
+        detail(f"applying {len(remaining.statements)} of {len(approved.statements)} statements")
+        attempt.began = True
+        traces = self._apply(preview, main, remaining, detail)
+        detail("proving that main is the goal")
+        after = inspect(main)
+        left = describe_difference(after, goal)
+        if left:
+            raise PlanDoesNotConverge(
+                f"main still differs from the branch: {left[0]}",
+                detail="\n".join(left),
+                hint="`preview promote` again shows what remains",
+            )
+        _analyze(main, remaining, after)
         done = len(remaining.statements)
         return Advance(
             to=State.PROMOTED,
-            note=f"{done} statement{'s' * (done != 1)} on {project.main.name}; main equals the branch",
+            note=f"{done} statement{'s' * (done != 1)} on {self._project.main.name}; main equals the branch",
             facts={
                 "promotion": {
                     "plan_digest": approved.digest,
@@ -91,13 +111,51 @@ class PromoteStep:
                     "main_before": before.fingerprint(),
                     "main_after": after.fingerprint(),
                     "restore_to": point,
-                }
+                },
+                "resumed": None,
             },
         )
 
+    def _apply(
+        self, preview: Preview, main: Connection, remaining: Plan, detail: Callable[[str], None]
+    ) -> tuple[StatementTrace, ...]:
+        """Apply; when that fails, take back our helpers from main: a half-made one may refuse the app's writes."""
+        purpose = f"promote {preview.name}"
+        try:
+            return apply(
+                lambda: self._project.connect_main(purpose),
+                remaining,
+                observer=Telling(remaining, detail),
+                attempts=self._lock_attempts,
+            )
+        except OrchestratorError:
+            detail("taking back what is half-made")
+            with suppress(OrchestratorError):
+                now = inspect(main)
+                cleaning = make_plan(now, now).plan
+                if cleaning is not None and all(statement.repair for statement in cleaning.statements):
+                    apply(lambda: self._project.connect_main(purpose), cleaning, attempts=self._lock_attempts)
+            raise
+
+    def _untouched(self, preview: Preview) -> bool:
+        """Whether main is what it was when the preview was made, without anything of ours in it."""
+        with (
+            suppress(OrchestratorError),
+            self._project.connect_reading(self._project.main.id, "look") as main,
+        ):
+            now = inspect(main)
+            return now.fingerprint() == preview.facts["base"] and not now.leftovers
+        return False
+
     def _goal(self, preview: Preview) -> Snapshot:
         """The branch's snapshot, which must still be what was rehearsed and approved."""
-        with self._project.connect_reading(preview.facts["branch"]["id"], "compare with main") as connection:
+        branch = self._project.own_branch(preview)
+        if branch is None or branch.id != preview.facts["branch"]["id"]:
+            raise MainMoved(
+                f"branch {preview.facts['branch']['name']} is gone",
+                hint=f"`preview up {preview.name}` makes a fresh one and rehearses again",
+            )
+        with self._project.connect_reading(branch.id, "compare with main") as connection:
             goal = inspect(connection)
         if goal.fingerprint() != preview.facts["reached"]:
             raise MainMoved(
@@ -124,6 +182,18 @@ class PromoteStep:
                 hint=f"`preview up {preview.name} --fresh` rehearses again on main as it is now",
             )
         return planned.plan
+
+
+def _refuse_what_would_fail(preview: Preview, findings: Sequence[Finding]) -> None:
+    """Production's rows may have changed since the rehearsal: what would fail now is said before anything runs."""
+    blocking = [finding for finding in findings if finding.severity is Severity.BLOCKED]
+    if blocking:
+        raise Refused(
+            f"production's data has changed since {preview.name} was rehearsed, and the plan would fail on it: "
+            f"{blocking[0].subject}",
+            detail="\n".join(f"{finding.subject}: {finding.message}" for finding in blocking),
+            hint=f"mend the rows and promote again, or `preview up {preview.name} --fresh` rehearses again",
+        )
 
 
 def _restore_point(main: Connection) -> dict[str, Any]:

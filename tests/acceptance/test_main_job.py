@@ -5,7 +5,7 @@ import html
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import httpx
@@ -276,3 +276,71 @@ def test_one_promotion_at_a_time(common_shop: Shop) -> None:
     assert "another promotion" in refused.stderr
     assert "preview: promote pr-0" in refused.stderr
     assert common_shop.json("show", "pr-1")["state"] == "ready"
+
+
+def test_rows_that_came_after_the_rehearsal_stop_the_promotion_before_it_begins(shop: Shop) -> None:
+    shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
+    shop.main(
+        "update order_items set quantity = 0 where (order_id, line) = (select min(order_id), 1 from order_items)"
+    )
+
+    refused = shop.preview("promote", "pr-1", "--allow", "deletes_data", expect=4)
+
+    assert "order_items_quantity_positive" in refused.stderr
+    assert "order_id=" in refused.stderr
+    assert {"name", "fax"} <= shop.columns(shop.uri(), "customers")
+    assert shop.json("show", "pr-1")["state"] == "ready"
+    shop.main("update order_items set quantity = 1 where quantity = 0")
+    shop.preview("promote", "pr-1", "--allow", "deletes_data")
+
+
+def test_a_promotion_that_fails_half_way_leaves_nothing_of_ours_on_main_and_goes_on(shop: Shop) -> None:
+    """Something only main has makes a statement fail in the middle: an event trigger, which no plan covers."""
+    shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
+    with superuser(shop) as admin:
+        admin.execute(
+            "create function no_drops() returns event_trigger language plpgsql as "
+            "$$ begin if exists (select from pg_event_trigger_dropped_objects() where object_type = 'table column') "
+            "then raise 'not today'; end if; end $$"
+        )
+        admin.execute("create event trigger no_drops on sql_drop execute function no_drops()")
+        admin.execute("alter function no_drops() owner to cloud_admin")
+    failed = shop.preview("promote", "pr-1", "--allow", "deletes_data", expect=None)
+
+    if failed.returncode == 4:
+        # The comparison itself sees the foreign trigger: refused before anything ran.
+        assert "no_drops" in failed.stderr
+        assert {"name", "fax"} <= shop.columns(shop.uri(), "customers")
+    else:
+        assert "half-way" in shop.preview("discard", "pr-1", expect=4).stderr
+    left = "select count(*) from pg_constraint where conname like 'preview_tmp%'"
+    assert shop.main(left) == [(0,)]
+    with superuser(shop) as admin:
+        admin.execute("drop event trigger no_drops")
+        admin.execute("drop function no_drops()")
+    shop.preview("promote", "pr-1", "--allow", "deletes_data")
+    assert shop.json("plan")["statements"] == []
+
+
+def test_a_branch_that_is_gone_is_said_and_made_again(common_shop: Shop) -> None:
+    first = common_shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
+    common_shop.neon.delete_branch(common_shop.project_id, first["branch"]["id"])
+
+    refused = common_shop.preview("promote", "pr-1", "--allow", "deletes_data", expect=4)
+    assert "is gone" in refused.stderr
+    assert common_shop.json("show", "pr-1")["state"] == "ready"
+
+    second = common_shop.json("up", "pr-1")
+    assert second["branch"]["id"] != first["branch"]["id"]
+    assert httpx.get(second["url"], trust_env=False).status_code == 200
+
+
+@contextlib.contextmanager
+def superuser(shop: Shop) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """The embedded server's own superuser on main, through its unix socket."""
+    port = urlsplit(shop.uri()).port
+    run = next(path.parent for path in shop.home.rglob(f".s.PGSQL.{port}"))
+    with psycopg.connect(
+        host=str(run), port=port, user="cloud_admin", dbname="shop", autocommit=True
+    ) as connection:
+        yield connection

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.controller import Controller, Hooks
+from orchestrator.controller import Controller
 from orchestrator.errors import (
     HazardNotAllowed,
     NameTaken,
@@ -16,6 +16,7 @@ from orchestrator.errors import (
     WaitingForAnswers,
 )
 from orchestrator.facts import open_questions, past, preview_json
+from orchestrator.hooks import Hooks
 from orchestrator.lifecycle import Advance, Engine, Next, Preview, Rest, State, Store, Wanted
 from orchestrator.migration.plan import Hazard, Plan, Statement
 from orchestrator.schema.questions import Choice, Question
@@ -73,7 +74,12 @@ class World:
             store=self.store,
             project=project,
             engine=Engine(self.store, steps, Silent()),
-            hooks=Hooks(prepare=lambda _: None, freshness=self, runtime_kind=lambda: "process"),
+            hooks=Hooks(
+                prepare=lambda _: None,
+                freshness=self,
+                withdraw=lambda _: self.ran.append("withdraw"),
+                runtime_kind=lambda: "process",
+            ),
             blocking_hazards=["deletes_data"],
             allowed=allowed,
         )
@@ -156,7 +162,7 @@ def test_fresh_begins_again_with_a_branch_that_will_be_rotated(world: World) -> 
 
     world.controller().up("pr-1", answers={}, fresh=True)
 
-    assert world.ran == ["branching", "migrating", "launching", "checking"]
+    assert world.ran == ["withdraw", "branching", "migrating", "launching", "checking"]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +181,7 @@ def test_up_goes_on_after_a_failure(world: World, where: State, goes_on_with: st
     world.ran.clear()
 
     assert world.controller().up("pr-1", answers={}).state is State.READY
-    assert world.ran[0] == goes_on_with
+    assert next(each for each in world.ran if each != "withdraw") == goes_on_with
 
 
 def test_a_question_makes_it_rest_and_the_printed_command_answers_it(world: World) -> None:
@@ -370,3 +376,91 @@ def test_a_promotion_that_died_while_it_cleaned_up_is_finished_by_promote(world:
 
     assert world.controller().promote("pr-1", allow=[], keep=False).state is State.CLOSED
     assert world.ran == ["discarding"]
+
+
+def test_what_was_said_of_an_old_branch_is_not_shown_of_the_next(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    world.stale_answer = (State.BRANCHING, "the goal has changed")
+    world.questions = (RENAME,)
+
+    with pytest.raises(WaitingForAnswers):
+        world.controller().up("pr-1", answers={})
+
+    value = preview_json(world.controller().show("pr-1"))
+    assert (value["url"], value["report"], value["plan"]["digest"]) == (None, None, None)
+    assert world.ran[-3:] == ["withdraw", "branching", "migrating"]
+
+
+def test_a_wrong_answer_does_not_stick(world: World) -> None:
+    world.questions = (RENAME,)
+    with pytest.raises(WaitingForAnswers):
+        world.controller().up("pr-1", answers={})
+    world.fails[State.MIGRATING] = UsageError("'x' is none of: name, -")
+
+    with pytest.raises(UsageError):
+        world.controller().up("pr-1", answers={RENAME.id: "x"})
+
+    waiting = world.controller().show("pr-1")
+    assert (waiting.state, waiting.facts["answers"]) == (State.WAITING, {})
+    assert world.controller().answer("pr-1", {RENAME.id: "name"}).state is State.READY
+
+
+def test_the_printed_answers_never_give_one_old_name_to_two_new_ones(world: World) -> None:
+    second = Question(
+        id="rename:column:public.customers.label",
+        kind="rename",
+        prompt="Was customers.name renamed to label?",
+        choices=RENAME.choices,
+        default="-",
+    )
+    world.questions = (RENAME, second)
+    with pytest.raises(WaitingForAnswers) as caught:
+        world.controller().up("pr-1", answers={})
+
+    assert caught.value.hint == f"preview answer pr-1 {RENAME.id}=name {second.id}=-"
+
+
+def test_answers_that_were_given_before_may_be_given_again(world: World) -> None:
+    second = Question(id="fill:public.customers.x", kind="fill", prompt="?", free_text=True)
+    world.questions = (RENAME, second)
+    with pytest.raises(WaitingForAnswers):
+        world.controller().up("pr-1", answers={})
+    with pytest.raises(WaitingForAnswers):
+        world.controller().answer("pr-1", {RENAME.id: "name"})
+
+    both = {RENAME.id: "name", second.id: "0"}
+    assert world.controller().answer("pr-1", both).state is State.READY
+
+
+def test_a_preview_that_is_discarded_while_it_comes_up_says_so(world: World) -> None:
+    original = world._migrated
+
+    def discarded(preview: Preview) -> Next:
+        world.store.want(preview.id, Wanted.CLOSED, note="preview discard")
+        return original(preview)
+
+    world._migrated = discarded  # type: ignore[method-assign]
+    with pytest.raises(Refused, match="was discarded while it was being brought up"):
+        world.controller().up("pr-1", answers={})
+
+
+def test_a_promotion_that_touched_nothing_leaves_the_preview_ready_even_after_an_error(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    harmless = StepFailed("Neon does not answer")
+    harmless.nothing_done = True
+    world.fails[State.PROMOTING] = harmless
+
+    with pytest.raises(StepFailed):
+        world.controller().promote("pr-1", allow=["deletes_data"], keep=False)
+
+    assert world.controller().show("pr-1").state is State.READY
+    assert world.controller().discard("pr-1").state is State.CLOSED
+
+
+def test_a_resumed_promotion_is_marked_as_one(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    world.fails[State.PROMOTING] = StepFailed("connection lost")
+    with pytest.raises(StepFailed):
+        world.controller().promote("pr-1", allow=["deletes_data"], keep=False)
+
+    assert world.controller().promote("pr-1", allow=[], keep=True).facts["resumed"] is True

@@ -1,0 +1,31 @@
+"""What the controller asks of the rooms that steps live in, as values and protocols. Does nothing itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestrator.lifecycle import Preview, State
+
+
+class Freshness(Protocol):
+    """Tells why a ready preview is no longer what `up` would make now."""
+
+    def stale(self, preview: Preview) -> tuple[State, str] | None:
+        """The state to go back to and the reason, or None when all is as it should be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What a controller asks of the rooms that steps live in.
+
+    Attributes:
+        prepare: called when a preview is about to be worked on: the image build starts beside everything else.
+        freshness: see Freshness.
+        withdraw: called when a preview's branch is about to be replaced: its app is stopped.
+        runtime_kind: which runtime a new preview is begun on (asks the machine once).
+    """
+
+    prepare: Callable[[Preview], None]
+    freshness: Freshness
+    withdraw: Callable[[Preview], None]
+    runtime_kind: Callable[[], str]
