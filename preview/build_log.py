@@ -12,7 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-TAIL_LINES = 40
+from preview.excerpt import TAIL_LINES, last_heads
+from preview.lines import LONGEST_PIECE, Lines, Piece
+
 _NOISE = "Removing intermediate container"
 
 
@@ -71,7 +73,8 @@ class BuildLog:
     _lines: dict[bytes, deque[str]] = field(default_factory=dict)
     _failed: bytes | None = None
     _all: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
-    _partial: str = ""
+    _stream_lines: Lines = field(default_factory=Lines)
+    _unfinished: dict[bytes, Lines] = field(default_factory=dict)
 
     def feed(self, entry: Mapping[str, Any]) -> list[str]:
         """Take one decoded JSON object of the answer; returns the lines that it says to a person."""
@@ -84,24 +87,41 @@ class BuildLog:
         else:
             if isinstance(aux, Mapping) and "ID" in aux:
                 self.image_id = str(aux["ID"])
-            said = self._stream(str(entry.get("stream") or ""))
-        self._all.extend(said)
+            said = self._stream(self._stream_lines.feed(str(entry.get("stream") or "").encode()))
+        return said
+
+    def end(self) -> list[str]:
+        """The answer is over: the last lines, whose end never came."""
+        said = self._stream(self._stream_lines.end())
+        for vertex, lines in self._unfinished.items():
+            said += self._keep(vertex, lines.end())
         return said
 
     def tail(self) -> tuple[str, ...]:
-        """The failing step's last lines; where none is known to have failed, the build's last lines."""
+        """The failing step's last lines; where none is known to have failed, the build's last lines.
+
+        Of a line longer than LONGEST_PIECE only its beginning.
+        """
         if self._failed is not None:
             return tuple(self._lines.get(self._failed, ()))
         return tuple(self._all)
 
-    def _stream(self, text: str) -> list[str]:
+    def _stream(self, pieces: list[Piece]) -> list[str]:
         # The legacy builder cuts its stream anywhere; a line is told when its end has come.
-        *complete, self._partial = (self._partial + text).split("\n")
-        said = [line.rstrip() for line in complete if line.strip() and not line.startswith(_NOISE)]
-        for line in said:
-            if line.startswith("Step "):
-                self.failed_step = line.partition(" : ")[2]
-        return said
+        pieces = [piece for piece in pieces if not piece.text.startswith(_NOISE)]
+        for piece in pieces:
+            if piece.text.startswith("Step "):
+                self.failed_step = piece.text.partition(" : ")[2].rstrip()
+        return self._keep(None, pieces)
+
+    def _keep(self, vertex: bytes | None, pieces: list[Piece]) -> list[str]:
+        """Remember these lines for the tail; returns them as a person hears them."""
+        pieces = [piece for piece in pieces if piece.text.strip()]
+        heads = [_stripped(head) for head in last_heads(pieces)]
+        self._all.extend(heads)
+        if vertex is not None:
+            self._lines.setdefault(vertex, deque(maxlen=TAIL_LINES)).extend(heads)
+        return [piece.text.rstrip() for piece in pieces]
 
     def _trace(self, aux: str) -> list[str]:
         said: list[str] = []
@@ -123,11 +143,16 @@ class BuildLog:
         if 5 not in vertex or digest in self._names or name.startswith("[internal]"):
             return []
         self._names[digest] = name
+        self._all.append(name)
         return [name]
 
     def _vertex_log(self, log: Mapping[int, bytes]) -> list[str]:
-        lines = [
-            line.rstrip() for line in log.get(4, b"").decode(errors="replace").split("\n") if line.strip()
-        ]
-        self._lines.setdefault(log.get(1, b""), deque(maxlen=TAIL_LINES)).extend(lines)
-        return lines
+        # BuildKit cuts what a step says anywhere, too. Both of a step's streams are one here, as on a terminal.
+        vertex = log.get(1, b"")
+        lines = self._unfinished.setdefault(vertex, Lines())
+        return self._keep(vertex, lines.feed(log.get(4, b"")))
+
+
+def _stripped(head: str) -> str:
+    # The length is what tells that a line was cut.
+    return head if len(head) >= LONGEST_PIECE else head.rstrip()

@@ -12,12 +12,12 @@ from preview import container as containers
 from preview.container import HOST_NAME, SPEC_LABEL
 from preview.engine import connect, engine_address, engine_errors, is_local, runs_in_a_machine_of_its_own
 from preview.errors import LaunchFailed, PreviewError, Unhealthy, UnknownCandidate
+from preview.excerpt import last_heads, tail_of
 from preview.health import LOOPBACK, wait_until_healthy
 from preview.image import build_image, find_image, remove_built_image
+from preview.lines import pieces_of
 from preview.network import withdraw_network
-from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, redact
-
-_TAIL_LINES = 40
+from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image
 
 
 class DockerRuntime:
@@ -134,7 +134,8 @@ class DockerRuntime:
         with engine_errors(f"reading the log of {container.name}"):
             stream = container.logs(stream=True, follow=follow, tail=tail)
             try:
-                yield from _lines(stream)
+                for piece in pieces_of(stream):
+                    yield piece.text
             finally:
                 stream.close()
             # The SDK ends the stream without a word when the engine goes away; asking anything tells.
@@ -149,7 +150,13 @@ class DockerRuntime:
             return
         ended = containers.ended(container)
         status = ended or seen.status
-        tail = container.logs(tail=_TAIL_LINES).decode(errors="replace").splitlines()
+        # All of it (the log is bounded): the engine counts a long line as many, so its tail may begin in the middle
+        # of a line, even of a secret, which nobody would know for one then.
+        stream = container.logs(stream=True, follow=False)
+        try:
+            tail = tail_of(last_heads(pieces_of(stream)), spec.environment)
+        finally:
+            stream.close()
         if ended:
             message = f"{spec.name} {ended} before it was healthy"
             hint = "its last lines are in the log's tail"
@@ -165,15 +172,4 @@ class DockerRuntime:
                 if status.startswith("HTTP ")
                 else f"the app has to listen on 0.0.0.0:{spec.port} inside its container (PORT says so, too)"
             )
-        raise Unhealthy(message, status=status, hint=hint, log_tail=redact(tail, spec.environment))
-
-
-def _lines(stream: Any) -> Iterator[str]:
-    """The stream's lines; the engine cuts it into pieces anywhere."""
-    rest = b""
-    for piece in stream:
-        *complete, rest = (rest + piece).split(b"\n")
-        for line in complete:
-            yield line.decode(errors="replace").rstrip("\r")
-    if rest:
-        yield rest.decode(errors="replace")
+        raise Unhealthy(message, status=status, hint=hint, log_tail=tail)

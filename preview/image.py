@@ -21,6 +21,7 @@ from preview.build_log import BuildLog
 from preview.dockerfile import base_images, syntax_image
 from preview.engine import engine_errors, explanation
 from preview.errors import BuildFailed, ImageNotFound
+from preview.excerpt import phrase, tail_of
 from preview.source import write_archive
 from preview.spec import BuildSpec, Image
 
@@ -93,8 +94,8 @@ def build_image(client: Any, spec: BuildSpec, progress: Callable[[str], None]) -
     text = _dockerfile_text(spec)
     # Pull failures are kept, not raised: the stage that needs the image may not be part of this build at all.
     missing: dict[str, ImageNotFound] = {}
-    syntax = syntax_image(text)
-    for reference in (*((syntax,) if syntax else ()), *base_images(text, spec.build_args)):
+    syntax, bases = syntax_image(text), base_images(text, spec.build_args)
+    for reference in (*((syntax,) if syntax else ()), *bases):
         try:
             find_image(client, reference, progress)
         except ImageNotFound as error:
@@ -121,7 +122,9 @@ def build_image(client: Any, spec: BuildSpec, progress: Callable[[str], None]) -
             archive.seek(0)
             log = _send(client, {**parameters, "dockerfile": name, "version": "1"}, archive, progress)
     if log.error:
-        raise _build_failed(spec, log, missing)
+        # A base image's name is asked of a registry in the open, and without it nobody could mend the build.
+        hidden = {name: value for name, value in spec.build_args.items() if value not in bases}
+        raise _build_failed(spec, log, missing, hidden)
     with engine_errors(f"building {spec.tag}"):
         image = Image(reference=spec.tag, id=log.image_id or str(client.images.get(spec.tag).id))
         _remove_nameless(client, spec.tag)
@@ -206,6 +209,8 @@ def _send(
         for entry in api._stream_helper(response, decode=True):
             for line in log.feed(entry):
                 progress(line)
+        for line in log.end():
+            progress(line)
     finally:
         response.close()
     return log
@@ -216,21 +221,24 @@ def _needs_another_builder(error: str) -> bool:
     return _NO_BUILDKIT.search(error) is not None
 
 
-def _build_failed(spec: BuildSpec, log: BuildLog, missing: Mapping[str, ImageNotFound]) -> BuildFailed:
+def _build_failed(
+    spec: BuildSpec, log: BuildLog, missing: Mapping[str, ImageNotFound], hidden: Mapping[str, str]
+) -> BuildFailed:
     error = log.error or ""
+    tail = tail_of(log.tail(), hidden)
     for reference, why in missing.items():
         if reference.partition("@")[0].partition(":")[0].rpartition("/")[2] in error:
             return BuildFailed(
                 f"{_dockerfile_path(spec)}: base {why.message}",
                 hint=f"docker pull {reference} where it is reachable, or start FROM an image this machine has",
-                log_tail=log.tail(),
+                log_tail=tail,
             )
     hint = "its last lines are in the log's tail"
     if "--mount option requires BuildKit" in error or "requires BuildKit" in error:
         hint = "this engine only has the legacy builder: update Docker, or remove RUN --mount"
     elif "secret" in error and "not found" in error:
         hint = "build secrets are not supported: build the image yourself and give it by name"
-    step = f" at `{log.failed_step}`" if log.failed_step else ""
+    step = f" at `{phrase(log.failed_step, hidden)}`" if log.failed_step else ""
     return BuildFailed(
-        f"{_dockerfile_path(spec)} does not build{step}: {error}", hint=hint, log_tail=log.tail()
+        f"{_dockerfile_path(spec)} does not build{step}: {phrase(error, hidden)}", hint=hint, log_tail=tail
     )

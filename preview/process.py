@@ -20,17 +20,17 @@ from typing import Any
 
 from preview import supervise
 from preview.errors import ImageNotFound, LaunchFailed, PortInUse, Unhealthy, UnknownCandidate
+from preview.excerpt import TAIL_LINES, last_heads, tail_of
 from preview.health import LOOPBACK, wait_until_healthy
-from preview.log_file import log_lines
+from preview.log_file import log_lines, log_pieces
 from preview.ports import free_ports, is_free
 from preview.source import tree_hash
-from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, fingerprint, redact
+from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, fingerprint
 
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
-_TAIL_LINES = 40
 
 
 class ProcessRuntime:
@@ -229,11 +229,14 @@ class ProcessRuntime:
             return
         ended = _read(directory / "exit.json")
         if ended.get("code") == 127 and "why" in ended:
-            shutil.rmtree(directory, ignore_errors=True)
+            with self._alone():
+                # Somebody else may have begun anew meanwhile: what lives now is not ours to remove.
+                if _read(directory / "exit.json") == ended and not _lives(directory):
+                    self._end(directory)
             raise LaunchFailed(
                 f"{spec.name}'s command cannot be run: {ended['why']}", hint="see the settings' command"
             )
-        tail = redact(log_lines(directory, tail=_TAIL_LINES), spec.environment)
+        tail = tail_of(last_heads(log_pieces(directory, tail=TAIL_LINES)), spec.environment)
         if _ended(directory) is not None:
             raise Unhealthy(
                 f"{spec.name} {seen.status} before it was healthy",

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,21 +161,39 @@ SHORTEST_SECRET = 8
 """Values shorter than this are left readable: replacing every `1` or `true` would only make a log unreadable."""
 
 
-def redact(lines: Iterable[str], environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The lines with every environment value, and the password inside a URL value, replaced by `***`."""
-    secrets = set()
+def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """What must not be readable of these values, longest first.
+
+    Of each value: the whole, each of its lines (a log is read line by line, a PEM key has many), and the password
+    inside a URL, as written and percent-decoded; all of them only from SHORTEST_SECRET characters on.
+    """
+    secrets: set[str] = set()
     for value in environment.values():
         secrets.add(value)
-        credentials, at, _ = value.partition("://")[2].rpartition("@")
-        if at:
-            # A password is hidden however short it is.
-            password = credentials.partition(":")[2]
-            lines = [line.replace(f":{password}@", ":***@") for line in lines] if password else lines
-            secrets.add(password)
-    longest_first = sorted((s for s in secrets if len(s) >= SHORTEST_SECRET), key=len, reverse=True)
+        # Both ways of cutting: readers of logs end a line at "\n", str.splitlines at eight more characters.
+        for line in (*value.split("\n"), *value.splitlines()):
+            secrets |= {line, line.strip()}
+            password = _password(line)
+            secrets |= {password, unquote(password)}
+    return tuple(sorted((s for s in secrets if len(s) >= SHORTEST_SECRET), key=lambda s: (-len(s), s)))
+
+
+def _password(text: str) -> str:
+    """The password of a URL, as written; empty when there is none."""
+    credentials, at, _ = text.partition("://")[2].rpartition("@")
+    return credentials.partition(":")[2] if at else ""
+
+
+def redact(lines: Iterable[str], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The lines with every environment value, each line of it, and a URL's password replaced by `***`."""
+    passwords = {_password(line) for value in environment.values() for line in value.splitlines()} - {""}
+    secrets = secrets_of(environment)
     redacted = []
     for line in lines:
-        for secret in longest_first:
+        # In its place in a URL a password is hidden however short it is.
+        for password in passwords:
+            line = line.replace(f":{password}@", ":***@")  # noqa: PLW2901 - folded over the passwords
+        for secret in secrets:
             line = line.replace(secret, "***")  # noqa: PLW2901 - folded over the secrets
         redacted.append(line)
     return tuple(redacted)

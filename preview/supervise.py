@@ -12,14 +12,23 @@ It holds no secret of its own; the app's variables are passed on by inheritance.
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
 LOG_BYTES = 5 * 1024 * 1024
+LOOK_SECONDS = 1.0
+"""How often the supervisor looks whether it can still be found."""
+GRACE_SECONDS = 5.0
+"""How long an app that nobody can find any more may take to end by itself."""
+
+_LEFT_TO_THE_APP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 
 
 def birth(pid: int) -> str | None:
@@ -68,16 +77,15 @@ def _copy(source: int, log: Path) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     while piece := os.read(source, 65536):
         if size + len(piece) > LOG_BYTES:
-            os.close(descriptor)
-            log.replace(log.with_name("log.1"))
-            descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            size = 0
-        # A full disk must not end the app: what cannot be written is lost.
-        try:
-            os.write(descriptor, piece)
-        except OSError:
-            continue
-        size += len(piece)
+            with suppress(OSError):
+                with suppress(FileNotFoundError):  # it was replaced before, and a new one could not be made
+                    log.replace(log.with_name("log.1"))
+                newer = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                os.close(descriptor)
+                descriptor, size = newer, 0
+        # A full disk or a folder that is gone must not end the copying: an app whose words nobody takes stands still.
+        with suppress(OSError):
+            size += os.write(descriptor, piece)
     os.close(descriptor)
 
 
@@ -85,45 +93,118 @@ def main(arguments: list[str]) -> None:
     """Detach, start the app, follow it to its end."""
     directory, working_directory, lock = Path(arguments[0]), arguments[1], int(arguments[2])
     command = arguments[4:]
+    # We were given it across an exec; the app must not get it, or nobody else could start anything.
+    os.set_inheritable(lock, False)
     _detach()
     # A stop is for the app; we stay to write down how it ended.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in _LEFT_TO_THE_APP:
+        signal.signal(number, signal.SIG_IGN)
+    wake = _wake_at_a_childs_end()
     reading, writing = os.pipe()
+    app, gate, failing = _fork_app(command, working_directory, writing)
     try:
-        app = subprocess.Popen(
-            command,
-            cwd=working_directory,
-            stdin=subprocess.DEVNULL,
-            stdout=writing,
-            stderr=writing,
-            start_new_session=True,
-            restore_signals=True,
-            preexec_fn=_default_signals,  # noqa: PLW1509 - no thread runs yet
-        )
-    except OSError as error:
-        write_atomically(directory / "exit.json", {"code": 127, "why": f"{error.strerror}: {error.filename}"})
-        return
-    os.close(writing)
-    ours = [os.getpid(), birth(os.getpid())]
-    write_atomically(directory / "running.json", {"supervisor": ours, "app": [app.pid, birth(app.pid)]})
-    # From here on a second `start` sees what runs: it may look.
-    os.close(lock)
-    copying = threading.Thread(target=_copy, args=(reading, directory / "log"), daemon=True)
-    copying.start()
-    code = app.wait()
-    # What the app itself left behind in its group would keep the port.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(app.pid, signal.SIGKILL)
+        os.close(writing)
+        ours = {"supervisor": [os.getpid(), birth(os.getpid())], "app": [app, birth(app)]}
+        write_atomically(directory / "running.json", ours)
+        # Only now may it begin: whatever ends us before, no app runs that nobody can find.
+        os.write(gate, b"1")
+        os.close(gate)
+        if why := os.read(failing, 4096).decode(errors="replace"):
+            os.waitpid(app, 0)
+            write_atomically(directory / "exit.json", {"code": 127, "why": why})
+            return
+        # From here on a second `start` sees what runs: it may look.
+        os.close(lock)
+        copying = threading.Thread(target=_copy, args=(reading, directory / "log"), daemon=True)
+        copying.start()
+        code = _follow(app, wake, directory / "running.json", ours)
+    finally:
+        # What the app itself left behind in its group would keep the port.
+        _signal_group(app, signal.SIGKILL)
     # Whoever left the group may still hold the other end; the last words of all others are there by then.
     copying.join(timeout=1.0)
-    write_atomically(directory / "exit.json", {"code": code})
+    with suppress(OSError):  # the folder may be gone, or the disk full: nobody will know how it ended
+        write_atomically(directory / "exit.json", {"code": code})
 
 
-def _default_signals() -> None:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+def _wake_at_a_childs_end() -> int:
+    """A descriptor that can be read when a child has ended."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    # Any handler will do: with the default one nobody is woken.
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    return reading
+
+
+def _fork_app(command: list[str], working_directory: str, output: int) -> tuple[int, int, int]:
+    """Fork the app's process, which waits at a gate before it becomes the app.
+
+    Returns:
+        Its number; where a byte opens the gate (it ends by itself when we end before that); where to read why it
+        could not become the app (nothing: it could).
+    """
+    opened, gate = os.pipe()
+    failing, failed = os.pipe()
+    app = os.fork()
+    if app:
+        os.close(opened)
+        os.close(failed)
+        return app, gate, failing
+    try:
+        os.close(gate)
+        os.setsid()
+        for number in (*_LEFT_TO_THE_APP, *_IGNORED_BY_PYTHON):
+            signal.signal(number, signal.SIG_DFL)
+        if not os.read(opened, 1):
+            os._exit(127)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for source, standard in ((nothing, 0), (output, 1), (output, 2)):
+            os.dup2(source, standard)
+        os.chdir(working_directory)
+        # The environment is ours; every other descriptor closes by itself.
+        os.execvp(command[0], command)  # noqa: S606 - the app's command is what we are for
+    except OSError as error:
+        os.write(failed, f"{error.strerror}: {error.filename or command[0]}".encode())
+    finally:
+        os._exit(127)
+
+
+def _follow(app: int, wake: int, record: Path, ours: object) -> int:
+    """Wait for the app's end; returns its exit code, negative for a signal.
+
+    When the record that finds us is gone or another's (somebody deleted the folder), nobody could ever stop the app:
+    it is ended, politely first.
+    """
+    lost_at: float | None = None
+    while True:
+        ended, status = os.waitpid(app, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        now = time.monotonic()
+        if lost_at is None and _lost(record, ours):
+            lost_at = now
+            _signal_group(app, signal.SIGTERM)
+        elif lost_at is not None and now - lost_at > GRACE_SECONDS:
+            _signal_group(app, signal.SIGKILL)
+        select.select([wake], [], [], LOOK_SECONDS)
+        with suppress(BlockingIOError):
+            os.read(wake, 4096)
+
+
+def _lost(record: Path, ours: object) -> bool:
+    try:
+        return bool(json.loads(record.read_text(encoding="utf-8")) != ours)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False  # a disk that fails for a while is no reason to end anybody
+
+
+def _signal_group(app: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(app, number)
 
 
 if __name__ == "__main__":
