@@ -27,13 +27,9 @@ class Piece:
 
 @dataclass(slots=True, kw_only=True)
 class Lines:
-    """What was fed and is no whole line yet.
+    """What was fed and is no whole line yet."""
 
-    Attributes:
-        inside: whether the next piece goes on with a line; at first: whether the stream begins in the middle of one.
-    """
-
-    inside: bool = False
+    _inside: bool = False
     _decoder: codecs.IncrementalDecoder = field(default_factory=_utf8)
     _rest: str = ""
 
@@ -44,23 +40,23 @@ class Lines:
         for line in complete:
             pieces += self._cut(line)
             # An end right after a whole piece is that line's end, not an empty line.
-            if self._rest_of(line) or not self.inside:
-                pieces.append(Piece(text=self._rest_of(line).rstrip("\r"), goes_on=self.inside))
-            self.inside = False
+            if self._rest_of(line) or not self._inside:
+                pieces.append(Piece(text=self._rest_of(line).rstrip("\r"), goes_on=self._inside))
+            self._inside = False
         pieces += self._cut(rest)
         self._rest = self._rest_of(rest)
         return pieces
 
     def end(self) -> list[Piece]:
         """The unfinished last line, if there is one."""
-        left, inside = self._rest + self._decoder.decode(b"", final=True), self.inside
-        self._rest, self.inside = "", False
+        left, inside = self._rest + self._decoder.decode(b"", final=True), self._inside
+        self._rest, self._inside = "", False
         return [Piece(text=left.rstrip("\r"), goes_on=inside)] if left else []
 
     def _cut(self, line: str) -> Iterator[Piece]:
         for at in range(0, len(line) - len(self._rest_of(line)), LONGEST_PIECE):
-            yield Piece(text=line[at : at + LONGEST_PIECE], goes_on=self.inside)
-            self.inside = True
+            yield Piece(text=line[at : at + LONGEST_PIECE], goes_on=self._inside)
+            self._inside = True
 
     @staticmethod
     def _rest_of(line: str) -> str:

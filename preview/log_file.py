@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,12 +36,14 @@ def log_pieces(directory: Path, *, tail: int, lives: Callable[[], bool] | None =
         if older is not None and current is not None and _same(older, current):
             older = None  # it became the older half just between our two looks
         files = [file for file in (older, current) if file is not None]
-        whole = _go_to_tail(files, tail)
-        lines = Lines(inside=whole and older is not None)
+        begun_earlier = _go_to_tail(files, tail) and older is not None
+        lines = Lines()
         if tail == 0 and lives is None:
             return
         for file in files:
-            yield from _rest_of(file, lines)
+            for piece in _rest_of(file, lines):
+                yield replace(piece, goes_on=piece.goes_on or begun_earlier)
+                begun_earlier = False
         if lives is not None:
             yield from _to_come(directory / "log", current, lines, lives, open_files)
         yield from lines.end()

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import socket
 import tarfile
 import textwrap
@@ -114,8 +115,12 @@ def process_runtime(tmp_path: Path) -> Iterator[ProcessRuntime]:
     """A process runtime with a home of its own; what still runs in it is stopped afterwards."""
     runtime = ProcessRuntime(home=tmp_path / "home")
     yield runtime
-    for directory in runtime.folder.glob("*/"):
-        runtime.stop(directory.name)
+    try:
+        for directory in runtime.folder.glob("*/"):
+            runtime.stop(directory.name)
+    finally:
+        # Whatever could not be stopped, or starts only now (a thread of a test that timed out), ends itself.
+        shutil.rmtree(runtime.folder.parent, ignore_errors=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,6 +87,20 @@ def test_a_failing_step_is_named_with_its_last_lines(runtime, context, tag, engi
     assert engine.images.list(name=tag) == []
 
 
+@pytest.mark.parametrize(
+    "step", ['RUN ["/bin/sh", "-c", "echo using $TOKEN; echo $TOKEN; exit 9"]', "COPY nowhere-$TOKEN /"]
+)
+def test_no_build_argument_is_in_a_failed_builds_error(runtime, context, tag, step):
+    (context / "Dockerfile").write_text((context / "Dockerfile").read_text() + f"ARG TOKEN\n{step}\n")
+    first, second = "tok-" + uuid.uuid4().hex, "key-" + uuid.uuid4().hex
+    with pytest.raises(BuildFailed) as caught:
+        built(runtime, context, tag, build_args={"TOKEN": f"{first}\n{second}"})
+    said = "\n".join((caught.value.message, caught.value.hint, *caught.value.log_tail))
+    assert first not in said
+    assert second not in said
+    assert "***" in said
+
+
 def test_a_missing_base_image_is_named_and_not_as_a_dns_error(runtime, context, tag):
     with pytest.raises(BuildFailed) as caught:
         built(runtime, context, tag, build_args={"BASE": "localhost:1/no-such-base:7"})

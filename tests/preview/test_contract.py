@@ -60,6 +60,23 @@ def test_one_that_ends_at_once_is_told_with_code_and_log_and_without_secrets(ben
     assert (seen.state, seen.exit_code) == ("exited", 7)
 
 
+def test_an_error_stays_small_and_clean_whatever_the_app_says(bench):
+    script = (
+        "echo 'the key is MIIEvQIBADANBgkq and that is that'; printf '\\033[2J\\033]0;owned\\007hello\\n';"
+        " busybox head -c 3000000 /dev/zero | busybox tr '\\0' x; echo; echo last; exit 1"
+    )
+    key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\n-----END KEY-----"
+    with pytest.raises(Unhealthy) as caught:
+        bench.runtime.start(bench.saying(script, environment={"KEY": key}))
+    key_line, hello, long, last = caught.value.log_tail
+    assert (key_line, hello, last) == ("the key is *** and that is that", "hello", "last")
+    assert long == "x" * 500 + " [... cut]"
+    # The log itself is whole, in pieces that nobody has to hold all at once.
+    heard = list(bench.runtime.logs(bench.serving.name, tail=2))
+    assert max(map(len, heard)) <= 64 * 1024
+    assert heard[-1] == "last"
+
+
 def test_one_that_ended_is_started_again(bench, tmp_path):
     with pytest.raises(Unhealthy):
         bench.runtime.start(bench.saying("exit 1"))

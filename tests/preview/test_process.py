@@ -1,7 +1,9 @@
 """What only the process runtime promises: whom it ends, what it keeps, what it passes on."""
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from preview import BuildSpec, HealthCheck, ImageNotFound, LaunchFailed, Unhealthy
+from preview import BuildSpec, HealthCheck, ImageNotFound, LaunchFailed, Unhealthy, supervise
 from preview.process import ProcessRuntime
 from preview.supervise import LOG_BYTES, birth
 
@@ -137,6 +139,58 @@ def test_a_killed_supervisor_does_not_hide_its_app(bench):
     assert bench.runtime.observe(bench.serving.name).state == "running"
     bench.runtime.stop(bench.serving.name)
     assert gone(who["app"])
+
+
+def ends(*who: list) -> bool:
+    """Waits until these processes are gone; the test's own time-out ends a wait in vain."""
+    while not all(gone(one) for one in who):
+        pass
+    return True
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("vanished", ["home", "running.json"])
+def test_an_app_whose_folder_was_deleted_is_ended(bench, vanished):
+    """Nobody could find it any more to stop it."""
+    bench.runtime.start(bench.serving)
+    who = running(bench)
+    if vanished == "home":
+        shutil.rmtree(bench.runtime.folder.parent)
+    else:
+        (folder(bench) / vanished).unlink()
+    assert ends(who["app"], who["supervisor"])
+
+
+@pytest.mark.timeout(60)
+def test_an_app_whose_folder_is_anothers_by_now_is_ended_and_the_other_stays(bench):
+    bench.runtime.start(bench.serving)
+    who = running(bench)
+    shutil.rmtree(bench.runtime.folder)
+    second = bench.runtime.start(bench.serving)
+    assert ends(who["app"], who["supervisor"])
+    assert bench.runtime.start(bench.serving) == second
+
+
+@pytest.mark.timeout(60)
+def test_no_app_begins_before_it_can_be_found(bench, tmp_path):
+    """Its supervisor cannot write it down (the folder is gone): the app must not have begun, nor be left."""
+    mark = tmp_path / "began"
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    supervisor = [sys.executable, "-I", supervise.__file__, str(tmp_path / "gone"), str(tmp_path), str(lock)]
+    subprocess.run(
+        [*supervisor, "--", "/bin/sh", "-c", f"echo > {mark}; sleep 600"], pass_fds=[lock], check=True
+    )
+    os.close(lock)
+    with (tmp_path / "lock").open() as again:
+        fcntl.flock(again, fcntl.LOCK_EX)  # the supervisor and whatever it began have ended
+    assert not mark.exists()
+
+
+def test_the_app_inherits_no_descriptor(bench):
+    started_and_not_healthy(bench, "ls /proc/self/fd; exit 1")
+    # Three standard ones, and the one with which ls reads the folder.
+    assert list(bench.runtime.logs(bench.serving.name)) == ["0", "1", "2", "3"]
 
 
 def test_a_killed_app_is_seen_as_exited_and_started_again(bench):

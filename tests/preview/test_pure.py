@@ -4,6 +4,8 @@ import base64
 import io
 import socket
 import tarfile
+import tempfile
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,9 @@ from preview.build_log import BuildLog, fields
 from preview.dockerfile import base_images, syntax_image
 from preview.engine import engine_address, is_local
 from preview.errors import BuildFailed
+from preview.excerpt import last_heads, phrase, tail_of
+from preview.lines import LONGEST_PIECE, pieces_of
+from preview.log_file import log_lines
 from preview.ports import free_ports, is_free
 from preview.source import tree_hash, write_archive
 from preview.spec import CandidateSpec, HealthCheck, Image, Resources, fingerprint, redact
@@ -67,6 +72,112 @@ def test_a_password_inside_a_url_is_hidden_even_alone_and_short():
         "on port 5432",
     )
     assert redact(["see http://u:pw@h/"], {"U": "http://u:pw@h/"}) == ("see http://u:***@h/",)
+
+
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\r\n  c2Vjb25kIGxpbmU=\nshort\n-----END PRIVATE KEY-----\n"
+
+
+def test_every_line_of_a_value_of_many_lines_is_hidden():
+    said = ["key: MIIEvQIBADANBgkqhkiG9w0B", "c2Vjb25kIGxpbmU=", "short", repr(PEM)]
+    hidden = redact(said, {"KEY": PEM})
+    assert hidden[:3] == ("key: ***", "***", "short")
+    assert not any(line in hidden[3] for line in ("MIIEvQIBADANBgkqhkiG9w0B", "c2Vjb25kIGxpbmU="))
+
+
+def test_a_password_is_also_hidden_as_it_is_after_decoding():
+    environment = {"URLS": '{"url":\n"postgresql://app:p%40ss%3Aword@db/x"}'}
+    assert redact(["login with p@ss:word failed", "p%40ss%3Aword"], environment) == (
+        "login with *** failed",
+        "***",
+    )
+
+
+def whole(*lines: str) -> tuple[str, ...]:
+    """What an error carries of an app that says these lines."""
+    return tail_of(
+        last_heads(pieces_of([("\n".join(lines)).encode()])), {"KEY": PEM, "TOKEN": "tok-1234567890"}
+    )
+
+
+def test_an_error_carries_no_escapes_and_no_controls():
+    said = "\x1b[2J\x1b]0;title\x07\x1bP1$r\x1b\\a\tb\x1b[1;31mred\x1b[0m\x00\x08\x9b2J\x7f\u202e\x1bc\rend"
+    assert whole(said) == ("a\tbred end",)
+
+
+@given(st.text())
+def test_whatever_is_said_nothing_of_it_steers_a_terminal(text):
+    for line in whole(text):
+        assert not any(unicodedata.category(c) == "Cc" and c != "\t" for c in line)
+
+
+def test_escapes_inside_of_a_secret_do_not_save_it():
+    assert whole("using tok-\x1b[1m12345\x1b[0m67890 now") == ("using *** now",)
+
+
+def test_long_lines_and_long_tails_are_cut_and_say_so():
+    (line,) = whole("x" * 3_000_000)
+    assert line == "x" * 500 + " [... cut]"
+    many = whole(*(f"{number:03d}" + "y" * 900 for number in range(100)))
+    assert sum(len(one) + 1 for one in many) <= 17 * 1024
+    assert "left out" in many[0]
+    assert many[-1].startswith("099y")
+    assert whole("short", "lines") == ("short", "lines")
+    assert len(whole(*"z" * 1000)) == 40
+
+
+@pytest.mark.parametrize("before", range(LONGEST_PIECE - 16, LONGEST_PIECE + 2))
+def test_a_secret_at_the_cut_is_not_left_by_half(before):
+    """Long runs of escapes in front make that what comes after 64 KiB is still among the first 500 characters."""
+    filling = ("\x1b[0m" * before)[: before - before % 4] + "." * (before % 4)
+    (line,) = whole(filling + "tok-1234567890" + "t" * 100)
+    assert "tok-" not in line
+    assert "123" not in line
+
+
+def test_foreign_words_in_a_message_are_one_short_line_without_secrets():
+    said = phrase("RUN <<EOF\necho tok-1234567890\x1b[2J\n" + "x" * 5000, {"T": "tok-1234567890"})
+    assert said.startswith("RUN <<EOF echo *** xxx")
+    assert len(said) < 600
+
+
+@given(st.lists(st.text(alphabet="a\n\ré", max_size=30)), st.integers(1, 7))
+def test_lines_come_out_as_they_went_in_however_they_were_cut(texts, size):
+    text = "".join(texts)
+    raw = text.encode()
+    pieces = list(pieces_of(raw[at : at + size] for at in range(0, len(raw), size)))
+    expected = [line.rstrip("\r") for line in text.split("\n")]
+    assert [piece.text for piece in pieces] == (
+        expected if text and not text.endswith("\n") else expected[:-1]
+    )
+
+
+@pytest.mark.parametrize(
+    "length", [0, 1, LONGEST_PIECE - 1, LONGEST_PIECE, LONGEST_PIECE + 1, 3 * LONGEST_PIECE]
+)
+@pytest.mark.parametrize("size", [1000, 10**6])
+def test_a_long_line_comes_in_pieces_that_make_it_whole(length, size):
+    raw = b"before\n" + b"x" * length + b"\nafter"
+    pieces = list(pieces_of(raw[at : at + size] for at in range(0, len(raw), size)))
+    assert max(len(piece.text) for piece in pieces) <= LONGEST_PIECE
+    again = "".join(("" if piece.goes_on else "\n") + piece.text for piece in pieces)
+    assert again.encode() == b"\n" + raw
+
+
+@given(
+    st.lists(st.sampled_from(["", "a", "bb", "ccc"]), max_size=12),
+    st.booleans(),
+    st.integers(0, 60),
+    st.integers(0, 9),
+)
+def test_the_tail_of_a_log_in_two_files(lines, finished, cut, wanted):
+    text = "\n".join(lines) + ("\n" if finished and lines else "")
+    with tempfile.TemporaryDirectory() as folder:
+        if text[:cut]:
+            (Path(folder) / "log.1").write_text(text[:cut])
+        (Path(folder) / "log").write_text(text[cut:])
+        expected = text.split("\n")[:-1] if text.endswith("\n") or not text else text.split("\n")
+        expected = expected[-wanted:] if wanted else []
+        assert list(log_lines(Path(folder), tail=wanted)) == expected
 
 
 DOCKERFILE = """\
@@ -151,6 +262,15 @@ def test_a_buildkit_log_tells_steps_lines_and_the_failing_one():
         "[2/2] RUN make",
         ("no rule", "to make"),
     )
+
+
+def test_a_line_that_buildkit_cuts_is_one_line():
+    """A secret that was cut in two would be found in neither half."""
+    log = BuildLog()
+    said = [encoded(3, encoded(1, b"d1") + encoded(4, part)) for part in (b"tok-123", b"4567890\nlast")]
+    assert [log.feed(trace(part)) for part in said] == [[], ["tok-1234567890"]]
+    assert log.end() == ["last"]
+    assert log.tail() == ("tok-1234567890", "last")
 
 
 def test_a_legacy_log_is_put_together_from_pieces():
