@@ -2,13 +2,15 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import cast
+from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 from neon_client import NeonClient, Secret
+from neon_client.errors import NeonUnreachable
+from neon_client.retry import Patience
 from orchestrator.database import connect
 from orchestrator.errors import SettingsError, StepFailed
 from orchestrator.lifecycle.store import Store, losing_store, whoami
@@ -21,10 +23,24 @@ from preview.runtime import Runtime
 NEON_URL = "https://console.neon.tech/api/v2"
 EMBEDDED = "embedded"
 
+T = TypeVar("T")
+
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 #: How long a cold compute may take to accept connections, in seconds.
 COLD_SECONDS = 30.0
+
+
+class _ThisMachine(Patience):
+    """Patience with the embedded server: no network lies between, so when nobody answers the server has ended."""
+
+    def run(self, attempt: Callable[[], T]) -> T:
+        """See Patience."""
+        try:
+            return super().run(attempt)
+        except NeonUnreachable as error:
+            error.hint = "run the same command again: it starts the embedded server and goes on"
+            raise
 
 
 @contextmanager
@@ -48,7 +64,11 @@ def open_neon(where: str) -> Iterator[NeonClient]:
         raise SettingsError(
             f"project.neon is {where!r}", hint="use `embedded`, `neon` or the https URL of a Neon API"
         )
-    with translating("opening the Neon client"), NeonClient(api_key=key, base_url=url) as neon:
+    patience = _ThisMachine() if where == EMBEDDED else Patience()
+    with (
+        translating("opening the Neon client"),
+        NeonClient(api_key=key, base_url=url, patience=patience) as neon,
+    ):
         yield neon
 
 

@@ -52,7 +52,16 @@ def find_project(neon: NeonClient, *, project_id: str | None, name: str | None) 
 
 
 def ensure_embedded(neon: NeonClient, *, name: str, database: str, development: str | None) -> Found:
-    """The embedded project of this name, made when it is not there; with a development branch when asked for."""
+    """The embedded project of this name, made when it is not there; with a development branch when asked for.
+
+    Raises:
+        UsageError: it is the project that holds the diary.
+    """
+    if name == STORE_PROJECT:
+        raise UsageError(
+            f"project {name} of the embedded server is taken: it holds the diary of all previews",
+            hint="choose another name with --project",
+        )
     with translating(f"making project {name}"):
         found = [project for project in neon.projects() if project.name == name]
         created = not found

@@ -3,15 +3,17 @@
 import os
 import sys
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from orchestrator.cli import beginning, demo, planning, previews
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, UsageError
 
 app = typer.Typer(
     name="preview",
@@ -24,6 +26,9 @@ app = typer.Typer(
 )
 for module in (beginning, planning, previews, demo):
     module.register(app)
+
+#: The class of all errors that Typer itself raises about a command line; Typer does not export it.
+_WRONG_WORDS: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 def _version(wanted: bool) -> None:
@@ -57,32 +62,58 @@ def main() -> None:
     try:
         code = _run()
     except Exception as error:  # noqa: BLE001 - the last border: a fault of ours becomes a line and a file
-        sys.stderr.write(f"error: unexpected {type(error).__name__}; this is a fault of preview\n")
-        sys.stderr.write(f"next: report it with {_crash_file()}\n")
-        code = 1
+        message = f"unexpected {type(error).__name__}; this is a fault of preview"
+        hint = f"report it with {_crash_file()}"
+        sys.stderr.write(f"error: {message}\nnext: {hint}\n")
+        code = _also_as_json(OrchestratorError(message, hint=hint), 1)
     sys.exit(code)
 
 
 def _run() -> int:
     """Run the command; errors that we know become a message. Returns the exit code."""
     try:
-        app()
+        code = int(app(standalone_mode=False) or 0)
     except OrchestratorError as error:
         from orchestrator.cli import render
 
         render.error(error)
-        return error.exit_code
-    except (KeyboardInterrupt, SystemExit) as end:
-        # Typer ends with 130 on Ctrl-C; the interrupt itself reaches us only outside of a command.
-        code = 130 if isinstance(end, KeyboardInterrupt) else int(end.code or 0)
-        if code == 130:
-            sys.stderr.write("\nstopped. Nothing is lost: run the same command again and it goes on,\n")
-            sys.stderr.write("or `preview discard NAME` removes everything of that preview.\n")
-        return code
+        return _also_as_json(error, error.exit_code)
+    except _WRONG_WORDS as error:
+        # Typer's own: an unknown option, a missing argument. It shows the usage, too.
+        error.show()
+        return _also_as_json(UsageError(error.format_message(), hint="add --help"), error.exit_code)
+    except typer.Abort:
+        sys.stderr.write("\nstopped: the question was not answered\n")
+        return _also_as_json(OrchestratorError("stopped: the question was not answered"), 1)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except KeyboardInterrupt:
+        code = 130  # outside of a command; in one, Typer makes it an exit code
     except BrokenPipeError:
         # Whoever read us has seen enough (`preview logs NAME | head`).
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - the interpreter flushes it at exit
-    return 0
+        return 0
+    if code == 130:
+        hint = (
+            "run the same command again and it goes on,\n"
+            "or `preview discard NAME` removes everything of that preview."
+        )
+        sys.stderr.write(f"\nstopped. Nothing is lost: {hint}\n")
+        _also_as_json(OrchestratorError("stopped", hint=" ".join(hint.split())), code)
+    return code
+
+
+def _also_as_json(problem: OrchestratorError, code: int) -> int:
+    """With --json the error goes to standard output, too, when no value stands there yet. Returns the exit code.
+
+    The words of the command line decide: those that cannot be understood failed before any option had a value.
+    """
+    if code != 0 and "--json" in takewhile(lambda word: word != "--", sys.argv[1:]):
+        from orchestrator.cli import render
+
+        with suppress(BrokenPipeError):
+            render.error_json(problem, code)
+    return code
 
 
 def _crash_file() -> str:

@@ -3,13 +3,13 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
 from rich.prompt import Prompt
 
-from orchestrator.cli.previews import AsJson
+from orchestrator.cli.given import AsJson
 from orchestrator.errors import SettingsError, UsageError
 
 
@@ -39,10 +39,11 @@ def init(
         int, typer.Option("--port", min=1, max=65535, help="The port the app listens on.")
     ] = 8000,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing preview.toml.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write preview.toml; on the embedded server, make the project when it is not there yet.
 
-    Asks for what is not given, when there is a terminal. No secret is written.
+    Asks for what is not given, when there is a terminal and no --json. No secret is written.
     """
     from orchestrator import opening
     from orchestrator.cli import render
@@ -55,29 +56,29 @@ def init(
     goals = [goal for goal in (goal_branch, goal_url_env, goal_directory) if goal]
     if len(goals) > 1:
         raise UsageError("give one of --goal-branch, --goal-url-env and --goal-directory")
-    neon = neon or _ask("Where is production: embedded or neon?", "--neon", "embedded")
+    ask = _flag_is_missing if as_json else _ask
+    neon = neon or ask("Where is production: embedded or neon?", "--neon", "embedded")
     with opening.open_neon(neon) as client:
-        project = project or _ask("The project's name?", "--project", Path.cwd().name)
-        database = database or _ask("The database?", "--database", "neondb")
+        project = project or ask("The project's name?", "--project", Path.cwd().name)
+        database = database or ask("The database?", "--database", "neondb")
         if not goals:
-            goal_branch = _ask(
+            goal_branch = ask(
                 "The development branch, whose schema is wanted?", "--goal-branch", "development"
             )
         if neon == opening.EMBEDDED:
             found = ensure_embedded(client, name=project, database=database, development=goal_branch)
-            key, value = "name", project
+            key, value, made_here = "name", project, found.created
             if database not in found.databases:
                 raise UsageError(
                     f"project {project} has no database {database!r}; it has {', '.join(found.databases)}",
                     hint="give one of them with --database",
                 )
-            made = "made" if found.created else "found"
-            render.console().print(
-                f"{made} project {project} ({found.project.id}) on this machine", markup=False
-            )
+            known = found.project
+            made = "made" if made_here else "found"
+            render.console().print(f"{made} project {project} ({known.id}) on this machine", markup=False)
         else:
-            looked_up = find_project(client, project_id=None, name=project)
-            key, value = "id", looked_up.id
+            known = find_project(client, project_id=None, name=project)
+            key, value, made_here = "id", known.id, False
     text = _TEMPLATE.format(
         neon=json.dumps(neon),
         key=key,
@@ -89,7 +90,11 @@ def init(
     )
     file.write_text(text, encoding="utf-8")
     load(file)
-    render.result(str(file))
+    if as_json:
+        about = {"id": known.id, "name": known.name, "created": made_here}
+        render.result_json({"file": str(file), "neon": neon, "project": about, "database": database})
+    else:
+        render.result(str(file))
     render.console().print("next: preview up NAME", markup=False)
 
 
@@ -125,8 +130,12 @@ def _ask(question: str, flag: str, default: str) -> str:
     from orchestrator.cli.render import console
 
     if not can_ask():
-        raise UsageError(f"{flag} is missing", hint=f"for example {flag} {default}")
+        _flag_is_missing(question, flag, default)
     return Prompt.ask(question, default=default, console=console())
+
+
+def _flag_is_missing(_question: str, flag: str, default: str) -> NoReturn:
+    raise UsageError(f"{flag} is missing", hint=f"for example {flag} {default}")
 
 
 def doctor(as_json: AsJson = False) -> None:

@@ -1,29 +1,16 @@
 """The command `demo`: the main job with the example shop, on this machine, by the same commands that anybody types."""
 
 import html
-import json
-import os
 import re
-import shlex
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from orchestrator.errors import OrchestratorError, StepFailed
+from orchestrator.cli.stage import NAME, Stage, alone
+from orchestrator.errors import StepFailed
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-NAME = "demo"
 RENAME = "rename:column:public.customers.full_name"
-#: An image that this repository's scripts/base-image makes where no registry can be reached.
-LOCAL_BASE = "preview-base:python3"
 
 
 def register(app: typer.Typer) -> None:
@@ -44,7 +31,7 @@ def demo(
     """
     from orchestrator.cli import render
 
-    with Stage(render.stdout(), runtime) as stage:
+    with alone(), Stage(render.stdout(), runtime) as stage:
         _production(stage, orders)
         url = _preview(stage)
         _look(stage, url)
@@ -54,142 +41,6 @@ def demo(
         _promote(stage)
         _discard(stage)
         stage.say("\nThat was the main job. Your turn: preview init")
-
-
-class Stage:
-    """A folder and a $PREVIEW_HOME of the demo's own; runs `preview` as a person would and prints what it runs."""
-
-    def __init__(self, out: "Console", runtime: str) -> None:
-        from orchestrator.settings import home
-
-        self._out = out
-        self.wanted_runtime = runtime
-        self.home = home() / "demo"
-        self.folder = self.home / "shop"
-        self._left_up = False
-        self._outer_home: str | None = None
-
-    def __enter__(self) -> "Stage":
-        if self.home.exists():
-            self.say("an earlier demo was not finished: removing what it left")
-            self._remove()
-        self._outer_home = os.environ.get("PREVIEW_HOME")
-        os.environ["PREVIEW_HOME"] = str(self.home)
-        self.home.mkdir(parents=True)
-        shutil.copytree(_shop(), self.folder, ignore=shutil.ignore_patterns("__pycache__"))
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._left_up:
-            return
-        if kind is not None:
-            self.say("the demo stopped early; removing what it made")
-        self._remove()
-        if self._outer_home is None:
-            del os.environ["PREVIEW_HOME"]
-        else:
-            os.environ["PREVIEW_HOME"] = self._outer_home
-
-    def _remove(self) -> None:
-        """End everything of the demo and remove its folder; a preview that is left is discarded first."""
-        if (self.folder / "preview.toml").exists() and self.json("list"):
-            self._run(["discard", NAME, "--force", "--quiet"], capture=True)
-        from neon_embedded import stop
-
-        stop(self.home)
-        crashes = self.home / "crashes"
-        if crashes.exists():
-            kept = shutil.copytree(crashes, self.home.parent / "crashes", dirs_exist_ok=True)
-            self.say(f"what went wrong inside is kept in {kept}")
-        shutil.rmtree(self.home)
-
-    def leave_up(self, url: str) -> None:
-        """Keep the preview running and say how to go on."""
-        self._left_up = True
-        self.heading("left up, as you asked")
-        self.say(f"click {url}, then:")
-        where = f"PREVIEW_HOME={shlex.quote(str(self.home))} preview -C {shlex.quote(str(self.folder))}"
-        self.say(f"  {where} promote {NAME} --allow deletes_data:public.customers.fax")
-        self.say("and at the end `preview demo` again, or:")
-        self.say(
-            f"  neon-embedded stop --home {shlex.quote(str(self.home))} && rm -r {shlex.quote(str(self.home))}"
-        )
-
-    def say(self, text: str) -> None:
-        """A line for the reader."""
-        self._out.print(text, markup=False)
-
-    def heading(self, text: str) -> None:
-        """The next part."""
-        self._out.print(f"\n[bold]== {text}[/]")
-
-    def preview(self, *words: str, expect: Iterable[int] = (0,), quiet_result: bool = False) -> str:
-        """Run a `preview` command, printed first; returns its standard output.
-
-        Raises:
-            StepFailed: its exit code is not expected.
-        """
-        self.say("$ preview " + " ".join(shlex.quote(word) for word in words))
-        done = self._run(list(words), capture=True)
-        if done.stdout and not quiet_result:
-            self.say(done.stdout.rstrip("\n"))
-        if done.returncode not in expect:
-            raise StepFailed(
-                f"`preview {words[0]}` ended with exit code {done.returncode}",
-                hint="its message is above; `preview doctor` looks at this machine",
-            )
-        return done.stdout
-
-    def json(self, *words: str) -> Any:
-        """Run a `preview` command with --json, without printing it."""
-        done = self._run([*words, "--json"], capture=True)
-        return json.loads(done.stdout)
-
-    def value(self, sql: str, *where: str) -> str:
-        """One value by `preview psql`, without printing the command."""
-        script = self.home / "query.sql"
-        script.write_text(f"\\pset tuples_only\n\\pset format unaligned\n{sql};\n", encoding="utf-8")
-        return self._run(["psql", *where, "--file", str(script)], capture=True).stdout.strip()
-
-    def interactive(self) -> bool:
-        """Whether a person can be asked."""
-        return sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
-
-    def _run(self, words: list[str], *, capture: bool) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PREVIEW_HOME": str(self.home), "PREVIEW_STORE_URL": ""}
-        sys.stdout.flush()
-        return subprocess.run(
-            [sys.executable, "-m", "orchestrator", *words],
-            cwd=self.folder,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE if capture else None,
-            check=False,
-        )
-
-    def write_settings(self) -> str:
-        """Complete preview.toml for the shop; returns the runtime's kind."""
-        from orchestrator import opening
-        from preview import PreviewError
-
-        runtime = opening.runtime(self.wanted_runtime)
-        if reason := runtime.available():
-            raise StepFailed(
-                f"the {runtime.kind} runtime cannot be used: {reason}", hint="try --runtime process"
-            )
-        file = self.folder / "preview.toml"
-        text = file.read_text(encoding="utf-8")
-        text += 'command = ["python3", "app.py"]\n'
-        if runtime.kind == "docker":
-            try:
-                runtime.image(LOCAL_BASE)
-            except PreviewError:
-                pass  # the Dockerfile's own base, from a registry
-            else:
-                text += f'build_args = {{ BASE = "{LOCAL_BASE}" }}\n'
-        text += f'\n[runtime]\nkind = "{runtime.kind}"\n'
-        file.write_text(text, encoding="utf-8")
-        return runtime.kind
 
 
 def _production(stage: Stage, orders: int) -> None:
@@ -322,12 +173,3 @@ def leftovers(home: Path, preview_id: str, listed: list[dict[str, Any]]) -> list
             ]
     found += [f"path {path}" for path in home.rglob(f"*{preview_id}*")]
     return found
-
-
-def _shop() -> Path:
-    """The example's folder: in the wheel as package data, in a checkout beside the packages."""
-    package = Path(str(files("orchestrator")))
-    for folder in (package / "demo_shop", package.parent / "examples" / "shop"):
-        if (folder / "seed.sql").is_file():
-            return folder
-    raise OrchestratorError("the example shop is not installed", hint="run `preview demo` in a checkout")

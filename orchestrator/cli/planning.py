@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.previews import AsJson, parse_answers
+from orchestrator.cli.given import AsJson, parse_answers
 from orchestrator.errors import UsageError, WaitingForAnswers
 
 if TYPE_CHECKING:

@@ -1,78 +1,26 @@
-"""The commands about one preview: up, answer, list, show, logs, psql, open, promote, discard, history."""
+"""The commands about one preview's life: up, answer, list, show, promote, discard, history. Verb to render only."""
 
-import os
-import shutil
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import shlex
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.errors import OrchestratorError, StepFailed, UsageError, WaitingForAnswers
+from orchestrator.cli.given import AsJson, Name, Quiet, assembled, checked_name, parse_answers
+from orchestrator.cli.inside import logs, open_, psql
+from orchestrator.errors import OrchestratorError, WaitingForAnswers
 
 if TYPE_CHECKING:
     from orchestrator.bootstrap import Assembly
-    from orchestrator.cli.render import Progress
     from orchestrator.lifecycle import Preview
-    from orchestrator.migration.plan import Plan
-
-Name = Annotated[str, typer.Argument(help="The preview's name: lower-case letters, digits and hyphens.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
+    from orchestrator.migration.plan import Hazard, Plan
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (up, answer, list_, show, logs, psql, open_, promote, discard, history):
         app.command(name=command.__name__.rstrip("_"))(command)
-
-
-def parse_answers(given: list[str]) -> dict[str, str]:
-    """``ID=VALUE`` words to a mapping.
-
-    Raises:
-        UsageError: a word has no ``=``.
-    """
-    answers = {}
-    for word in given:
-        question, separator, value = word.partition("=")
-        if not separator or not question:
-            raise UsageError(
-                f"{word!r} is not an answer", hint="write ID=VALUE, as printed with the question"
-            )
-        answers[question] = value
-    return answers
-
-
-@contextmanager
-def assembled(progress: "Progress", *, patience_seconds: float = 0.0) -> Iterator["Assembly"]:
-    """Everything for the preview.toml of this folder."""
-    from orchestrator.bootstrap import assemble
-    from orchestrator.settings import find, load
-
-    with assemble(load(find(Path.cwd())), progress, wait=_waiting(progress, patience_seconds)) as assembly:
-        yield assembly
-
-
-def _waiting(progress: "Progress", patience_seconds: float) -> Callable[[str], bool]:
-    """What to do while another process holds the lease: say so once, wait a little, give up after a while."""
-    until = time.monotonic() + patience_seconds
-    told = False
-
-    def wait(holder: str) -> bool:
-        nonlocal told
-        if time.monotonic() > until:
-            return False
-        if not told:
-            progress.say(f"  waiting for {holder}")
-            told = True
-        time.sleep(0.1)
-        return True
-
-    return wait
 
 
 def up(
@@ -128,7 +76,7 @@ def _until_ready(
         try:
             preview = go(more)
         except WaitingForAnswers:
-            waiting = rooms.controller.show(name)
+            waiting = rooms.controller.mine(name)
             asked = open_questions(waiting)
             if ask.can_ask() and not as_json:
                 more = {**more, **ask.ask(asked)}
@@ -137,8 +85,8 @@ def _until_ready(
                 render.result_json(preview_json(waiting))
             render.questions(asked)
             raise
-        except OrchestratorError:
-            if as_json and (failed := rooms.store.find(name)) is not None:
+        except OrchestratorError as error:
+            if as_json and (failed := _failed_so(rooms, name, error)) is not None:
                 render.result_json(preview_json(failed))
             raise
         break
@@ -146,12 +94,27 @@ def _until_ready(
         render.result_json(preview_json(preview))
         return
     refused = rooms.controller.refused_hazards(_plan(preview))
-    if refused:
-        flags = " ".join(f"--allow {hazard.name}" for hazard in refused)
-        render.console().print(f"  next: preview promote {name} {flags}", markup=False)
-    else:
-        render.console().print(f"  next: preview promote {name}   or   preview discard {name}", markup=False)
+    render.console().print(f"  next: {next_command(name, refused)}", markup=False)
     render.result(preview.facts["url"])
+
+
+def _failed_so(rooms: "Assembly", name: str, error: OrchestratorError) -> "Preview | None":
+    """The preview of this project whose row tells of this very error; else the error speaks for itself."""
+    try:
+        found = rooms.store.find(name)
+    except OrchestratorError:
+        return None  # the diary is what failed: the first error is the one to tell
+    if found is None or found.project != rooms.project.key or not found.error:
+        return None
+    return found if found.error["message"] == error.message else None
+
+
+def next_command(name: str, refused: "Iterable[Hazard]") -> str:
+    """What to type when a preview is ready, fit for a shell whatever the objects are called."""
+    flags = [word for hazard in refused for word in ("--allow", hazard.name)]
+    if not flags:
+        return f"preview promote {name}   or   preview discard {name}"
+    return shlex.join(["preview", "promote", name, *flags])
 
 
 def list_(
@@ -179,7 +142,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
     from orchestrator.facts import open_questions, preview_json
 
     with render.Progress() as progress, assembled(progress) as rooms:
-        preview = rooms.controller.show(name)
+        preview = rooms.controller.mine(name)
         seen = _seen(rooms, preview)
     value = {**preview_json(preview), "seen": seen}
     if as_json:
@@ -212,91 +175,6 @@ def _seen(rooms: "Assembly", preview: "Preview") -> dict[str, str]:
     except Exception as error:  # noqa: BLE001 - showing goes on; what could not be seen is said
         return {"app": f"not seen ({getattr(error, 'message', type(error).__name__)})"}
     return {"app": there.state if there else "gone"}
-
-
-def logs(
-    name: Name,
-    tail: Annotated[int, typer.Option("--tail", min=0, help="How many lines from the end.")] = 100,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as new lines come.")] = False,
-) -> None:
-    """Print the app's log."""
-    from orchestrator.cli import render
-    from orchestrator.steps.border import translating
-    from orchestrator.steps.launch import candidate_name
-
-    with render.Progress() as progress, assembled(progress) as rooms:
-        preview = rooms.controller.show(name)
-        with translating(f"reading the log of {name}"):
-            for line in rooms.candidates.runtime(preview).logs(
-                candidate_name(preview), tail=tail, follow=follow
-            ):
-                render.result(line.rstrip("\n"))
-
-
-def psql(
-    name: Annotated[str | None, typer.Argument(help="The preview; or --main, or --branch.")] = None,
-    main: Annotated[bool, typer.Option("--main", help="Production's branch instead of a preview's.")] = False,
-    branch: Annotated[str | None, typer.Option("--branch", help="Another branch, by name.")] = None,
-    command: Annotated[str | None, typer.Option("--command", "-c", help="Run this SQL and end.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="Run this file and end.")] = None,
-) -> None:
-    """Open psql on the preview's branch (or another branch of the project)."""
-    from orchestrator.cli import render
-    from orchestrator.steps.border import translating
-
-    if sum((name is not None, main, branch is not None)) != 1:
-        raise UsageError("say which database: a preview's name, --main or --branch NAME")
-    with render.Progress() as progress, assembled(progress) as rooms:
-        if main:
-            branch_id = rooms.project.main.id
-        elif branch is not None:
-            with translating(f"looking for branch {branch}"):
-                found = rooms.project.neon.find_branch(rooms.project.id, branch)
-            if found is None:
-                raise UsageError(f"project {rooms.project.id} has no branch {branch!r}")
-            branch_id = found.id
-        else:
-            facts = rooms.controller.show(name or "").facts
-            if "branch" not in facts:
-                raise UsageError(f"{name} has no branch yet", hint=f"`preview up {name}`")
-            branch_id = facts["branch"]["id"]
-        uri = rooms.project.uri(branch_id)
-    # The password goes by the environment: argv is readable by everybody on the machine.
-    environment = {**os.environ, "PGPASSWORD": uri.password.reveal(), "PGAPPNAME": "preview psql"}
-    arguments = [_psql_program(), "-h", uri.host, "-p", str(uri.port), "-U", uri.role, "-d", uri.database]
-    if command is not None:
-        arguments += ["-X", "-v", "ON_ERROR_STOP=1", "-c", command]
-    if file is not None:
-        arguments += ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(file)]
-    sys.stdout.flush()
-    os.execvpe(arguments[0], arguments, environment)  # noqa: S606 - becomes psql, signals and all
-
-
-def _psql_program() -> str:
-    """The psql of this machine, else the embedded one."""
-    if found := shutil.which("psql"):
-        return found
-    from neon_embedded import EmbeddedError, find_binaries
-    from orchestrator.settings import home
-
-    try:
-        return str(find_binaries(None, home()).psql)
-    except EmbeddedError as error:
-        raise StepFailed(f"there is no psql: {error.message}", hint=error.hint) from error
-
-
-def open_(name: Name) -> None:
-    """Open the preview in a browser; prints the URL too."""
-    import webbrowser
-
-    from orchestrator.cli import render
-
-    with render.Progress() as progress, assembled(progress) as rooms:
-        url = rooms.controller.show(name).facts.get("url")
-    if not url:
-        raise UsageError(f"{name} has no URL yet", hint=f"`preview up {name}` brings it up")
-    render.result(url)
-    webbrowser.open(url)
 
 
 def promote(
@@ -349,7 +227,9 @@ def discard(
 
 
 def history(
-    name: Annotated[str | None, typer.Argument(help="Of one preview; default: of all.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Of one preview; default: of all.", callback=checked_name)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Who did what, when, and how long it took."""

@@ -4,8 +4,10 @@ Progress and errors go to standard error, results to standard output (DESIGN, se
 """
 
 import json
+import re
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -25,6 +27,10 @@ _WORDS = {
     State.PROMOTING: "promote",
     State.DISCARDING: "discard",
 }
+#: How steps mark a detail that tells of a wait for somebody else: ``waits: for process 12, which ...``.
+_WAITS = re.compile(r"(?:^|\s)waits: ")
+#: At most one line about a wait in this time, in seconds.
+WAIT_SECONDS = 5.0
 _COLOURS = {"ok": "green", "attention": "yellow", "blocked": "red", "not_looked_at": "dim"}
 
 
@@ -38,8 +44,15 @@ def stdout() -> Console:
     return Console(file=sys.stdout, highlight=False, soft_wrap=True)
 
 
+class _Standing:
+    """Whether this process wrote a result already."""
+
+    output = False
+
+
 def result(text: str) -> None:
     """One result on standard output."""
+    _Standing.output = True
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -49,12 +62,30 @@ def result_json(value: object) -> None:
     result(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-class Progress:
-    """One line per step on standard error, written when it ends; a spinner while it runs, on a terminal."""
+def error_json(problem: OrchestratorError, exit_code: int | None = None) -> None:
+    """The error as a JSON value on standard output, unless something stands there already: never two values."""
+    if _Standing.output:
+        return
+    code = problem.exit_code if exit_code is None else exit_code
+    what = {"message": problem.message, "hint": problem.hint, "detail": problem.detail, "exit_code": code}
+    result_json({"error": what})
 
-    def __init__(self, *, quiet: bool = False) -> None:
+
+class Progress:
+    """One line per step on standard error, written when it ends; a spinner while it runs, on a terminal.
+
+    Without a terminal nobody sees a spinner: then a wait for somebody else is told by lines.
+
+    Args:
+        quiet: print nothing.
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console()
         self._quiet = quiet
+        self._clock = clock
+        self._wait_told: float | None = None
         self._status: Status | None = None
         self._word = ""
 
@@ -71,7 +102,10 @@ class Progress:
 
     def detail(self, text: str) -> None:
         """See lifecycle.Observer."""
-        self._spin(text)
+        if self._console.is_terminal:
+            self._spin(text)
+        elif _WAITS.search(text):
+            self._wait(text)
 
     def finished(self, preview: Preview, state: State, note: str, milliseconds: float) -> None:  # noqa: ARG002
         """See lifecycle.Observer."""
@@ -92,6 +126,14 @@ class Progress:
         if not self._quiet:
             body = f"[{style}]{escape(note)}[/]" if style else escape(note)
             self._console.print(f"  {word:<9} {body}  [dim]{_time(milliseconds)}[/]")
+
+    def _wait(self, text: str) -> None:
+        """A line about a wait, unless one was written a moment ago."""
+        now = self._clock()
+        if self._quiet or (self._wait_told is not None and now - self._wait_told < WAIT_SECONDS):
+            return
+        self._wait_told = now
+        self._console.print(f"  {self._word:<9} {text}", markup=False)
 
     def _spin(self, text: str) -> None:
         if self._quiet or not self._console.is_terminal:

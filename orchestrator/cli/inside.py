@@ -1,0 +1,139 @@
+"""The commands that go into a preview: logs, psql, open. They leave its row and its history alone."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import parse_qs, urlsplit
+
+import typer
+
+from orchestrator.cli.given import AsJson, Name, assembled, checked_name
+from orchestrator.errors import StepFailed, UsageError
+
+if TYPE_CHECKING:
+    from neon_client.models import ConnectionURI
+
+#: What a URI's query says, and the variable in which libpq reads it (PostgreSQL docs, 34.15).
+_OF_QUERY = {"sslmode": "PGSSLMODE", "channel_binding": "PGCHANNELBINDING", "options": "PGOPTIONS"}
+#: The caller's own of these would lead elsewhere, or ask this server for what it does not have.
+_NOT_INHERITED = frozenset(
+    {
+        *("PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS"),
+        *("PGSSLMODE", "PGCHANNELBINDING", "PGREQUIREAUTH", "PGSSLNEGOTIATION", "PGGSSENCMODE"),
+    }
+)
+
+
+def logs(
+    name: Name,
+    tail: Annotated[int, typer.Option("--tail", min=0, help="How many lines from the end.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as new lines come.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help='Print each line as JSON: {"line": ...}, one a line.')
+    ] = False,
+) -> None:
+    """Print the app's log."""
+    from orchestrator.cli import render
+    from orchestrator.steps.border import translating
+    from orchestrator.steps.launch import candidate_name
+
+    with render.Progress() as progress, assembled(progress) as rooms:
+        preview = rooms.controller.mine(name)
+        with translating(f"reading the log of {name}"):
+            for line in rooms.candidates.runtime(preview).logs(
+                candidate_name(preview), tail=tail, follow=follow
+            ):
+                text = line.rstrip("\n")
+                render.result(json.dumps({"line": text}, ensure_ascii=False) if as_json else text)
+
+
+def psql(
+    name: Annotated[
+        str | None, typer.Argument(help="The preview; or --main, or --branch.", callback=checked_name)
+    ] = None,
+    main: Annotated[bool, typer.Option("--main", help="Production's branch instead of a preview's.")] = False,
+    branch: Annotated[str | None, typer.Option("--branch", help="Another branch, by name.")] = None,
+    command: Annotated[str | None, typer.Option("--command", "-c", help="Run this SQL and end.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="Run this file and end.")] = None,
+) -> None:
+    """Open psql on the preview's branch (or another branch of the project)."""
+    from orchestrator.cli import render
+    from orchestrator.steps.border import translating
+
+    if sum((name is not None, main, branch is not None)) != 1:
+        raise UsageError("say which database: a preview's name, --main or --branch NAME")
+    with render.Progress() as progress, assembled(progress) as rooms:
+        if main:
+            branch_id = rooms.project.main.id
+        elif branch is not None:
+            with translating(f"looking for branch {branch}"):
+                found = rooms.project.neon.find_branch(rooms.project.id, branch)
+            if found is None:
+                raise UsageError(f"project {rooms.project.id} has no branch {branch!r}")
+            branch_id = found.id
+        else:
+            facts = rooms.controller.mine(name or "").facts
+            if "branch" not in facts:
+                raise UsageError(f"{name} has no branch yet", hint=f"`preview up {name}`")
+            branch_id = facts["branch"]["id"]
+        uri = rooms.project.uri(branch_id)
+    arguments = [_psql_program()]
+    if command is not None:
+        arguments += ["-X", "-v", "ON_ERROR_STOP=1", "-c", command]
+    if file is not None:
+        arguments += ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(file)]
+    sys.stdout.flush()
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+    environment |= psql_environment(uri)
+    os.execvpe(arguments[0], arguments, environment)  # noqa: S606 - becomes psql, signals and all
+
+
+def psql_environment(uri: "ConnectionURI") -> dict[str, str]:
+    """The variables in which libpq finds the database.
+
+    Not argv, which everybody on the machine can read; and not ``-d``, which libpq takes for a connection string
+    when it has a ``=`` in it, as a database's name may (PostgreSQL docs, 34.1.1).
+    """
+    query = parse_qs(urlsplit(uri.reveal()).query)
+    return {
+        "PGHOST": uri.host,
+        "PGPORT": str(uri.port),
+        "PGUSER": uri.role,
+        "PGDATABASE": uri.database,
+        "PGPASSWORD": uri.password.reveal(),
+        "PGAPPNAME": "preview psql",
+        **{_OF_QUERY[key]: values[-1] for key, values in query.items() if key in _OF_QUERY},
+    }
+
+
+def _psql_program() -> str:
+    """The psql of this machine, else the embedded one."""
+    if found := shutil.which("psql"):
+        return found
+    from neon_embedded import EmbeddedError, find_binaries
+    from orchestrator.settings import home
+
+    try:
+        return str(find_binaries(None, home()).psql)
+    except EmbeddedError as error:
+        raise StepFailed(f"there is no psql: {error.message}", hint=error.hint) from error
+
+
+def open_(name: Name, as_json: AsJson = False) -> None:
+    """Open the preview in a browser; prints the URL too."""
+    import webbrowser
+
+    from orchestrator.cli import render
+
+    with render.Progress() as progress, assembled(progress) as rooms:
+        url = rooms.controller.mine(name).facts.get("url")
+    if not url:
+        raise UsageError(f"{name} has no URL yet", hint=f"`preview up {name}` brings it up")
+    if as_json:
+        render.result_json({"name": name, "url": url})
+    else:
+        render.result(url)
+    webbrowser.open(url)
