@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,7 @@ def test_a_killed_supervisor_does_not_hide_its_app(bench):
 def ends(*who: list) -> bool:
     """Waits until these processes are gone; the test's own time-out ends a wait in vain."""
     while not all(gone(one) for one in who):
-        pass
+        time.sleep(0.05)
     return True
 
 
