@@ -15,7 +15,7 @@ from neon_embedded.clone import remove_directory
 from neon_embedded.errors import ComputeFailed, PortTaken, Refusal
 from neon_embedded.plane import Plane
 from neon_embedded.postmaster import LOOPBACK, Postmaster, is_free, is_local
-from neon_embedded.rows import BranchRow, DatabaseRow, EndpointRow, ProjectRow, RoleRow
+from neon_embedded.rows import BaseRow, BranchRow, DatabaseRow, EndpointRow, ProjectRow, RoleRow
 
 Superuser = psycopg.Connection[tuple[Any, ...]]
 
@@ -79,7 +79,7 @@ def project_of(plane: Plane, project_id: str) -> ProjectRow:
 
 def postmaster_of(plane: Plane, branch: BranchRow) -> Postmaster:
     """The branch's postmaster, running or not."""
-    return plane.postmaster(branch.id, project_of(plane, branch.project_id))
+    return plane.postmaster(branch.timeline, project_of(plane, branch.project_id))
 
 
 def wake(plane: Plane, endpoint_id: str, *, strict: bool = True) -> None:
@@ -175,7 +175,7 @@ def apply_config(plane: Plane, branch_id: str, *, passwords_of: set[str] | None 
         for role in roles:
             made = _ensure_role(connection, role)
             if not made and (passwords_of is None or role.name in passwords_of):
-                _set_password(connection, role)
+                set_password(connection, role)
         for database in databases:
             _ensure_database(connection, database)
 
@@ -199,8 +199,16 @@ def destroy(plane: Plane, branch_id: str) -> None:
     branch = plane.store.one(BranchRow, id=branch_id)
     if branch is not None:
         postmaster_of(plane, branch).stop(wait_for_checkpoint=False)
-    remove_directory(plane.home.branch_dir(branch_id))
+    timeline = branch.timeline if branch else branch_id
+    destroy_timeline(plane, timeline)
     plane.store.remove(BranchRow, id=branch_id)
+
+
+def destroy_timeline(plane: Plane, timeline: str) -> None:
+    """Remove a timeline's directory and its history; nothing may run there. Gone is fine."""
+    remove_directory(plane.home.branch_dir(timeline))
+    remove_directory(plane.home.history / timeline)
+    plane.store.remove(BaseRow, timeline=timeline)
 
 
 def _exists(connection: Superuser, table: str, column: str, name: str) -> bool:
@@ -231,7 +239,8 @@ def _ensure_role(connection: Superuser, role: RoleRow) -> bool:
     return True
 
 
-def _set_password(connection: Superuser, role: RoleRow) -> None:
+def set_password(connection: Superuser, role: RoleRow) -> None:
+    """Give an existing role the row's password, and end its sessions."""
     statement = sql.SQL("alter role {} password {}").format(
         sql.Identifier(role.name), _verifier(connection, role)
     )

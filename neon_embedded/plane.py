@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from neon_embedded.binaries import find_binaries
@@ -73,10 +74,14 @@ class Plane:
         self._locks: Final[dict[str, threading.Lock]] = {}
         self._closing = False
 
-    def postmaster(self, branch_id: str, project: ProjectRow) -> Postmaster:
-        """The branch's postmaster, running or not. Raises NoPostgres."""
+    def postmaster(self, timeline: str, project: ProjectRow) -> Postmaster:
+        """A timeline's postmaster, running or not. Raises NoPostgres."""
+        return self.postmaster_in(self.home.branch_dir(timeline), project)
+
+    def postmaster_in(self, directory: Path, project: ProjectRow) -> Postmaster:
+        """The postmaster of any directory that holds data. Raises NoPostgres."""
         return Postmaster(
-            directory=self.home.branch_dir(branch_id),
+            directory=directory,
             binaries=find_binaries(project.pg_version, self.home.root),
             account=self.home.account,
             run_dir=self.home.run_dir,

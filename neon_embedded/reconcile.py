@@ -93,7 +93,7 @@ def _settle(plane: Plane, endpoint: EndpointRow) -> None:
 
 def _remove_strangers(plane: Plane) -> None:
     """Directories that no row knows: what a death between two lines may leave."""
-    known = {branch.id for branch in plane.store.all(BranchRow)}
+    known = {branch.timeline for branch in plane.store.all(BranchRow)}
     for directory in plane.home.branches.iterdir():
         if directory.name not in known:
             log.warning("removing %s: no branch has it", directory)
