@@ -52,7 +52,7 @@ def branch(row: BranchRow) -> dict[str, Any]:
         "primary": row.is_default,
         "default": row.is_default,
         "protected": row.protected,
-        "init_source": "parent-data",
+        "init_source": row.init_source,
         "cpu_used_sec": 0,
         "active_time_seconds": 0,
         "compute_time_seconds": 0,
@@ -66,7 +66,11 @@ def branch(row: BranchRow) -> dict[str, Any]:
         "pending_state": pending,
         "parent_id": row.parent_id,
         "parent_lsn": row.parent_lsn,
-        "parent_timestamp": row.created_at if row.parent_id else None,
+        "parent_timestamp": row.parent_timestamp or (row.created_at if row.parent_id else None),
+        "last_reset_at": row.last_reset_at,
+        "restored_from": row.restored_from,
+        "restored_as": row.restored_as,
+        "restore_status": row.restore_status,
         "expires_at": row.expires_at,
     }
     return shown | {name: value for name, value in given.items() if value is not None}
@@ -166,7 +170,7 @@ def user() -> dict[str, Any]:
         "billing_account": {
             "state": "active",
             "payment_source": {"type": "none"},
-            "subscription_type": "free_v3",
+            "subscription_type": "UNKNOWN",
             "payment_method": "none",
             "quota_reset_at_last": "2024-01-01T00:00:00Z",
             "name": "embedded",
