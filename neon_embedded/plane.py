@@ -63,6 +63,7 @@ class Plane:
         store: the rows.
         faults: faults on demand.
         patience_seconds: how long an answer waits for its operations before it says that they run.
+        history_wanted: set when a branch may need its first base soon.
     """
 
     def __init__(self, home: Home, store: Store, *, faults: Faults, patience_seconds: float = 5.0) -> None:
@@ -70,6 +71,7 @@ class Plane:
         self.store: Final = store
         self.faults: Final = faults
         self.patience_seconds: Final = patience_seconds
+        self.history_wanted: Final = threading.Event()
         self._guard: Final = threading.Lock()
         self._locks: Final[dict[str, threading.Lock]] = {}
         self._closing = False

@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+import re
 import secrets
 import socket
 import subprocess
@@ -44,6 +45,7 @@ dynamic_shared_memory_type = posix
 wal_level = replica
 max_wal_senders = 4
 max_replication_slots = 4
+max_slot_wal_keep_size = 1GB
 min_wal_size = 32MB
 max_wal_size = 256MB
 max_logical_replication_workers = 0
@@ -129,6 +131,14 @@ class Postmaster:
             line.startswith("Database cluster state:") and line.endswith("shut down")
             for line in done.stdout.splitlines()
         )
+
+    def first_wal_file(self) -> str:
+        """The WAL file that the next start begins with. Raises ComputeFailed."""
+        done = self._run(self.binaries.pg_controldata, self.data)
+        found = re.search(r"^Latest checkpoint's REDO WAL file: +([0-9A-F]{24})$", done.stdout, re.MULTILINE)
+        if found is None:
+            raise ComputeFailed(f"the control file of {self.directory.name} names no WAL file")
+        return found[1]
 
     def control_file_is_whole(self) -> bool:
         """Whether the control file's checksum is right; a copy taken while it was written may be torn."""
@@ -227,7 +237,7 @@ class Postmaster:
             text=True,
             errors="replace",
             cwd="/",
-            env=_environment(),
+            env=environment(),
             check=False,
             **self.account.identity,
         )
@@ -261,7 +271,7 @@ class Postmaster:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,
                 **self.account.identity,
             )
@@ -307,7 +317,7 @@ def new_password() -> str:
     return f"npg_{secrets.token_hex(18)}"
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Nothing of ours: PG* variables, keys and locales of the caller must not reach a postmaster."""
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 

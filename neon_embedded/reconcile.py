@@ -8,6 +8,7 @@ from neon_embedded.branches import delete_branch, is_expired
 from neon_embedded.clone import remove_directory
 from neon_embedded.computes import apply_config, destroy, postmaster_of, suspend, wake
 from neon_embedded.errors import EmbeddedError, Refusal
+from neon_embedded.history import forget_strangers
 from neon_embedded.plane import Plane, log
 from neon_embedded.processes import stop_postmaster
 from neon_embedded.rows import BranchRow, EndpointRow, OperationRow, ProjectRow
@@ -28,6 +29,7 @@ def recover(plane: Plane) -> None:
         if branch.state != "ready":
             _try(f"removing branch {branch.id}", destroy, plane, branch.id)
     _remove_strangers(plane)
+    _try("tidying histories", forget_strangers, plane)
     endpoints = plane.store.all(EndpointRow)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda endpoint: _settle(plane, endpoint), endpoints))

@@ -18,6 +18,7 @@ import uvicorn
 from neon_embedded.app import PREFIX, application
 from neon_embedded.errors import ServerNotStarted
 from neon_embedded.faults import Faults
+from neon_embedded.history import keep_history
 from neon_embedded.home import Home, locked, write_private
 from neon_embedded.plane import Plane
 from neon_embedded.postmaster import LOOPBACK, is_free
@@ -74,6 +75,7 @@ def _serve(place: Home) -> None:
         signal.signal(number, lambda *_: over.set())
     recover(plane)
     care = keep_healing(plane, over)
+    history = keep_history(plane, over)
     app = application(plane, place.key_file.read_text().strip(), ROUTES)
     listener = _listener(place)
     port = listener.getsockname()[1]
@@ -94,7 +96,9 @@ def _serve(place: Home) -> None:
     finally:
         log.info("stopping")
         over.set()
+        plane.history_wanted.set()
         care.join()
+        history.join()
         plane.close()
         for directory in place.branches.iterdir():
             stop_postmaster(directory)
