@@ -31,7 +31,9 @@ class Calls:
         poll_seconds: float | None = None,
         patience: Patience | None = None,
     ) -> None:
-        self._patience: Final = patience or Patience(budget_seconds=retry_budget_seconds)
+        self._patience: Final = patience or Patience(
+            budget_seconds=retry_budget_seconds, locked_seconds=2 * retry_budget_seconds
+        )
         self._poll_seconds: Final = poll_seconds or (0.1 if is_loopback(base_url) else 1.0)
         self._wire: Final = Wire(
             api_key=Secret(api_key),

@@ -37,7 +37,7 @@ class NeonClient(Calls):
         base_url: the API's address with its version, e.g. ``http://127.0.0.1:20001/api/v2``.
         timeout_seconds: for connecting, writing and reading, each.
         transport: httpx transport, for tests.
-        retry_budget_seconds: time for all attempts of one request.
+        retry_budget_seconds: time that one request may lose to a busy server; twice that to a locked project.
         poll_seconds: longest pause between two looks at an operation; 1 s, or 0.1 s on this machine.
     """
 

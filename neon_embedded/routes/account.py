@@ -77,12 +77,12 @@ def _status(call: Call) -> dict[str, Any]:
 def _arm(call: Call) -> dict[str, Any]:
     if not call.plane.faults.allowed:
         raise Refusal(404, "faults are off; start the server with NEON_EMBEDDED_FAULTS=1")
+    seed = asked.number(call.body.get("seed"), "seed", lowest=0, highest=2**31, default=0)
+    wishes = {name: wish for name, wish in call.body.items() if name != "seed"}
     try:
-        counts = {
-            name: asked.number(count, name, lowest=0, highest=1000, default=0)
-            for name, count in call.body.items()
-        }
-        call.plane.faults.arm(counts)
+        call.plane.faults.arm(wishes, seed=seed)
     except KeyError as unknown:
         raise Refusal(400, f"unknown fault {unknown}; there are: {', '.join(FAULTS)}") from None
+    except (ValueError, TypeError) as wrong:
+        raise Refusal(400, f"{wrong}: how often, or how likely as a fraction below 1") from None
     return {}
