@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from neon_client.calls import PAGE, Calls, branch_of, branches_of, given, operations_of
 from neon_client.errors import NeonError, NotDisposable, NotFound
+from neon_client.finding import found_branch, found_project, naming_what_to_discard
 from neon_client.models import (
     Branch,
     ConnectionURI,
@@ -71,7 +72,7 @@ class NeonClient(Calls):
 
         def find() -> CreatedProject | None:
             new = [each for each in self.projects(search=name) if each.name == name and each.id not in before]
-            return self._found_project(new[0]) if len(new) == 1 else None
+            return found_project(self, new[0]) if len(new) == 1 else None
 
         def send() -> CreatedProject:
             answer = self._wire.send("POST", "/projects", json={"project": given(wanted)})
@@ -158,14 +159,14 @@ class NeonClient(Calls):
             branch = self.find_branch(project_id, name)
             if branch is None or branch.annotations.get(REQUEST_ANNOTATION) != request_id:
                 return None
-            return self._ready(project_id, branch.id, self._pending(project_id, branch.id))
+            return found_branch(self, project_id, branch.id)
 
         def send() -> CreatedBranch:
             answer = self._wire.send("POST", where, json=wanted, request_id=request_id)
             branch = branch_of(f"POST {where}", answer.body)
             return self._ready(project_id, branch.id, operations_of(answer))
 
-        with self._wire.turn(project_id):
+        with self._wire.turn(project_id), naming_what_to_discard(self, project_id):
             return self._create(send, find)
 
     def update_branch(
@@ -339,23 +340,6 @@ class NeonClient(Calls):
             branch=self.branch(project_id, branch_id),
             endpoints=self.endpoints(project_id, branch_id),
             operations=done,
-        )
-
-    def _found_project(self, project: Project) -> CreatedProject:
-        self.wait(project.id, self._pending(project.id, None))
-        branch = self.default_branch(project.id)
-        roles, databases = self.roles(project.id, branch.id), self.databases(project.id, branch.id)
-        uris = [
-            self.connection_uri(project.id, branch_id=branch.id, database=each.name, role=each.owner_name)
-            for each in databases
-        ]
-        return CreatedProject(
-            project=project,
-            branch=branch,
-            endpoints=self.endpoints(project.id, branch.id),
-            roles=roles,
-            databases=databases,
-            connection_uris=tuple(uris),
         )
 
     @staticmethod

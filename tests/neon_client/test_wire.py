@@ -194,6 +194,7 @@ def test_a_creation_that_gets_no_answer_in_time_is_looked_up(script: Script) -> 
     script.answer(200, {"projects": [PROJECT, made]})
     script.answer(200, {"operations": []})
     script.answer(200, {"branches": [main]})
+    script.answer(200, {"branches": [main]})
     script.answer(200, {"roles": []})
     script.answer(200, {"databases": []})
     script.answer(200, {"endpoints": []})

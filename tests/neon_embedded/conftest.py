@@ -13,6 +13,7 @@ import pytest
 
 from neon_client import ConnectionURI, CreatedProject, NeonClient
 from neon_embedded import Running, ensure_running, stop
+from neon_embedded.faults import FAULTS
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def shared(faulty: Running) -> Iterator[World]:
 def world(shared: World) -> Iterator[World]:
     """The shared project; every branch but main is gone afterwards, no fault is left."""
     yield shared
-    shared.arm(locked=0, rate_limited=0, unavailable=0, lost_answer=0, failed_operation=0, slow_operation=0)
+    shared.arm(**dict.fromkeys(FAULTS, 0))
     branches = [each for each in shared.client.branches(shared.project) if not each.default]
     for branch in reversed(branches):
         shared.client.delete_branch(shared.project, branch.id)
