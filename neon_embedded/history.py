@@ -6,6 +6,9 @@ nor a process per segment. A base is a clone of the branch as for a child, which
 
 import re
 import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -38,6 +41,9 @@ _START: Final = re.compile(r"^START WAL LOCATION: ([0-9A-F]+/[0-9A-F]+) ", re.MU
 
 #: One at a time, whoever asks: two clones at once would only be in each other's way.
 _turn: Final = threading.Lock()
+#: Guards `_readers`, and is held while bases and WAL are let go.
+_guard: Final = threading.Lock()
+_readers: Final[Counter[str]] = Counter()
 
 
 def lsn_number(lsn: str) -> int:
@@ -49,6 +55,18 @@ def lsn_number(lsn: str) -> int:
 def moment() -> str:
     """Now, with microseconds, in UTC."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+@contextmanager
+def reading(branch: BranchRow) -> Iterator[None]:
+    """While this lasts, nothing of the branch's history is let go."""
+    with _guard:
+        _readers[branch.timeline] += 1
+    try:
+        yield
+    finally:
+        with _guard:
+            _readers[branch.timeline] -= 1
 
 
 def bases_of(plane: Plane, branch: BranchRow) -> list[BaseRow]:
@@ -82,6 +100,8 @@ def care_for_history(plane: Plane, project_id: str | None = None) -> None:
                     _care(plane, project, branch)
             except (EmbeddedError, OSError) as error:
                 log.warning("the history of %s is not complete: %s", branch.id, error)
+    with _turn:
+        forget_strangers(plane)
 
 
 def keep_history(plane: Plane, stop: threading.Event) -> threading.Thread:
@@ -145,8 +165,8 @@ def _care(plane: Plane, project: ProjectRow, branch: BranchRow) -> None:
     bases = bases_of(plane, branch)
     if _is_due(project, bases, head, shared=shared):
         _take(plane, branch)
-    with plane.alone(project.id) as granted:
-        if granted:
+    with _guard:
+        if not _readers[branch.timeline]:
             _let_go(plane, project, branch, most=_BASES_SHARED if shared else _BASES_COPIED)
 
 

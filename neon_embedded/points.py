@@ -13,7 +13,14 @@ from neon_embedded import asked, ids
 from neon_embedded.clone import clone_directory, clone_file
 from neon_embedded.computes import awake, destroy_timeline, free_port, postmaster_of, project_of
 from neon_embedded.errors import ComputeFailed, Refusal
-from neon_embedded.history import assert_has_history, base_directory, bases_of, lsn_number, window_start
+from neon_embedded.history import (
+    assert_has_history,
+    base_directory,
+    bases_of,
+    lsn_number,
+    reading,
+    window_start,
+)
 from neon_embedded.plane import Plane
 from neon_embedded.postmaster import Postmaster, make_directory
 from neon_embedded.rows import BaseRow, BranchRow
@@ -88,16 +95,14 @@ def base_for(plane: Plane, branch: BranchRow, point: Point) -> BaseRow:
 def build_at(plane: Plane, source: BranchRow, point: Point, target: Postmaster) -> str:
     """Make ``target`` what ``source`` was at the point, whole and shut down; the caller removes what fails.
 
-    The project's lock is held by the caller: the WAL that is read here must stay.
-
     Returns:
         The LSN reached.
 
     Raises:
         Refusal, CloneFailed, ComputeFailed.
     """
-    base = base_for(plane, source, point)
-    with awake(plane, source) as parent:
+    with reading(source), awake(plane, source) as parent:
+        base = base_for(plane, source, point)
         with parent.superuser() as connection:
             # A commit after the point: recovery stops at the first one that is too late, and wants to see it.
             connection.execute("select pg_logical_emit_message(true, 'neon_embedded', 'point')")
@@ -122,10 +127,11 @@ def readable(plane: Plane, branch: BranchRow, point: Point | None) -> Iterator[P
     Raises:
         Refusal: 423 when the project is being changed and does not stop being so.
     """
-    running = postmaster_of(plane, branch)
-    if point is None and running.pid() is not None:
-        yield running
+    if postmaster_of(plane, branch).pid() is not None:
+        with held(plane, branch, point) as postmaster:
+            yield postmaster
         return
+    # Nobody but us may wake it meanwhile, nor remove it.
     with plane.alone(branch.project_id, timeout_seconds=_LOCK_SECONDS) as granted:
         if not granted:
             raise Refusal(423, "project already has running conflicting operations, try again")

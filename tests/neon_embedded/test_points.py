@@ -154,11 +154,12 @@ def test_restoring_to_its_own_past_keeps_address_and_the_old_state(
     body = {"source_branch_id": old.id, "preserve_under_name": "seven"}
     past.done(past.post(f"branches/{main}/restore", body))
     assert steps(past, main) == [0, 1, 2]
-    for branch in reversed([each for each in world.client.branches(world.project) if not each.default]):
-        if branch.id != old.id:
-            world.client.delete_branch(world.project, branch.id)
-    world.client.delete_branch(world.project, old.id)
-    assert len(world.directories()) == 1 + len(directories) - 2
+    seven = world.client.find_branch(world.project, "seven")
+    assert seven is not None
+    assert world.client.branch(world.project, again).parent_id == seven.id
+    for gone in (again, child, seven.id, old.id):
+        world.client.delete_branch(world.project, gone)
+    assert len(world.directories()) == len(directories) - 1
     past.bases()
 
 
@@ -222,7 +223,9 @@ def test_schema_now_then_and_compared(past: Past) -> None:
     world, main = past.world, past.world.main
     past.bases()
     with world.connect(main) as connection:
-        connection.execute("create table shape (id int primary key, twice int generated always as (id * 2) stored)")
+        connection.execute(
+            "create table shape (id int primary key, twice int generated always as (id * 2) stored)"
+        )
         lsn, _ = step(connection, 60)
         connection.execute("alter table shape add parent int references shape")
     query = {"db_name": "neondb"}
