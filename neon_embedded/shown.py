@@ -2,7 +2,15 @@
 
 from typing import Any, Final
 
-from neon_embedded.rows import BranchRow, DatabaseRow, EndpointRow, OperationRow, ProjectRow, RoleRow
+from neon_embedded.rows import (
+    BranchRow,
+    DatabaseRow,
+    EndpointRow,
+    OperationRow,
+    ProjectRow,
+    RoleRow,
+    SnapshotRow,
+)
 
 REGION: Final = "local"
 ACCOUNT: Final = "embedded"
@@ -72,6 +80,24 @@ def branch(row: BranchRow) -> dict[str, Any]:
         "restored_as": row.restored_as,
         "restore_status": row.restore_status,
         "expires_at": row.expires_at,
+    }
+    return shown | {name: value for name, value in given.items() if value is not None}
+
+
+def snapshot(row: SnapshotRow) -> dict[str, Any]:
+    """Neon's Snapshot."""
+    shown: dict[str, Any] = {
+        "id": row.id,
+        "name": row.name,
+        "created_at": row.created_at,
+        "manual": row.manual,
+    }
+    given = {
+        "lsn": row.lsn,
+        "timestamp": row.timestamp,
+        "source_branch_id": row.source_branch_id,
+        "expires_at": row.expires_at,
+        "full_size": row.full_size,
     }
     return shown | {name: value for name, value in given.items() if value is not None}
 
