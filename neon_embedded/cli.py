@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,14 +60,20 @@ def show_status(
         for project in found.projects:
             typer.echo(f"  {project['name']}  {project['id']}  PostgreSQL {project['pg_version']}")
             for branch in project["branches"]:
-                computes = (
-                    ", ".join(f"{each['host']} {each['state']}" for each in branch["computes"])
-                    or "no compute"
-                )
+                computes = ", ".join(map(_compute_line, branch["computes"])) or "no compute"
                 mark = "*" if branch["default"] else " "
                 typer.echo(f"  {mark} {branch['name']}  {branch['id']}  {computes}")
     if running is None:
         raise typer.Exit(1)
+
+
+def _compute_line(compute: dict[str, Any]) -> str:
+    facts = [f"{compute['host']} {compute['state']}"]
+    if compute.get("idle_since"):
+        facts.append(f"idle since {compute['idle_since']}")
+    if compute.get("memory_bytes"):
+        facts.append(f"{compute['memory_bytes'] / 1_000_000:.1f} MB")
+    return ", ".join(facts)
 
 
 @app.command(name="stop")

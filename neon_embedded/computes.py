@@ -12,8 +12,8 @@ import psycopg
 from psycopg import sql
 
 from neon_embedded.clone import remove_directory
-from neon_embedded.errors import ComputeFailed, PortTaken, Refusal
-from neon_embedded.plane import Plane
+from neon_embedded.errors import ComputeFailed, EndpointGone, PortTaken, Refusal
+from neon_embedded.plane import Plane, log
 from neon_embedded.postmaster import LOOPBACK, Postmaster, is_free, is_local
 from neon_embedded.rows import BaseRow, BranchRow, DatabaseRow, EndpointRow, ProjectRow, RoleRow
 
@@ -94,58 +94,127 @@ def wake(plane: Plane, endpoint_id: str, *, strict: bool = True) -> None:
     Raises:
         ComputeFailed: it did not come up.
     """
-    endpoint = plane.store.one(EndpointRow, id=endpoint_id)
-    branch = plane.store.one(BranchRow, id=endpoint.branch_id) if endpoint else None
-    if endpoint is None or branch is None:
-        raise ComputeFailed(f"endpoint {endpoint_id} is gone")
-    postmaster = postmaster_of(plane, branch)
-    addresses = tuple(each for each in listen_addresses(endpoint.settings) if strict or is_local(each))
-    port = endpoint.port
-    for _ in range(_ATTEMPTS):
-        try:
-            postmaster.start(port=port, addresses=addresses, durable=branch.is_default)
-            break
-        except PortTaken:
-            # Somebody took the port while the compute slept: a new one is better than none.
-            port = free_port(plane)
-            plane.store.change(EndpointRow, {"id": endpoint_id}, port=port)
-    plane.store.change(EndpointRow, {"id": endpoint_id}, state="active")
+    with _of_endpoint(plane, endpoint_id) as (endpoint, branch):
+        if branch.state == "deleting":
+            raise ComputeFailed(f"branch {branch.id} is being deleted")
+        postmaster = postmaster_of(plane, branch)
+        addresses = tuple(each for each in listen_addresses(endpoint.settings) if strict or is_local(each))
+        port, doors = endpoint.port, plane.doors
+        again = True
+        for _ in range(_ATTEMPTS):
+            try:
+                postmaster.start(
+                    port=port,
+                    addresses=addresses,
+                    durable=branch.is_default,
+                    take_port=(lambda: doors.shut(endpoint_id)) if doors.is_open(endpoint_id) else None,
+                )
+                break
+            except PortTaken:
+                # Somebody took the port while the compute slept: a new one is better than none.
+                port = free_port(plane)
+                plane.store.change(EndpointRow, {"id": endpoint_id}, port=port)
+            except ComputeFailed:
+                # Killed from outside while it came up, perhaps; those who wait for it deserve a second try.
+                if not again:
+                    doors.dismiss(endpoint_id)
+                    keep_door(plane, endpoint_id)
+                    raise
+                again = False
+        plane.store.change(EndpointRow, {"id": endpoint_id}, state="active")
+        admitted = doors.admit(endpoint_id, addresses[0], port)
+    if admitted:
+        log.info("%s was woken by %d connections", endpoint_id, admitted)
 
 
 def suspend(plane: Plane, endpoint_id: str) -> None:
-    """Shut the endpoint's compute down cleanly; not running is fine."""
+    """Shut the endpoint's compute down cleanly, and keep its port; not running is fine."""
+    try:
+        with _of_endpoint(plane, endpoint_id) as (_, branch):
+            postmaster_of(plane, branch).stop()
+            plane.store.change(EndpointRow, {"id": endpoint_id}, state="idle")
+            keep_door(plane, endpoint_id)
+    except EndpointGone:
+        return
+
+
+def keep_door(plane: Plane, endpoint_id: str) -> None:
+    """Listen for a compute that sleeps, so that a connection wakes it; on addresses that the machine has now.
+
+    A port that somebody took while nobody kept it is given up for a new one. Sleeping ones that are disabled or
+    do not run on purpose have no door.
+    """
     endpoint = plane.store.one(EndpointRow, id=endpoint_id)
-    branch = plane.store.one(BranchRow, id=endpoint.branch_id) if endpoint else None
-    if branch is not None:
-        postmaster_of(plane, branch).stop()
-    plane.store.change(EndpointRow, {"id": endpoint_id}, state="idle")
+    if endpoint is None or endpoint.disabled:
+        plane.doors.dismiss(endpoint_id)
+        return
+    addresses = [each for each in listen_addresses(endpoint.settings) if is_local(each)]
+    for _ in range(_ATTEMPTS):
+        try:
+            plane.doors.open(endpoint_id, endpoint.port, addresses)
+        except PortTaken as taken:
+            log.warning("%s gets another port: %s", endpoint_id, taken.message)
+            plane.store.change(EndpointRow, {"id": endpoint_id}, port=free_port(plane))
+            endpoint = plane.store.one(EndpointRow, id=endpoint_id) or endpoint
+        else:
+            return
+
+
+def let_in(plane: Plane, endpoint_id: str) -> None:
+    """Wake a compute because somebody knocked; they are sent away when it cannot be woken."""
+    try:
+        plane.doors.gather(endpoint_id)
+        wake(plane, endpoint_id, strict=False)
+    except EndpointGone:
+        plane.doors.dismiss(endpoint_id)
+    except Exception as error:  # noqa: BLE001 - a thread of its own: nobody else would tell, and they wait
+        log.error("%s could not be woken: %s", endpoint_id, error)
+        plane.doors.dismiss(endpoint_id)
+        keep_door(plane, endpoint_id)
 
 
 def restart(plane: Plane, endpoint_id: str, *, sync: bool = False) -> None:
     """Suspend and wake, so that settings take effect; ``sync`` writes what fsync=off left in memory."""
-    suspend(plane, endpoint_id)
-    if sync:
-        os.sync()
-    wake(plane, endpoint_id)
+    with _of_endpoint(plane, endpoint_id):
+        suspend(plane, endpoint_id)
+        if sync:
+            os.sync()
+        wake(plane, endpoint_id)
+
+
+@contextmanager
+def _of_endpoint(plane: Plane, endpoint_id: str) -> Iterator[tuple[EndpointRow, BranchRow]]:
+    """The rows of an endpoint and its branch as they are while nobody else starts or stops the compute."""
+    found = plane.store.one(EndpointRow, id=endpoint_id)
+    if found is None:
+        raise EndpointGone(f"endpoint {endpoint_id} is gone")
+    with plane.compute(found.branch_id):
+        endpoint = plane.store.one(EndpointRow, id=endpoint_id)
+        branch = plane.store.one(BranchRow, id=found.branch_id)
+        if endpoint is None or branch is None or endpoint.branch_id != branch.id:
+            raise EndpointGone(f"endpoint {endpoint_id} is gone")
+        yield endpoint, branch
 
 
 @contextmanager
 def awake(plane: Plane, branch: BranchRow) -> Iterator[Postmaster]:
-    """The branch's postmaster, running; when it slept, it sleeps again afterwards."""
-    postmaster = postmaster_of(plane, branch)
-    if postmaster.pid() is not None:
-        yield postmaster
-        return
-    endpoint = plane.store.one(EndpointRow, branch_id=branch.id, state="active")
-    if endpoint is not None:  # it should run: its postmaster was killed
-        wake(plane, endpoint.id, strict=False)
-        yield postmaster
-        return
-    postmaster.start(port=free_port(plane), addresses=(LOOPBACK,), durable=branch.is_default)
-    try:
-        yield postmaster
-    finally:
-        postmaster.stop()
+    """The branch's postmaster, running, and not suspended meanwhile; when it slept, it sleeps again afterwards."""
+    with plane.compute(branch.id):
+        postmaster = postmaster_of(plane, branch)
+        if postmaster.pid() is not None:
+            yield postmaster
+            return
+        endpoint = plane.store.one(EndpointRow, branch_id=branch.id, state="active")
+        if endpoint is not None:  # it should run: its postmaster was killed
+            wake(plane, endpoint.id, strict=False)
+            yield postmaster
+            return
+        # On a port of its own: whoever knocks at the compute's door waits until this is over.
+        postmaster.start(port=free_port(plane), addresses=(LOOPBACK,), durable=branch.is_default)
+        try:
+            yield postmaster
+        finally:
+            postmaster.stop()
 
 
 def initialise(plane: Plane, branch: BranchRow) -> None:
@@ -198,7 +267,11 @@ def destroy(plane: Plane, branch_id: str) -> None:
     """End the branch's compute, remove its directory, then its rows; what is gone already is fine."""
     branch = plane.store.one(BranchRow, id=branch_id)
     if branch is not None:
-        postmaster_of(plane, branch).stop(wait_for_checkpoint=False)
+        with plane.compute(branch_id):
+            for endpoint in plane.store.all(EndpointRow, branch_id=branch_id):
+                plane.doors.dismiss(endpoint.id)
+                plane.store.remove(EndpointRow, id=endpoint.id)
+            postmaster_of(plane, branch).stop(wait_for_checkpoint=False)
     timeline = branch.timeline if branch else branch_id
     destroy_timeline(plane, timeline)
     plane.store.remove(BranchRow, id=branch_id)

@@ -40,6 +40,10 @@ class PortTaken(ComputeFailed):
     """Somebody else listens on the endpoint's port."""
 
 
+class EndpointGone(ComputeFailed):
+    """The endpoint was deleted meanwhile."""
+
+
 class CloneFailed(EmbeddedError):
     """A data directory could not be copied."""
 

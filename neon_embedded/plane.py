@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from neon_embedded.binaries import find_binaries
+from neon_embedded.doors import Doors
 from neon_embedded.errors import EmbeddedError, Refusal
 from neon_embedded.faults import Faults
 from neon_embedded.home import Home
@@ -63,6 +64,9 @@ class Plane:
         store: the rows.
         faults: faults on demand.
         patience_seconds: how long an answer waits for its operations before it says that they run.
+        doors: the ports of computes that sleep.
+        idle_since: since when an endpoint's compute is idle, RFC 3339; None when it is not known.
+        answer_knock: what is done in a thread when somebody connects to such a port; gets the endpoint's id.
         history_wanted: set when a branch may need its first base soon.
     """
 
@@ -72,7 +76,11 @@ class Plane:
         self.faults: Final = faults
         self.patience_seconds: Final = patience_seconds
         self.history_wanted: Final = threading.Event()
+        self.answer_knock: Callable[[str], None] = lambda _: None
+        self.idle_since: Callable[[str], str | None] = lambda _: None
+        self.doors: Final = Doors(self._knocked)
         self._guard: Final = threading.Lock()
+        self._computes: Final[dict[str, threading.RLock]] = {}
         self._locks: Final[dict[str, threading.Lock]] = {}
         self._closing = False
 
@@ -132,9 +140,29 @@ class Plane:
             if granted:
                 lock.release()
 
+    def _knocked(self, endpoint_id: str) -> None:
+        self.answer_knock(endpoint_id)
+
+    @contextmanager
+    def compute(self, branch_id: str, *, wait: bool = True) -> Iterator[bool]:
+        """Keep a branch's compute as it is, awake or asleep, for a block; yields whether that was granted.
+
+        Whoever starts, stops, reads or replaces the files of a compute that may sleep holds this: a connection
+        wakes it at any moment. It may be taken again by the same thread, and after the project's lock.
+        """
+        with self._guard:
+            lock = self._computes.setdefault(branch_id, threading.RLock())
+        granted = lock.acquire(blocking=wait)
+        try:
+            yield granted
+        finally:
+            if granted:
+                lock.release()
+
     def close(self) -> None:
-        """Refuse new changes and wait until the running ones ended."""
+        """Refuse new changes and connections to sleeping computes, and wait until the running changes ended."""
         self._closing = True
+        self.doors.close()
         with self._guard:
             locks = list(self._locks.values())
         for lock in locks:

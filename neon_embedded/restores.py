@@ -136,27 +136,28 @@ def _swap(
     roles, databases = adopt(plane, target, branch.id, passwords)
     if branch.is_default:
         write_through()
-    # Connections end here, and writes with them: all that was committed is in the state that is kept.
-    postmaster_of(plane, branch).stop(wait_for_checkpoint=kept is not None)
-    own_source = source.id == branch.id
-    with plane.store.transaction():
-        if kept is not None:
-            plane.store.change(BranchRow, {"parent_id": branch.id}, parent_id=kept.id)
-            plane.store.add(
-                kept,
-                *(replace(each, branch_id=kept.id) for each in plane.store.all(RoleRow, branch_id=branch.id)),
+    with plane.compute(branch.id):  # nobody wakes the old state meanwhile
+        # Connections end here, and writes with them: all that was committed is in the state that is kept.
+        postmaster_of(plane, branch).stop(wait_for_checkpoint=kept is not None)
+        own_source = source.id == branch.id
+        with plane.store.transaction():
+            if kept is not None:
+                plane.store.change(BranchRow, {"parent_id": branch.id}, parent_id=kept.id)
+                plane.store.add(
+                    kept,
+                    *(replace(each, branch_id=kept.id) for each in plane.store.all(RoleRow, branch_id=branch.id)),
+                )
+                for database in plane.store.all(DatabaseRow, branch_id=branch.id):
+                    number = plane.store.next_database_id()
+                    plane.store.add(replace(database, id=number, branch_id=kept.id))
+            replace_config(plane, branch.id, roles, _renumbered(plane, databases))
+            plane.store.change(
+                BranchRow,
+                {"id": branch.id},
+                timeline=timeline,
+                last_reset_at=now(),
+                **({} if own_source or branch.is_root else {"parent_lsn": lsn or None, "parent_timestamp": None}),
             )
-            for database in plane.store.all(DatabaseRow, branch_id=branch.id):
-                number = plane.store.next_database_id()
-                plane.store.add(replace(database, id=number, branch_id=kept.id))
-        replace_config(plane, branch.id, roles, _renumbered(plane, databases))
-        plane.store.change(
-            BranchRow,
-            {"id": branch.id},
-            timeline=timeline,
-            last_reset_at=now(),
-            **({} if own_source or branch.is_root else {"parent_lsn": lsn or None, "parent_timestamp": None}),
-        )
 
 
 def _renumbered(plane: Plane, databases: list[DatabaseRow]) -> list[DatabaseRow]:

@@ -16,6 +16,7 @@ from typing import Final
 import uvicorn
 
 from neon_embedded.app import PREFIX, application
+from neon_embedded.computes import let_in
 from neon_embedded.errors import ServerNotStarted
 from neon_embedded.faults import Faults
 from neon_embedded.history import keep_history
@@ -73,6 +74,7 @@ def _serve(place: Home) -> None:
     # uvicorn raises the signal that ended it once more: without a handler of ours that would be the end of us.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
+    plane.answer_knock = lambda endpoint_id: let_in(plane, endpoint_id)
     recover(plane)
     care = keep_healing(plane, over)
     history = keep_history(plane, over)

@@ -42,11 +42,12 @@ def fill_from_branch(plane: Plane, source: BranchRow, point: Point | None, targe
     """
     if point is not None:
         return build_at(plane, source, point, target)
-    lies = postmaster_of(plane, source)
-    if lies.pid() is None and lies.cleanly_shut_down():
-        return branch_at_head(lies, target)
-    with awake(plane, source) as running:
-        return branch_at_head(running, target)
+    with plane.compute(source.id):  # a connection must not wake it while it is copied as it lies
+        lies = postmaster_of(plane, source)
+        if lies.pid() is None and lies.cleanly_shut_down():
+            return branch_at_head(lies, target)
+        with awake(plane, source) as running:
+            return branch_at_head(running, target)
 
 
 def copy_of_copy(lies: Path, target: Postmaster) -> None:

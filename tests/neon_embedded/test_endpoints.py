@@ -94,16 +94,13 @@ def intruder() -> Iterator[socket.socket]:
         yield taken
 
 
-def test_a_port_that_was_taken_while_it_slept(
-    world: World, created: CreatedBranch, intruder: socket.socket
-) -> None:
+def test_the_port_of_a_sleeper_is_kept(world: World, created: CreatedBranch, intruder: socket.socket) -> None:
     endpoint = created.endpoints[0]
     world.client.suspend_endpoint(world.project, endpoint.id)
     intruder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    intruder.bind(("127.0.0.1", int(endpoint.host.rpartition(":")[2])))
-    intruder.listen()
-    moved = world.client.start_endpoint(world.project, endpoint.id)
-    assert moved.host != endpoint.host
+    with pytest.raises(OSError, match="in use"):
+        intruder.bind(("127.0.0.1", int(endpoint.host.rpartition(":")[2])))
+    assert world.client.start_endpoint(world.project, endpoint.id).host == endpoint.host
     assert connects(world, created.branch.id, OTHER)
 
 
