@@ -5,10 +5,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from .past import Past, fresh_past, step, steps
-
-
-past = fresh_past
+from .conftest import Past, step, steps
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,7 @@
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
-from .past import Past, fresh_past, step, steps
-
-past = fresh_past
+from .conftest import Past, step, steps
 
 
 def test_a_snapshot_is_made_listed_renamed_restored_and_finalized(past: Past) -> None:
