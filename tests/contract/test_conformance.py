@@ -153,6 +153,32 @@ def test_roles_and_databases(walk: Walk) -> None:
     walk("DELETE", role, role="app", status=204)
 
 
+def test_schemas_and_resets(walk: Walk) -> None:
+    of = {"db_name": "neondb"}
+    assert walk("GET", B + "/schema", **of)["sql"]
+    assert walk("GET", B + "/schema", format="json", **of)["json"] == {"tables": []}
+    walk("GET", B + "/schema", status=400)
+    walk("GET", B + "/schema", db_name="nowhere", status=404)
+    assert walk("GET", B + "/compare_schema", base_branch_id=walk.ids["main"], **of)["diff"] == ""
+    wanted = {"source_branch_id": walk.ids["main"], "preserve_under_name": "kept"}
+    walk("POST", B + "/restore", wanted)
+    walk("POST", B + "/restore", status=400)
+
+
+def test_snapshots(walk: Walk) -> None:
+    snapshot = P + "/snapshots/{snapshot}"
+    main = walk.ids["main"]
+    made = walk("POST", B + "/snapshot", branch=main, name="before")["snapshot"]
+    walk("POST", B + "/snapshot", branch="br-no-such-12345678", status=404)
+    assert [each["id"] for each in walk("GET", P + "/snapshots")["snapshots"]] == [made["id"]]
+    walk("PATCH", snapshot, {"snapshot": {"name": "earlier"}}, snapshot=made["id"])
+    walk("PATCH", snapshot, {"snapshot": {"name": "x"}}, snapshot="snap-no-such-12345678", status=404)
+    back = walk("POST", snapshot + "/restore", {"name": "back"}, snapshot=made["id"])
+    walk("POST", B + "/finalize_restore", {"name": "was-main"}, branch=back["branch"]["id"])
+    walk("DELETE", snapshot, snapshot=made["id"], status=202)
+    walk("DELETE", snapshot, snapshot=made["id"], status=404)
+
+
 def test_operations(walk: Walk) -> None:
     listed = walk("GET", P + "/operations", limit="5")["operations"]
     assert len(listed) == 5
