@@ -8,13 +8,14 @@ from neon_client.errors import NeonError, NotFound, QuotaExceeded
 from neon_client.models import Branch, CreatedBranch, CreatedProject, Project
 
 if TYPE_CHECKING:
+    from neon_client.branches import Branches
     from neon_client.client import NeonClient
 
 #: How many branches a full plan's hint names.
 _NAMED: Final = 5
 
 
-def found_branch(client: "NeonClient", project_id: str, branch_id: str) -> CreatedBranch | None:
+def found_branch(client: "Branches", project_id: str, branch_id: str) -> CreatedBranch | None:
     """A branch whose announcement was lost, ready; None when its creation failed and it went away again.
 
     The list of operations lags (reference: neon-api.md, section 2), so the branch itself is asked as well.
@@ -73,7 +74,7 @@ def discardable(branches: tuple[Branch, ...]) -> tuple[Branch, ...]:
 
 
 @contextmanager
-def naming_what_to_discard(client: "NeonClient", project_id: str) -> Iterator[None]:
+def naming_what_to_discard(client: "Branches", project_id: str) -> Iterator[None]:
     """When the plan's limit of branches is reached, the error's hint names the oldest that could go."""
     try:
         yield

@@ -74,7 +74,7 @@ def test_restoring_to_its_own_past_keeps_address_and_the_old_state(
     assert old is not None
     assert (old.parent_id, old.default) == (None, False)
     assert world.client.branch(world.project, child).parent_id == old.id
-    assert world.client.branch(world.project, main).extra["last_reset_at"]
+    assert world.client.branch(world.project, main).last_reset_at
     world.client.create_endpoint(world.project, old.id)
     assert steps(past, old.id) == [0, 1, 2]
     assert len(world.directories() - directories) == 1
