@@ -42,12 +42,14 @@ def init(
 ) -> None:
     """Write preview.toml; on the embedded server, make the project when it is not there yet.
 
-    Asks for what is not given, when there is a terminal. No secret is written.
+    Asks for what is not given, when there is a terminal; for Neon it shows projects, databases and branches to
+    choose from, and asks for the key when NEON_API_KEY is not set. No secret is written.
     """
     from orchestrator import opening
-    from orchestrator.cli import render
-    from orchestrator.projects import ensure_embedded, find_project
+    from orchestrator.cli import choosing, render
+    from orchestrator.projects import ensure_embedded
     from orchestrator.settings import FILE_NAME, load
+    from orchestrator.steps.border import translating
 
     file = Path.cwd() / FILE_NAME
     if file.exists() and not force:
@@ -56,14 +58,15 @@ def init(
     if len(goals) > 1:
         raise UsageError("give one of --goal-branch, --goal-url-env and --goal-directory")
     neon = neon or _ask("Where is production: embedded or neon?", "--neon", "embedded")
+    key_was_asked = neon != opening.EMBEDDED and choosing.ensure_key()
     with opening.open_neon(neon) as client:
-        project = project or _ask("The project's name?", "--project", Path.cwd().name)
-        database = database or _ask("The database?", "--database", "neondb")
-        if not goals:
-            goal_branch = _ask(
-                "The development branch, whose schema is wanted?", "--goal-branch", "development"
-            )
         if neon == opening.EMBEDDED:
+            project = project or _ask("The project's name?", "--project", Path.cwd().name)
+            database = database or _ask("The database?", "--database", "neondb")
+            if not goals:
+                goal_branch = _ask(
+                    "The development branch, whose schema is wanted?", "--goal-branch", "development"
+                )
             found = ensure_embedded(client, name=project, database=database, development=goal_branch)
             key, value = "name", project
             if database not in found.databases:
@@ -76,8 +79,16 @@ def init(
                 f"{made} project {project} ({found.project.id}) on this machine", markup=False
             )
         else:
-            looked_up = find_project(client, project_id=None, name=project)
-            key, value = "id", looked_up.id
+            chosen = choosing.choose_project(client, project)
+            key, value = "id", chosen.id
+            with translating("looking at the project"):
+                main, branches = client.default_branch(chosen.id), client.branches(chosen.id)
+            database = choosing.choose_database(client, chosen.id, main, database)
+            if goal_branch or not goals:
+                goal_branch = choosing.choose_goal(branches, goal_branch)
+            render.console().print(
+                f"project {chosen.name} ({chosen.id}), main is branch {main.name}", markup=False
+            )
     text = _TEMPLATE.format(
         neon=json.dumps(neon),
         key=key,
@@ -90,6 +101,10 @@ def init(
     file.write_text(text, encoding="utf-8")
     load(file)
     render.result(str(file))
+    if key_was_asked:
+        render.console().print(
+            f"the key was not kept: export {choosing.KEY_VARIABLE} for the other commands", markup=False
+        )
     render.console().print("next: preview up NAME", markup=False)
 
 
