@@ -14,6 +14,8 @@ from neon_embedded.rows import (
 
 REGION: Final = "local"
 ACCOUNT: Final = "embedded"
+#: What one machine is good for, as the plan's limit of branches.
+BRANCHES: Final = 1000
 
 
 def project(row: ProjectRow) -> dict[str, Any]:
@@ -43,6 +45,12 @@ def project(row: ProjectRow) -> dict[str, Any]:
         "consumption_period_end": "9999-12-31T00:00:00Z",
         "creation_source": "embedded",
         "owner_id": ACCOUNT,
+        "owner": {
+            "email": "embedded@localhost",
+            "name": "embedded",
+            "branches_limit": BRANCHES,
+            "subscription_type": "UNKNOWN",
+        },
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }
@@ -189,7 +197,7 @@ def user() -> dict[str, Any]:
         "image": "",
         "plan": "embedded",
         "projects_limit": 1000,
-        "branches_limit": 1000,
+        "branches_limit": BRANCHES,
         "active_seconds_limit": 0,
         "max_autoscaling_limit": 0.25,
         "auth_accounts": [],
