@@ -44,6 +44,10 @@ class EndpointGone(ComputeFailed):
     """The endpoint was deleted meanwhile."""
 
 
+class ImportFailed(EmbeddedError):
+    """A database could not be brought in."""
+
+
 class CloneFailed(EmbeddedError):
     """A data directory could not be copied."""
 
