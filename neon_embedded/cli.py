@@ -84,6 +84,30 @@ def stop_all(home: Home = None) -> None:
     typer.echo(f"stopped ({where})", err=True)
 
 
+@app.command(name="import")
+def import_data(
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="postgresql:// URI, a dump's path, or - to read the URI from standard input (so that no shell"
+            " history has its password).",
+        ),
+    ],
+    name: Annotated[str, typer.Option("--name", help="Name of the new project.")],
+    home: Home = None,
+) -> None:
+    """Make a project of any Postgres database or dump. Prints its id; progress goes to standard error."""
+    from neon_embedded.importing import import_database
+
+    where = sys.stdin.readline().strip() if source == "-" else source
+    made = import_database(
+        home or default_home(), source=where, name=name, say=lambda line: typer.echo(line, err=True)
+    )
+    typer.echo(made.project_id)
+    typer.echo(f"project {name!r}, PostgreSQL {made.pg_version}, at {made.uri}", err=True)
+
+
 @app.command()
 def serve(home: Home = None) -> None:
     """Run the server in the foreground until Ctrl-C; then all computes are stopped."""
