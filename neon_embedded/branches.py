@@ -89,6 +89,7 @@ def create_project(plane: Plane, body: dict[str, Any]) -> tuple[ProjectRow, list
         project_id=project.id,
         branch_id=branch.id,
         port=free_port(plane),
+        tls_port=free_port(plane),
         settings=asked.part(asked.part(wanted, "default_endpoint_settings"), "settings"),
     )
     listen_addresses(endpoint.settings)
@@ -320,6 +321,7 @@ def new_endpoint(plane: Plane, branch: BranchRow, wanted: object) -> EndpointRow
         project_id=branch.project_id,
         branch_id=branch.id,
         port=free_port(plane),
+        tls_port=free_port(plane),
         settings=settings,
         suspend_timeout_seconds=asked.number(
             wanted.get("suspend_timeout_seconds"),

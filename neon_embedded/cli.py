@@ -51,12 +51,17 @@ def show_status(
     found = status(home or default_home())
     running = found.running
     if as_json:
-        shown = {"base_url": running.base_url, "pid": running.pid} if running else None
+        shown = (
+            {"base_url": running.base_url, "pid": running.pid, "ca_file": str(running.ca_file)}
+            if running
+            else None
+        )
         typer.echo(json.dumps({"home": str(found.home), "running": shown, "projects": list(found.projects)}))
     elif running is None:
         typer.echo(f"not running ({found.home})")
     else:
         typer.echo(f"running at {running.base_url}, process {running.pid} ({found.home})")
+        typer.echo(f"TLS is verified by {running.ca_file}")
         for project in found.projects:
             typer.echo(f"  {project['name']}  {project['id']}  PostgreSQL {project['pg_version']}")
             for branch in project["branches"]:

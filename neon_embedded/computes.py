@@ -4,7 +4,8 @@ import contextlib
 import ipaddress
 import os
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ Superuser = psycopg.Connection[tuple[Any, ...]]
 #: Below Linux's ephemeral ports (32768 and up), which any outgoing connection may hold.
 _PORTS: Final = range(20_000, 32_768)
 _ATTEMPTS: Final = 50
+#: So often a tenth of a second is waited for a port of ours: a killed server's sockets last a moment longer.
+_PATIENT_ATTEMPTS: Final = 10
 
 SUPERUSER_GROUP: Final = "neon_superuser"
 
@@ -35,7 +38,7 @@ grant pg_monitor to {SUPERUSER_GROUP} with admin option;
 
 def free_port(plane: Plane) -> int:
     """A port that no endpoint has and nobody listens on."""
-    taken = {each.port for each in plane.store.all(EndpointRow)}
+    taken = {port for each in plane.store.all(EndpointRow) for port in (each.port, each.tls_port)}
     for _ in range(_ATTEMPTS):
         port = secrets.choice(_PORTS)
         if port not in taken and is_free(port):
@@ -123,6 +126,7 @@ def wake(plane: Plane, endpoint_id: str, *, strict: bool = True) -> None:
                 again = False
         plane.store.change(EndpointRow, {"id": endpoint_id}, state="active")
         admitted = doors.admit(endpoint_id, addresses[0], port)
+        _keep_gate(plane, endpoint_id, addresses)
     if admitted:
         log.info("%s was woken by %d connections", endpoint_id, admitted)
 
@@ -146,18 +150,47 @@ def keep_door(plane: Plane, endpoint_id: str) -> None:
     """
     endpoint = plane.store.one(EndpointRow, id=endpoint_id)
     if endpoint is None or endpoint.disabled:
-        plane.doors.dismiss(endpoint_id)
+        shut_out(plane, endpoint_id)
         return
     addresses = [each for each in listen_addresses(endpoint.settings) if is_local(each)]
-    for _ in range(_ATTEMPTS):
+    _keep_gate(plane, endpoint_id, addresses)
+    for attempt in range(_ATTEMPTS):
         try:
             plane.doors.open(endpoint_id, endpoint.port, addresses)
         except PortTaken as taken:
+            if attempt < _PATIENT_ATTEMPTS:
+                time.sleep(0.1)
+                continue
             log.warning("%s gets another port: %s", endpoint_id, taken.message)
             plane.store.change(EndpointRow, {"id": endpoint_id}, port=free_port(plane))
             endpoint = plane.store.one(EndpointRow, id=endpoint_id) or endpoint
         else:
             return
+
+
+def _keep_gate(plane: Plane, endpoint_id: str, addresses: Sequence[str]) -> None:
+    """Speak TLS for the endpoint, asleep or awake, on its second port."""
+    endpoint = plane.store.one(EndpointRow, id=endpoint_id)
+    port = endpoint.tls_port if endpoint is not None else 0
+    for attempt in range(_ATTEMPTS):
+        if not port:
+            port = free_port(plane)
+            plane.store.change(EndpointRow, {"id": endpoint_id}, tls_port=port)
+        try:
+            plane.gates.open(endpoint_id, port, addresses)
+        except PortTaken:
+            if attempt < _PATIENT_ATTEMPTS:
+                time.sleep(0.1)
+            else:
+                port = 0
+        else:
+            return
+
+
+def shut_out(plane: Plane, endpoint_id: str) -> None:
+    """Listen no more for an endpoint that is going or disabled, and send away who waits."""
+    plane.doors.dismiss(endpoint_id)
+    plane.gates.shut(endpoint_id)
 
 
 def let_in(plane: Plane, endpoint_id: str) -> None:
@@ -269,7 +302,7 @@ def destroy(plane: Plane, branch_id: str) -> None:
     if branch is not None:
         with plane.compute(branch_id):
             for endpoint in plane.store.all(EndpointRow, branch_id=branch_id):
-                plane.doors.dismiss(endpoint.id)
+                shut_out(plane, endpoint.id)
                 plane.store.remove(EndpointRow, id=endpoint.id)
             postmaster_of(plane, branch).stop(wait_for_checkpoint=False)
     timeline = branch.timeline if branch else branch_id

@@ -13,6 +13,7 @@ from neon_embedded.computes import (
     postmaster_of,
     project_of,
     restart,
+    shut_out,
     suspend,
     wake,
 )
@@ -125,7 +126,7 @@ def delete_endpoint(plane: Plane, project_id: str, endpoint_id: str) -> tuple[En
 
         def work() -> None:
             with plane.compute(branch.id):
-                plane.doors.dismiss(endpoint_id)
+                shut_out(plane, endpoint_id)
                 plane.store.remove(EndpointRow, id=endpoint_id)
                 postmaster_of(plane, branch).stop()
 

@@ -54,6 +54,21 @@ class Home:
         return self.root / "api-key"
 
     @property
+    def ca_file(self) -> Path:
+        """The certificate of the home's authority, for clients that verify; everybody may read it."""
+        return self.root / "ca.pem"
+
+    @property
+    def ca_key(self) -> Path:
+        """The authority's key, mode 0600."""
+        return self.root / "ca.key"
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate that computes are reached with, and its key, mode 0600."""
+        return self.root / "server.pem"
+
+    @property
     def rows(self) -> Path:
         """The server's own rows, SQLite, mode 0600 (it holds role passwords, as Neon does)."""
         return self.root / "neon.sqlite3"

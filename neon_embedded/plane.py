@@ -12,8 +12,9 @@ from typing import Final
 
 from neon_embedded.binaries import find_binaries
 from neon_embedded.doors import Doors
-from neon_embedded.errors import EmbeddedError, Refusal
+from neon_embedded.errors import EmbeddedError, EndpointGone, Refusal
 from neon_embedded.faults import Faults
+from neon_embedded.gates import Compute, Gates
 from neon_embedded.home import Home
 from neon_embedded.postmaster import Postmaster
 from neon_embedded.rows import OperationRow, ProjectRow
@@ -56,6 +57,10 @@ class Change:
         self.steps.append((row, work))
 
 
+def _nobody(endpoint_id: str) -> Compute:
+    raise EndpointGone(f"nothing is known of endpoint {endpoint_id} yet")
+
+
 class Plane:
     """What the verbs share.
 
@@ -66,6 +71,8 @@ class Plane:
         patience_seconds: how long an answer waits for its operations before it says that they run.
         doors: the ports of computes that sleep.
         idle_since: since when an endpoint's compute is idle, RFC 3339; None when it is not known.
+        gates: the ports where TLS is spoken.
+        behind: what is behind the gate of an endpoint.
         answer_knock: what is done in a thread when somebody connects to such a port; gets the endpoint's id.
         history_wanted: set when a branch may need its first base soon.
     """
@@ -79,6 +86,8 @@ class Plane:
         self.answer_knock: Callable[[str], None] = lambda _: None
         self.idle_since: Callable[[str], str | None] = lambda _: None
         self.doors: Final = Doors(self._knocked)
+        self.behind: Callable[[str], Compute] = _nobody
+        self.gates: Final = Gates(self._behind)
         self._guard: Final = threading.Lock()
         self._computes: Final[dict[str, threading.RLock]] = {}
         self._locks: Final[dict[str, threading.Lock]] = {}
@@ -143,6 +152,9 @@ class Plane:
     def _knocked(self, endpoint_id: str) -> None:
         self.answer_knock(endpoint_id)
 
+    def _behind(self, endpoint_id: str) -> Compute:
+        return self.behind(endpoint_id)
+
     @contextmanager
     def compute(self, branch_id: str, *, wait: bool = True) -> Iterator[bool]:
         """Keep a branch's compute as it is, awake or asleep, for a block; yields whether that was granted.
@@ -163,6 +175,7 @@ class Plane:
         """Refuse new changes and connections to sleeping computes, and wait until the running changes ended."""
         self._closing = True
         self.doors.close()
+        self.gates.close()
         with self._guard:
             locks = list(self._locks.values())
         for lock in locks:

@@ -186,6 +186,9 @@ class Postmaster:
                 return
             self.stop()
         if take_port is not None:
+            for address in addresses:
+                if not is_local(address):
+                    raise _not_here(address, "it is not an address of this machine")
             try:
                 self._launch(port, addresses, durable, timeout_seconds, take_port)
             except PortTaken:
@@ -383,9 +386,11 @@ def _assert_free(address: str, port: int) -> None:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(f"{address}:{port} is in use by another process") from None
-            raise ComputeFailed(
-                f"cannot listen on {address}: {error.strerror}", hint="is it an address of this machine?"
-            ) from None
+            raise _not_here(address, error.strerror) from None
+
+
+def _not_here(address: str, reason: str | None) -> ComputeFailed:
+    return ComputeFailed(f"cannot listen on {address}: {reason}", hint="is it an address of this machine?")
 
 
 def is_local(address: str) -> bool:

@@ -145,7 +145,10 @@ def _swap(
                 plane.store.change(BranchRow, {"parent_id": branch.id}, parent_id=kept.id)
                 plane.store.add(
                     kept,
-                    *(replace(each, branch_id=kept.id) for each in plane.store.all(RoleRow, branch_id=branch.id)),
+                    *(
+                        replace(each, branch_id=kept.id)
+                        for each in plane.store.all(RoleRow, branch_id=branch.id)
+                    ),
                 )
                 for database in plane.store.all(DatabaseRow, branch_id=branch.id):
                     number = plane.store.next_database_id()
@@ -156,7 +159,11 @@ def _swap(
                 {"id": branch.id},
                 timeline=timeline,
                 last_reset_at=now(),
-                **({} if own_source or branch.is_root else {"parent_lsn": lsn or None, "parent_timestamp": None}),
+                **(
+                    {}
+                    if own_source or branch.is_root
+                    else {"parent_lsn": lsn or None, "parent_timestamp": None}
+                ),
             )
 
 

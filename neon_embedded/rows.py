@@ -111,13 +111,17 @@ class SnapshotRow(Row):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRow(Row):
-    """A read-write endpoint. ``state``: init, active, idle - active is also a promise after a restart."""
+    """A read-write endpoint. ``state``: init, active, idle - active is also a promise after a restart.
+
+    ``port`` is the compute's own, ``tls_port`` that of its gate; 0 when it has none yet.
+    """
 
     table: ClassVar[str] = "endpoints"
     id: str
     project_id: str
     branch_id: str
     port: int
+    tls_port: int = 0
     state: str = "init"
     settings: dict[str, Any] = field(default_factory=dict)
     suspend_timeout_seconds: int = 0

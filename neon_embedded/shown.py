@@ -121,9 +121,9 @@ def annotation(row: BranchRow) -> dict[str, Any]:
 
 
 def endpoint(row: EndpointRow) -> dict[str, Any]:
-    """Neon's Endpoint; ``host`` carries the port, which real clients keep."""
+    """Neon's Endpoint; ``host`` carries the port where TLS is spoken, as real clients ask for it."""
     shown: dict[str, Any] = {
-        "host": f"127.0.0.1:{row.port}",
+        "host": f"127.0.0.1:{row.tls_port or row.port}",
         "id": row.id,
         "project_id": row.project_id,
         "branch_id": row.branch_id,

@@ -64,6 +64,9 @@ create table snapshots (
     state text not null, source_branch_id text, lsn text, timestamp text, expires_at text, manual integer not null,
     full_size integer, created_at text not null, updated_at text not null) strict;
 """,
+    """
+alter table endpoints add column tls_port integer not null default 0;
+""",
 )
 _VERSION: Final = len(_STEPS)
 

@@ -82,6 +82,7 @@ def _compute(call: Call, branch: BranchRow, row: EndpointRow) -> dict[str, Any]:
         "id": row.id,
         "state": {"idle": "suspended"}.get(row.state, row.state),
         "host": f"127.0.0.1:{row.port}",
+        "tls_host": f"127.0.0.1:{row.tls_port}",
         "suspends_after_seconds": timeout_of(branch, row),
         "idle_since": call.plane.idle_since(row.id) if awake else None,
         "memory_bytes": memory_bytes(pid) if pid is not None else None,

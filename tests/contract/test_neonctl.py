@@ -114,7 +114,8 @@ def test_connection_string_and_psql(cli: Cli) -> None:
     assert uri.endswith("/neondb?sslmode=require&channel_binding=require")
     of_ours = cli.ours.connection_uri(cli.project, branch_id=identity, database="neondb", role="neondb_owner")
     parsed = ConnectionURI(uri)
-    assert (parsed.host, parsed.port, parsed.password) == (of_ours.host, of_ours.port, of_ours.password)
+    [endpoint] = cli.ours.endpoints(cli.project, identity)
+    assert (f"{parsed.host}:{parsed.port}", parsed.password) == (endpoint.host, of_ours.password)
     with psycopg.connect(uri, connect_timeout=30) as connection:
         assert connection.execute("select count(*) from customers").fetchone() == (2,)
     names_of = ("--", "--no-psqlrc", "-Atc", "select name from customers order by id")

@@ -6,7 +6,6 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -220,8 +219,8 @@ def test_a_log_is_bounded_while_it_is_written(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.fixture
-def made(home: Path) -> Iterator["Own"]:
-    yield Own(home)
+def made(home: Path) -> "Own":
+    return Own(home)
 
 
 class Own:
@@ -279,12 +278,20 @@ def test_a_sleeper_is_on_call_again_after_a_restart(made: Own) -> None:
         assert connection.execute("select 1").fetchone() == (1,)
 
 
+def binds(probe: socket.socket, port: int) -> bool:
+    try:
+        probe.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
 def test_a_port_that_was_taken_while_no_server_kept_it(made: Own) -> None:
     made.suspend()
     kill(made.server.pid)
     with socket.socket() as intruder:
         intruder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        intruder.bind(("127.0.0.1", made.uri.port))
+        until("the killed server's socket is gone", lambda: binds(intruder, made.uri.port))
         intruder.listen()
         made.restart()
         with made.client() as client:
