@@ -259,7 +259,7 @@ def delete_database(
 def connection_uri(
     plane: Plane, project_id: str, *, branch_id: str, endpoint_id: str, database: str, role: str
 ) -> str:
-    """The bare URI of a database (TLS and pooling are not offered yet). Raises Refusal 404."""
+    """The bare URI of a database, to the compute itself: no TLS, no query, no pooling. Raises Refusal 404."""
     from urllib.parse import quote
 
     project_of(plane, project_id)

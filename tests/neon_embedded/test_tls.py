@@ -27,16 +27,17 @@ def created(world: World) -> CreatedBranch:
     return world.client.create_branch(world.project, name="tls", parent_id=world.main)
 
 
-def secure(world: World, created: CreatedBranch) -> ConnectionURI:
-    """The address that `neonctl connection-string` makes, without its query."""
-    host, _, port = world.client.endpoints(world.project, created.branch.id)[0].host.rpartition(":")
-    return world.uri(created.branch.id).with_host(host, int(port))
+def secure(world: World, created: CreatedBranch | None = None) -> ConnectionURI:
+    """The address that `neonctl connection-string` makes, without its query; of main when no branch is given."""
+    branch_id = created.branch.id if created is not None else world.main
+    host, _, port = world.client.endpoints(world.project, branch_id)[0].host.rpartition(":")
+    return world.uri(branch_id).with_host(host, int(port))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("binding", ["disable", "prefer", "require"])
-def test_libpq_verifies_it_in_full(world: World, created: CreatedBranch, host: str, binding: str) -> None:
-    uri = secure(world, created).with_host(host).reveal()
+def test_libpq_verifies_it_in_full(world: World, host: str, binding: str) -> None:
+    uri = secure(world).with_host(host).reveal()
     query = f"?sslmode=verify-full&sslrootcert={world.running.ca_file}&channel_binding={binding}"
     with psycopg.connect(uri + query, connect_timeout=10) as connection:
         assert connection.pgconn.ssl_in_use
@@ -44,9 +45,9 @@ def test_libpq_verifies_it_in_full(world: World, created: CreatedBranch, host: s
         assert connection.execute("select %s || ''", (text,)).fetchone() == (text,)
 
 
-def test_both_ways_at_once_do_not_block(world: World, created: CreatedBranch) -> None:
+def test_both_ways_at_once_do_not_block(world: World) -> None:
     """A pipeline whose answers fill every buffer before the last question is sent."""
-    with psycopg.connect(secure(world, created).reveal() + "?sslmode=require") as connection:
+    with psycopg.connect(secure(world).reveal() + "?sslmode=require") as connection:
         with connection.pipeline():
             cursors = [
                 connection.execute("select repeat('y', 500000), %s", ("z" * 500_000,)) for _ in range(12)
@@ -57,16 +58,16 @@ def test_both_ways_at_once_do_not_block(world: World, created: CreatedBranch) ->
 @pytest.mark.parametrize(
     "query", ["?sslmode=disable", "?sslmode=prefer", "?gssencmode=prefer&sslmode=require"]
 )
-def test_other_ways_in(world: World, created: CreatedBranch, query: str) -> None:
-    with psycopg.connect(secure(world, created).reveal() + query) as connection:
+def test_other_ways_in(world: World, query: str) -> None:
+    with psycopg.connect(secure(world).reveal() + query) as connection:
         assert connection.execute("select 1").fetchone() == (1,)
-    with psycopg.connect(world.uri(created.branch.id).reveal() + "?sslmode=disable") as connection:
+    with psycopg.connect(world.uri(world.main).reveal() + "?sslmode=disable") as connection:
         assert not connection.pgconn.ssl_in_use
 
 
-def test_who_does_not_know_the_password_stays_outside(world: World, created: CreatedBranch) -> None:
-    uri = secure(world, created).reveal()
-    password = secure(world, created).password.reveal()
+def test_who_does_not_know_the_password_stays_outside(world: World) -> None:
+    uri = secure(world).reveal()
+    password = secure(world).password.reveal()
     for wrong in (uri.replace(password, "guess"), uri.replace("neondb_owner:", "nobody:")):
         for binding in ("disable", "require"):
             with pytest.raises(psycopg.OperationalError, match="password authentication failed for user"):
@@ -118,8 +119,8 @@ def test_it_wakes_and_cancels(world: World, created: CreatedBranch) -> None:
         struct.pack("!ii", 8, 80877103),
     ],
 )
-def test_nonsense_ends_quietly(world: World, created: CreatedBranch, sent: bytes) -> None:
-    uri = secure(world, created)
+def test_nonsense_ends_quietly(world: World, sent: bytes) -> None:
+    uri = secure(world)
     with socket.create_connection((uri.host, uri.port), timeout=10) as visitor, suppress(OSError):
         visitor.sendall(sent)
         if sent[4:] == struct.pack("!i", 80877103):

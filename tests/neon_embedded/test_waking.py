@@ -2,10 +2,13 @@
 
 import os
 import select
+import shutil
 import signal
 import socket
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -215,16 +218,11 @@ def test_a_log_is_bounded_while_it_is_written(tmp_path: Path, monkeypatch: pytes
     bound_log(tmp_path / "absent.log")
 
 
-# What follows kills servers, so each test has its own.
-
-
-@pytest.fixture
-def made(home: Path) -> "Own":
-    return Own(home)
+# What follows kills a server of its own, again and again.
 
 
 class Own:
-    """A server with a branch `sleeper` that sleeps."""
+    """A server that may be killed, with a branch `sleeper` for each test."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -232,12 +230,19 @@ class Own:
         with self.client() as client:
             self.project = client.create_project(name="own").project.id
             self.main = client.default_branch(self.project).id
+
+    def begin(self) -> None:
+        self.restart()
+        with self.client() as client:
+            for branch in client.branches(self.project):
+                if not branch.default:
+                    client.delete_branch(self.project, branch.id)
             created = client.create_branch(self.project, name="sleeper", parent_id=self.main)
             self.sleeper, self.endpoint = created.branch.id, created.endpoints[0].id
             self.uri = client.connection_uri(
                 self.project, branch_id=self.sleeper, database="neondb", role="neondb_owner"
             )
-        self.data = home / "branches" / self.sleeper / "data"
+        self.data = self.home / "branches" / self.sleeper / "data"
 
     def client(self) -> NeonClient:
         return NeonClient(api_key=self.server.api_key, base_url=self.server.base_url)
@@ -252,6 +257,22 @@ class Own:
     def restart(self) -> Running:
         self.server = ensure_running(self.home)
         return self.server
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Own]:
+    folder = Path(tempfile.mkdtemp(prefix="neon-"))
+    folder.chmod(0o755)
+    yield Own(folder / "home")
+    stop(folder / "home")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def made(own: Own) -> Own:
+    """The server, running, with a fresh branch."""
+    own.begin()
+    return own
 
 
 def test_connections_that_woke_it_outlive_the_server(made: Own) -> None:
@@ -302,7 +323,7 @@ def test_a_port_that_was_taken_while_no_server_kept_it(made: Own) -> None:
         psycopg.connect(moved.reveal()).close()
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.01, 0.03, 0.06])
+@pytest.mark.parametrize("delay", [0.0, 0.015, 0.04])
 def test_the_server_is_killed_while_it_wakes(made: Own, delay: float) -> None:
     """The client that waits is cut off; whatever was reached, the next server makes it right."""
     made.suspend()
