@@ -27,13 +27,17 @@ from neon_embedded.rows import BaseRow, BranchRow, ProjectRow
 SLOT: Final = "neon_history"
 
 _CARE_SECONDS: Final = 10.0
-#: WAL between two bases. Where a base costs no blocks it bounds the replay to seconds (measured: 2.3 s for
-#: 50-80 MB); where it is a whole copy, fewer are made.
-_WAL_BETWEEN_SHARED: Final = 64_000_000
-_WAL_BETWEEN_COPIED: Final = 384_000_000
-#: Bases of one branch that are kept; more would only make points quicker to reach.
+#: WAL between two bases, which bounds the replay to seconds (measured: 2.3 s for 50-80 MB). Where a base is a whole
+#: copy, as much as the copy has, up to a limit: then both cost about the same.
+_WAL_BETWEEN: Final = 64_000_000
+_WAL_BETWEEN_MOST: Final = 384_000_000
+#: WAL from the oldest base on; beyond it the history gets shorter. PostgreSQL's own limit is 1 GB (postmaster.py).
+_WAL_KEPT: Final = 768_000_000
+#: Bases of one branch that are kept: where they share blocks; where they are copies; where those are large.
 _BASES_SHARED: Final = 12
-_BASES_COPIED: Final = 2
+_BASES_COPIED: Final = 3
+_BASES_LARGE: Final = 2
+_LARGE: Final = 1_000_000_000
 #: So much was written since the last base that a new one lets old WAL go when the window has moved on.
 _WORTH_A_BASE: Final = 8_000_000
 
@@ -159,22 +163,26 @@ def _care(plane: Plane, project: ProjectRow, branch: BranchRow) -> None:
         if not _ensure_slot(connection):
             # The slot fell behind what the disk may hold, or the directory is new: older bases lead nowhere.
             forget_history(plane, branch.timeline)
-        row = connection.execute("select pg_current_wal_lsn()::text").fetchone()
-        head = lsn_number(row[0]) if row else 0
-    shared = shares_blocks(plane.home.branches)
-    bases = bases_of(plane, branch)
-    if _is_due(project, bases, head, shared=shared):
+        row = connection.execute(
+            "select pg_current_wal_lsn()::text, (select sum(pg_database_size(oid)) from pg_database)::bigint"
+        ).fetchone()
+        head, size = (lsn_number(row[0]), int(row[1])) if row else (0, 0)
+    if shares_blocks(plane.home.branches):
+        between, most = _WAL_BETWEEN, _BASES_SHARED
+    else:
+        between = min(max(_WAL_BETWEEN, size), _WAL_BETWEEN_MOST)
+        most = _BASES_COPIED if size < _LARGE else _BASES_LARGE
+    if _is_due(project, bases_of(plane, branch), head, between):
         _take(plane, branch)
     with _guard:
         if not _readers[branch.timeline]:
-            _let_go(plane, project, branch, most=_BASES_SHARED if shared else _BASES_COPIED)
+            _let_go(plane, project, branch, head, most)
 
 
-def _is_due(project: ProjectRow, bases: list[BaseRow], head: int, *, shared: bool) -> bool:
+def _is_due(project: ProjectRow, bases: list[BaseRow], head: int, between: int) -> bool:
     if not bases:
         return True
     written = head - lsn_number(bases[-1].start_lsn)
-    between = _WAL_BETWEEN_SHARED if shared else _WAL_BETWEEN_COPIED
     half = timedelta(seconds=project.history_retention_seconds / 2)
     old = datetime.fromisoformat(bases[-1].taken_at) < datetime.now(UTC) - half
     return written > between or (old and written > _WORTH_A_BASE)
@@ -214,16 +222,14 @@ def _take(plane: Plane, branch: BranchRow) -> None:
         raise
 
 
-def _let_go(plane: Plane, project: ProjectRow, branch: BranchRow, *, most: int) -> None:
-    """Drop bases that the window has passed, then the WAL before the oldest one that stays."""
+def _let_go(plane: Plane, project: ProjectRow, branch: BranchRow, head: int, most: int) -> None:
+    """Drop bases that the window has passed or that are too many, then the WAL before the oldest that stays."""
     current = plane.store.one(BranchRow, id=branch.id, timeline=branch.timeline)
     postmaster = postmaster_of(plane, branch)
     bases = bases_of(plane, branch)
     if current is None or not bases or postmaster.pid() is None:
         return
-    start = window_start(project)
-    reached = [number for number, base in enumerate(bases) if base.taken_at <= start]
-    kept = bases[max(reached[-1] if reached else 0, len(bases) - most) :]
+    kept = _kept(bases, window_start(project), head, most)
     for base in plane.store.all(BaseRow, timeline=branch.timeline):
         if base.id not in {each.id for each in kept}:
             remove_directory(base_directory(plane, base))
@@ -238,6 +244,19 @@ def _let_go(plane: Plane, project: ProjectRow, branch: BranchRow, *, most: int) 
             " where slot_name = %(slot)s and restart_lsn < %(lsn)s::pg_lsn",
             {"lsn": kept[0].start_lsn, "slot": SLOT},
         )
+
+
+def _kept(bases: list[BaseRow], start: str, head: int, most: int) -> list[BaseRow]:
+    """Those that the window and the bound of WAL leave, thinned so that the ones that stay lie evenly."""
+    reached = [number for number, base in enumerate(bases) if base.taken_at <= start]
+    kept = bases[reached[-1] if reached else 0 :]
+    while len(kept) > 1 and head - lsn_number(kept[0].start_lsn) > _WAL_KEPT:
+        kept = kept[1:]
+    while len(kept) > most:
+        at = [lsn_number(base.start_lsn) for base in kept]
+        _, number = min((at[each + 1] - at[each - 1], each) for each in range(1, len(kept) - 1))
+        kept = [*kept[:number], *kept[number + 1 :]]
+    return kept
 
 
 def _ensure_slot(connection: Superuser) -> bool:
