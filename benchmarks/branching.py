@@ -7,6 +7,8 @@ no other server.
 """
 
 import argparse
+import fcntl
+import os
 import shutil
 import statistics
 import sys
@@ -23,6 +25,8 @@ from ways import WAYS, Way
 from neon_client import NeonClient
 from neon_embedded import ensure_running, find_binaries, stop
 from neon_embedded.account import postgres_account
+
+FICLONE = 0x40049409  # linux/fs.h
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +90,8 @@ def measure(
 def once(way: Way, parent: parents.Parent, rate: int) -> Measured:
     """One copy, checked and removed."""
     way.prepare()
+    os.sync()
+    free = free_bytes(way.scratch)
     with ExitStack() as stack:
         stack.callback(way.remove)
         with ExitStack() as writing:
@@ -97,8 +103,29 @@ def once(way: Way, parent: parents.Parent, rate: int) -> Measured:
             ended = time.perf_counter()
             # A way that needs the parent for itself stalls everybody for as long as it takes.
             stall = writer.longest_stall(begun, ended) if writer else ended - begun
+        os.sync()
+        # du cannot tell shared blocks; the file system can, if nobody else writes to it.
+        disk = free - free_bytes(way.scratch) if shares_blocks(way.scratch) else way.disk()
         parents.assert_whole(way.uri, parent.rows)
-        return Measured(seconds=ended - begun, disk=way.disk(), stall=stall)
+        return Measured(seconds=ended - begun, disk=disk, stall=stall)
+
+
+def free_bytes(directory: Path) -> int:
+    """What is free on its file system."""
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize
+
+
+def shares_blocks(directory: Path) -> bool:
+    """Whether two files can share blocks here, found by trying (Linux: FICLONE)."""
+    with tempfile.TemporaryFile(dir=directory) as one, tempfile.TemporaryFile(dir=directory) as other:
+        one.write(b"x" * 4096)
+        one.flush()
+        try:
+            fcntl.ioctl(other.fileno(), FICLONE, one.fileno())
+        except OSError:
+            return False
+    return True
 
 
 def report(found: dict[str, list[Measured]], size: int) -> None:

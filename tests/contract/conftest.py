@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from neon_embedded import Running, ensure_running, find_binaries, stop
+from neon_embedded import Running, ensure_running, stop
 
 from . import fetched
 
@@ -57,14 +57,15 @@ def fresh() -> Iterator[Running]:
 
 
 def environment_of(running: Running, folder: Path) -> dict[str, str]:
-    """No more of ours than a foreign program needs: where the API is, the key, psql, a home of its own."""
-    programs = find_binaries(None, running.home).bin_dir
+    """No more of ours than a foreign program needs: where the API is, the key, a home of its own."""
     return {
-        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "NEON_API_HOST": running.base_url,
         "NEON_API_KEY": running.api_key.reveal(),
         "NO_COLOR": "1",
+        # neonctl's own psql: it is there on every machine, and speaks TLS with channel binding.
+        "NEONCTL_PSQL_FALLBACK": "1",
     }
 
 

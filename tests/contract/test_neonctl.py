@@ -35,7 +35,12 @@ class Cli:
         main = self.ours.default_branch(self.project).id
         return name, self.ours.create_branch(self.project, name=name, parent_id=main).branch.id
 
+    def settle(self) -> None:
+        """An answer of Neon's comes before its operations ended; so does ours on a busy machine."""
+        self.ours.wait(self.project, self.ours.pending(self.project, None))
+
     def sql(self, branch_id: str, statement: str) -> list[Any]:
+        self.settle()
         uri = self.ours.connection_uri(
             self.project, branch_id=branch_id, database="neondb", role="neondb_owner"
         )
@@ -54,6 +59,7 @@ def ours(fresh: Running) -> Iterator[NeonClient]:
 def cli(neonctl: Client, ours: NeonClient) -> Cli:
     made = neonctl.json("projects", "create", "--name", "shop")
     cli = Cli(client=neonctl, ours=ours, project=made["project"]["id"])
+    cli.settle()
     main = ours.default_branch(cli.project).id
     cli.sql(main, "create table customers (id int primary key, name text not null)")
     cli.sql(main, "insert into customers values (1, 'Ada'), (2, 'Grace')")
@@ -142,6 +148,7 @@ def test_databases_and_roles(cli: Cli) -> None:
 
 def test_operations(cli: Cli) -> None:
     _, identity = cli.branch("operations")
+    cli.settle()
     listed = cli.json("operations", "list")
     mine = {each["action"]: each["status"] for each in listed if each.get("branch_id") == identity}
     assert mine == {"create_branch": "finished", "start_compute": "finished"}
@@ -152,6 +159,7 @@ def test_set_default(cli: Cli) -> None:
     name, identity = cli.branch("crown")
     main = cli.ours.default_branch(cli.project)
     cli.run("branches", "set-default", name)
+    cli.settle()
     assert cli.ours.default_branch(cli.project).id == identity
     assert "default" in cli.run("branches", "delete", name, expect=1).stderr
     cli.run("branches", "set-default", main.name)
