@@ -98,6 +98,8 @@ def wake(plane: Plane, endpoint_id: str, *, strict: bool = True) -> None:
         ComputeFailed: it did not come up.
     """
     with _of_endpoint(plane, endpoint_id) as (endpoint, branch):
+        if plane.closed:
+            raise ComputeFailed("the embedded server is stopping")
         if branch.state == "deleting":
             raise ComputeFailed(f"branch {branch.id} is being deleted")
         postmaster = postmaster_of(plane, branch)

@@ -74,14 +74,16 @@ class Idleness:
         for endpoint in endpoints:
             branch = plane.store.one(BranchRow, id=endpoint.branch_id)
             timeout = timeout_of(branch, endpoint) if branch is not None else None
-            if branch is None or timeout is None:
-                self._seen.pop(endpoint.id, None)
+            if branch is None:
                 continue
-            pause = min(max(timeout / 10, _OFTENEST_SECONDS), _RAREST_SECONDS)
+            pause = _RAREST_SECONDS
+            if timeout is not None:
+                pause = min(max(timeout / 10, _OFTENEST_SECONDS), pause)
             seen = self._seen.get(endpoint.id)
             if seen is not None and time.monotonic() - seen.looked_at < pause:
                 continue
-            if self._look(endpoint.id, postmaster_of(plane, branch)) >= timeout:
+            idle = self._look(endpoint.id, postmaster_of(plane, branch))
+            if timeout is not None and idle >= timeout:
                 self._suspend(plane, endpoint, branch, timeout)
 
     def _look(self, endpoint_id: str, postmaster: Postmaster) -> float:

@@ -74,6 +74,7 @@ class Plane:
         gates: the ports where TLS is spoken.
         behind: what is behind the gate of an endpoint.
         answer_knock: what is done in a thread when somebody connects to such a port; gets the endpoint's id.
+        closed: whether computes are not to be started any more.
         history_wanted: set when a branch may need its first base soon.
     """
 
@@ -92,6 +93,7 @@ class Plane:
         self._computes: Final[dict[str, threading.RLock]] = {}
         self._locks: Final[dict[str, threading.Lock]] = {}
         self._closing = False
+        self.closed = False
 
     def postmaster(self, timeline: str, project: ProjectRow) -> Postmaster:
         """A timeline's postmaster, running or not. Raises NoPostgres."""
@@ -172,7 +174,10 @@ class Plane:
                 lock.release()
 
     def close(self) -> None:
-        """Refuse new changes and connections to sleeping computes, and wait until the running changes ended."""
+        """Refuse new changes and connections to sleeping computes; wait until what runs has ended.
+
+        Afterwards nobody starts or stops a compute any more but the caller.
+        """
         self._closing = True
         self.doors.close()
         self.gates.close()
@@ -180,6 +185,11 @@ class Plane:
             locks = list(self._locks.values())
         for lock in locks:
             lock.acquire()
+        self.closed = True
+        with self._guard:
+            computes = list(self._computes.values())
+        for each in computes:
+            each.acquire()
 
     def _lock_of(self, project_id: str) -> threading.Lock:
         with self._guard:

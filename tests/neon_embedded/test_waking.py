@@ -17,7 +17,9 @@ from psycopg import pq
 
 from neon_client import ConnectionURI, CreatedBranch, NeonClient
 from neon_embedded import Running, ensure_running, status, stop
-from neon_embedded.postmaster import bound_log
+from neon_embedded.binaries import find_binaries
+from neon_embedded.home import Home
+from neon_embedded.postmaster import Postmaster, bound_log
 from neon_embedded.processes import alive, running
 
 from .conftest import World
@@ -350,6 +352,34 @@ def test_the_postmaster_is_killed_while_it_wakes(made: Own) -> None:
     waiting.finish()
     with made.client() as client:
         client.start_endpoint(made.project, made.endpoint)
+    with made.connect() as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_what_a_dead_server_started_for_a_moment_is_ended(made: Own) -> None:
+    """Postmasters on other ports than their endpoints', or of branches without one: nobody wants them."""
+    made.suspend()
+    with made.client() as client:
+        bare = client.create_branch(made.project, name="bare", parent_id=made.main)
+        client.delete_endpoint(made.project, bare.endpoints[0].id)
+    kill(made.server.pid)
+    orphans = []
+    for branch_id in (made.sleeper, bare.branch.id):
+        place = Home.at(made.home)
+        postmaster = Postmaster(
+            directory=place.branch_dir(branch_id),
+            binaries=find_binaries(16, place.root),
+            account=place.account,
+            run_dir=place.run_dir,
+        )
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        postmaster.start(port=port, addresses=("127.0.0.1",), durable=False)
+        orphans.append(postmaster)
+    assert all(each.pid() for each in orphans)
+    made.restart()
+    assert [each.pid() for each in orphans] == [None, None]
     with made.connect() as connection:
         assert connection.execute("select 1").fetchone() == (1,)
 
