@@ -57,3 +57,8 @@ def _care(call: Call) -> dict[str, Any]:
             for row in rows
         }
     }
+
+
+@route("GET", "/consumption_history/v2/branches")
+def _consumption(call: Call) -> dict[str, Any]:  # noqa: ARG001 - every verb takes a call
+    raise Refusal(403, "consumption history is not available: this machine bills nothing")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from neon_client import ApiError, Conflict, NeonError, NotDisposable
+from neon_client import ApiError, Conflict, NeonError, NotDisposable, Unauthorized
 
 from .conftest import Past, step, steps
 
@@ -104,3 +104,9 @@ def test_branches_at_points_and_of_schemas(past: Past) -> None:
     assert naked.endpoints == ()
     for name in ("naked", "bare", "then", "at"):
         client.delete_branch(world.project, client.find_branch(world.project, name).id)  # type: ignore[union-attr]
+
+
+def test_consumption_is_refused_as_on_a_free_plan(past: Past) -> None:
+    now = datetime.now(UTC)
+    with pytest.raises(Unauthorized, match="not available"):
+        past.world.client.consumption("org-x", [past.world.project], since=now, until=now)
