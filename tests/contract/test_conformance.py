@@ -24,6 +24,9 @@ UNDOCUMENTED = {
     ("POST", "/projects/{project}/branches/{branch}/roles/{role}/reveal_password"),
 }
 
+#: Answered as a free plan answers it, always.
+REFUSED = ("GET", "/consumption_history/v2/branches")
+
 P, B = "/projects/{project}", "/projects/{project}/branches/{branch}"
 E = P + "/endpoints/{endpoint}"
 
@@ -72,6 +75,11 @@ def test_the_account(walk: Walk) -> None:
         "/projects/shared",
     ):
         walk("GET", path)
+
+
+def test_consumption(walk: Walk) -> None:
+    asked = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "granularity": "daily"}
+    walk(*REFUSED, status=403, org_id="org-a", project_ids="p", metrics="compute_unit_seconds", **asked)
 
 
 def test_projects(walk: Walk) -> None:
@@ -199,10 +207,18 @@ def test_deletions(walk: Walk) -> None:
     walk("DELETE", P, status=404)
 
 
+def test_consumption_is_refused_as_on_a_free_plan(walk: Walk) -> None:
+    walk("GET", "/consumption_history/v2/branches", status=403)
+
+
 def test_every_route_was_walked(walk: Walk) -> None:
-    walked = {(each["method"], each["path"]) for each in walk.answers if each["status"] < 300}
+    walked = {
+        (each["method"], each["path"])
+        for each in walk.answers
+        if each["status"] < 300 or each["status"] == 403
+    }
     offered = {(method, path) for method, path in ROUTES if not path.startswith("/embedded")}
-    assert offered - walked - UNDOCUMENTED == set()
+    assert offered - walked - UNDOCUMENTED - {REFUSED} == set()
 
 
 def validated(client: Client, answers: list[dict[str, Any]]) -> "subprocess.CompletedProcess[str]":
