@@ -23,6 +23,7 @@ from neon_client.errors import (
 from neon_client.models import (
     Branch,
     ConnectionURI,
+    Consumption,
     CreatedBranch,
     CreatedProject,
     Database,
@@ -31,6 +32,7 @@ from neon_client.models import (
     Project,
     Role,
     Secret,
+    Snapshot,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ __all__ = [
     "Branch",
     "Conflict",
     "ConnectionURI",
+    "Consumption",
     "CreatedBranch",
     "CreatedProject",
     "Database",
@@ -60,6 +63,7 @@ __all__ = [
     "Role",
     "Secret",
     "ServerError",
+    "Snapshot",
     "Unauthorized",
 ]
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Self, TypeVar
 
 import httpx
 
-from neon_client.errors import Conflict, NotFound
+from neon_client.errors import Conflict, NotFound, OperationTimeout
 from neon_client.models import Branch, Endpoint, Operation, Secret
 from neon_client.operations import wait_for
 from neon_client.retry import Patience
@@ -31,7 +31,9 @@ class Calls:
         poll_seconds: float | None = None,
         patience: Patience | None = None,
     ) -> None:
-        self._patience: Final = patience or Patience(budget_seconds=retry_budget_seconds)
+        self._patience: Final = patience or Patience(
+            budget_seconds=retry_budget_seconds, locked_seconds=2 * retry_budget_seconds
+        )
         self._poll_seconds: Final = poll_seconds or (0.1 if is_loopback(base_url) else 1.0)
         self._wire: Final = Wire(
             api_key=Secret(api_key),
@@ -73,6 +75,16 @@ class Calls:
             sleep=self._patience.sleep,
             clock=self._patience.clock,
         )
+
+    def until(self, reached: Callable[[], bool], otherwise: str, timeout_seconds: float = 300) -> None:
+        """Look until it is so. Raises OperationTimeout with ``otherwise``."""
+        began = self._patience.clock()
+        while not reached():
+            if self._patience.clock() - began > timeout_seconds:
+                raise OperationTimeout(
+                    f"after {timeout_seconds:.0f} s {otherwise}", hint="run the command again"
+                )
+            self._patience.sleep(self._poll_seconds)
 
     def _create(self, send: Callable[[], T], find: Callable[[], T | None]) -> T:
         """Send; when the answer is lost, look, and only then send once more."""
@@ -136,7 +148,8 @@ class Calls:
         self._change(project_id, method, where + "".join(f"/{part}" for part in tail), json)
         return self._one(where, "endpoint", Endpoint.from_json)
 
-    def _pending(self, project_id: str, branch_id: str | None) -> tuple[Operation, ...]:
+    def pending(self, project_id: str, branch_id: str | None) -> tuple[Operation, ...]:
+        """The operations under way, in order, of a branch or of all (None); Neon's list of them may lag."""
         where = path("projects", project_id, "operations")
         newest = self._list(where, "operations", Operation.from_json)
         return tuple(

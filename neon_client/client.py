@@ -1,20 +1,17 @@
-"""The Neon API's verbs: projects, branches, endpoints, roles, databases, operations. Knows nothing of ours.
+"""The Neon API's verbs: projects, endpoints, roles, databases, operations. Knows nothing of ours.
 
 Every mutation waits until its operations ended, takes its project's turn, and may be run twice: names are
 looked up before a lost creation is repeated, and what is gone counts as deleted.
 """
 
-import uuid
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
-from neon_client.calls import PAGE, Calls, branch_of, branches_of, given, operations_of
-from neon_client.errors import NeonError, NotDisposable, NotFound
+from neon_client.calls import given, operations_of
+from neon_client.finding import found_project
 from neon_client.models import (
     Branch,
     ConnectionURI,
-    CreatedBranch,
     CreatedProject,
     Database,
     Endpoint,
@@ -23,13 +20,11 @@ from neon_client.models import (
     Role,
     Secret,
 )
+from neon_client.points import Points
 from neon_client.wire import Answer, Params, parsed, path
 
-#: Annotation that says which request made a branch, so that a lost answer can be told from a name that was taken.
-REQUEST_ANNOTATION: Final = "preview-request"
 
-
-class NeonClient(Calls):
+class NeonClient(Points):
     """A client of the Neon API v2; a context manager that closes its connections.
 
     Args:
@@ -37,9 +32,17 @@ class NeonClient(Calls):
         base_url: the API's address with its version, e.g. ``http://127.0.0.1:20001/api/v2``.
         timeout_seconds: for connecting, writing and reading, each.
         transport: httpx transport, for tests.
-        retry_budget_seconds: time for all attempts of one request.
+        retry_budget_seconds: time that one request may lose to a busy server; twice that to a locked project.
         poll_seconds: longest pause between two looks at an operation; 1 s, or 0.1 s on this machine.
     """
+
+    # Account
+
+    def auth(self) -> str:
+        """How the key is accepted, e.g. ``api_key_user`` or ``api_key_org``. Raises Unauthorized."""
+        body = self._wire.get("/auth").body
+        method: str = parsed("GET /auth", lambda: str(body["auth_method"]))
+        return method
 
     # Projects
 
@@ -71,7 +74,7 @@ class NeonClient(Calls):
 
         def find() -> CreatedProject | None:
             new = [each for each in self.projects(search=name) if each.name == name and each.id not in before]
-            return self._found_project(new[0]) if len(new) == 1 else None
+            return found_project(self, new[0]) if len(new) == 1 else None
 
         def send() -> CreatedProject:
             answer = self._wire.send("POST", "/projects", json={"project": given(wanted)})
@@ -85,140 +88,7 @@ class NeonClient(Calls):
         """Delete a project with all its branches; gone is fine."""
         self._delete(project_id, path("projects", project_id))
 
-    # Branches
-
-    def branches(self, project_id: str, search: str | None = None) -> tuple[Branch, ...]:
-        """All branches, with their annotations; ``search`` matches a part of the name."""
-        where, found = path("projects", project_id, "branches"), dict[str, Branch]()
-        cursor: str | None = None
-        while True:
-            params: Params = {"limit": PAGE, "cursor": cursor, "search": search}
-            body = self._wire.get(where, params).body
-            page = branches_of(f"GET {where}", body)
-            new = [branch for branch in page if branch.id not in found]
-            found.update({branch.id: branch for branch in new})
-            cursor = (body.get("pagination") or {}).get("next")
-            if not new or not cursor:
-                return tuple(found.values())
-
-    def branch(self, project_id: str, branch_id: str) -> Branch:
-        """One branch. Raises NotFound."""
-        where = path("projects", project_id, "branches", branch_id)
-        body = self._wire.get(where).body
-        return branch_of(f"GET {where}", body)
-
-    def default_branch(self, project_id: str) -> Branch:
-        """Main: the branch with ``default: true``, whatever its name. Raises NeonError when there is none."""
-        for branch in self.branches(project_id):
-            if branch.default:
-                return branch
-        raise NeonError(f"project {project_id} has no default branch", hint="choose one in Neon's console")
-
-    def find_branch(self, project_id: str, name: str) -> Branch | None:
-        """The branch of exactly this name, or None."""
-        return next((each for each in self.branches(project_id, search=name) if each.name == name), None)
-
-    def create_branch(
-        self,
-        project_id: str,
-        *,
-        name: str,
-        parent_id: str,
-        endpoint_settings: Mapping[str, Any] | None = None,
-        annotations: Mapping[str, str] | None = None,
-        expires_at: datetime | None = None,
-    ) -> CreatedBranch:
-        """Create a branch with a read-write endpoint from the head of its parent; waits until it is ready.
-
-        The child has its parent's roles and passwords: rotate them before anybody sees its URL.
-
-        Args:
-            project_id: the project.
-            name: unique in the project.
-            parent_id: id (never a name) of the branch to copy.
-            endpoint_settings: the endpoint's ``settings``, e.g. ``{"pg_settings": {...}}``.
-            annotations: labels to find it by.
-            expires_at: aware time at which Neon deletes it, at most 30 days ahead.
-
-        Raises:
-            Conflict: the name is taken by a branch that this call did not make.
-            QuotaExceeded: the plan allows no more branches.
-        """
-        request_id = str(uuid.uuid4())
-        expiry = expires_at.isoformat(timespec="seconds") if expires_at else None
-        endpoint = {"type": "read_write", "settings": dict(endpoint_settings) if endpoint_settings else None}
-        wanted = {
-            "branch": given({"name": name, "parent_id": parent_id, "expires_at": expiry}),
-            "endpoints": [given(endpoint)],
-            "annotation_value": {**(annotations or {}), REQUEST_ANNOTATION: request_id},
-        }
-        where = path("projects", project_id, "branches")
-
-        def find() -> CreatedBranch | None:
-            branch = self.find_branch(project_id, name)
-            if branch is None or branch.annotations.get(REQUEST_ANNOTATION) != request_id:
-                return None
-            return self._ready(project_id, branch.id, self._pending(project_id, branch.id))
-
-        def send() -> CreatedBranch:
-            answer = self._wire.send("POST", where, json=wanted, request_id=request_id)
-            branch = branch_of(f"POST {where}", answer.body)
-            return self._ready(project_id, branch.id, operations_of(answer))
-
-        with self._wire.turn(project_id):
-            return self._create(send, find)
-
-    def update_branch(
-        self,
-        project_id: str,
-        branch_id: str,
-        *,
-        name: str | None = None,
-        protected: bool | None = None,
-        expires_at: datetime | None = None,
-    ) -> Branch:
-        """Change name, protection or expiry; None leaves a thing as it is."""
-        expiry = expires_at.isoformat(timespec="seconds") if expires_at else None
-        wanted = given({"name": name, "protected": protected, "expires_at": expiry})
-        self._change(
-            project_id, "PATCH", path("projects", project_id, "branches", branch_id), {"branch": wanted}
-        )
-        return self.branch(project_id, branch_id)
-
-    def delete_branch(self, project_id: str, branch_id: str) -> None:
-        """Delete a disposable branch and its endpoints; waits; gone is fine.
-
-        Raises:
-            NotDisposable: it is the default branch, or protected.
-        """
-        try:
-            self.assert_disposable(project_id, branch_id)
-        except NotFound:
-            return
-        self._delete(project_id, path("projects", project_id, "branches", branch_id))
-
-    def assert_disposable(self, project_id: str, branch_id: str) -> Branch:
-        """Fetch the branch and make sure that it is neither the default nor protected; call before any DDL.
-
-        Raises:
-            NotDisposable: it is.
-            NotFound: there is no such branch.
-        """
-        branch = self.branch(project_id, branch_id)
-        if branch.default or branch.protected:
-            kind = "the project's default branch" if branch.default else "protected"
-            raise NotDisposable(
-                f"branch {branch.name!r} ({branch.id}) of project {project_id} is {kind}; nothing was changed",
-                hint="a preview works on a branch of its own; check which branch is meant",
-            )
-        return branch
-
     # Endpoints
-
-    def endpoints(self, project_id: str, branch_id: str | None = None) -> tuple[Endpoint, ...]:
-        """All endpoints of the project, or of one branch."""
-        where = path("projects", project_id, *(("branches", branch_id) if branch_id else ()), "endpoints")
-        return self._list(where, "endpoints", Endpoint.from_json)
 
     def create_endpoint(
         self, project_id: str, branch_id: str, *, settings: Mapping[str, Any] | None = None
@@ -332,31 +202,6 @@ class NeonClient(Calls):
         """The project's operations, newest first; Neon's list may lag behind."""
         where = path("projects", project_id, "operations")
         return tuple(self._pages(where, "operations", Operation.from_json))
-
-    def _ready(self, project_id: str, branch_id: str, operations: Sequence[Operation]) -> CreatedBranch:
-        done = self.wait(project_id, operations)
-        return CreatedBranch(
-            branch=self.branch(project_id, branch_id),
-            endpoints=self.endpoints(project_id, branch_id),
-            operations=done,
-        )
-
-    def _found_project(self, project: Project) -> CreatedProject:
-        self.wait(project.id, self._pending(project.id, None))
-        branch = self.default_branch(project.id)
-        roles, databases = self.roles(project.id, branch.id), self.databases(project.id, branch.id)
-        uris = [
-            self.connection_uri(project.id, branch_id=branch.id, database=each.name, role=each.owner_name)
-            for each in databases
-        ]
-        return CreatedProject(
-            project=project,
-            branch=branch,
-            endpoints=self.endpoints(project.id, branch.id),
-            roles=roles,
-            databases=databases,
-            connection_uris=tuple(uris),
-        )
 
     @staticmethod
     def _created_project(answer: Answer) -> CreatedProject:

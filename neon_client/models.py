@@ -151,7 +151,7 @@ def _build(cls: type[T], value: object, convert: Mapping[str, Callable[[Any], An
 
 
 _TIMES: Final[Mapping[str, Callable[[Any], Any]]] = dict.fromkeys(
-    ("created_at", "updated_at", "expires_at"), datetime.fromisoformat
+    ("created_at", "updated_at", "expires_at", "parent_timestamp", "last_reset_at"), datetime.fromisoformat
 )
 
 
@@ -186,6 +186,12 @@ class Branch:
     protected: bool = False
     parent_id: str | None = None
     parent_lsn: str | None = None
+    parent_timestamp: datetime | None = None
+    init_source: str = ""
+    last_reset_at: datetime | None = None
+    restored_from: str | None = None
+    restored_as: str | None = None
+    restore_status: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
     expires_at: datetime | None = None
@@ -288,6 +294,53 @@ class Operation:
     def pending(self) -> bool:
         """Whether it has not ended; a status that is not known counts as pending."""
         return self.status not in ENDED_WELL | ENDED_BADLY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A kept state of a root branch; ``full_size`` in bytes, ``timestamp`` the moment it shows."""
+
+    id: str
+    name: str
+    source_branch_id: str | None = None
+    lsn: str | None = None
+    timestamp: str | None = None
+    manual: bool = True
+    full_size: int | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    extra: Mapping[str, Any] = _extra()
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """From Neon's answer."""
+        return _build(cls, value, _TIMES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumption:
+    """What one branch used between two moments; ``metrics`` by Neon's names, in the unit that the name tells."""
+
+    project_id: str
+    branch_id: str
+    since: datetime
+    until: datetime
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of_branch(cls, value: Mapping[str, Any]) -> "list[Consumption]":
+        """From one item of Neon's answer, which nests periods, times and metrics. Raises KeyError, ValueError."""
+        return [
+            cls(
+                project_id=value["project_id"],
+                branch_id=value["branch_id"],
+                since=datetime.fromisoformat(frame["timeframe_start"]),
+                until=datetime.fromisoformat(frame["timeframe_end"]),
+                metrics={each["metric_name"]: each["value"] for each in frame.get("metrics") or ()},
+            )
+            for period in value["periods"]
+            for frame in period.get("consumption") or ()
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import httpx
 
 from neon_client.errors import ApiError, NeonError, NeonUnreachable, api_error
 from neon_client.models import Secret
-from neon_client.retry import NOTHING_DONE, Again, Patience, retry_after_seconds
+from neon_client.retry import NOTHING_DONE, Again, Patience, Reason, retry_after_seconds
 
 Params = Mapping[str, str | int | None]  # bool is an int
 
@@ -146,10 +146,10 @@ class Wire:
             )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             # The request never left: any method may be repeated.
-            raise Again(self._unreachable(what, error), network=True) from None
+            raise Again(self._unreachable(what, error), reason=Reason.NETWORK) from None
         except httpx.TransportError as error:
             if repeatable:
-                raise Again(self._unreachable(what, error), network=True) from None
+                raise Again(self._unreachable(what, error), reason=Reason.NETWORK) from None
             raise LostAnswer(
                 f"{what}: no answer came ({type(error).__name__}); it may have been done or not",
                 hint="run the command again: it looks first",
@@ -165,11 +165,15 @@ class Wire:
             return Answer(status=response.status_code, body=self._body(response, what), request_id=shown)
         refusal = self._error(response, what, shown)
         if response.status_code in NOTHING_DONE:
-            raise Again(refusal, after_seconds=retry_after_seconds(response.headers.get("retry-after")))
+            raise Again(
+                refusal,
+                reason=NOTHING_DONE[response.status_code],
+                after_seconds=retry_after_seconds(response.headers.get("retry-after")),
+            )
         if response.status_code >= 500:
             # A gateway's 500, 502 or 504 says nothing about what happened behind it.
             if repeatable:
-                raise Again(refusal, network=True)
+                raise Again(refusal, reason=Reason.NETWORK)
             if response.status_code in {502, 504}:
                 raise LostAnswer(
                     f"{what}: a gateway answered {response.status_code}; it may have been done or not",

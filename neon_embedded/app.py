@@ -1,5 +1,6 @@
 """The HTTP edge: routes, key, JSON, faults. Every route ends in a verb; nothing is decided here."""
 
+import asyncio
 import hmac
 import logging
 import math
@@ -17,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from neon_embedded.errors import EmbeddedError, Refusal
+from neon_embedded.faults import SLOW_SECONDS
 from neon_embedded.plane import Plane
 
 log: Final = logging.getLogger("neon_embedded")
@@ -87,13 +89,15 @@ class _Door:
                 message["headers"] = [*message.get("headers", []), (b"x-neon-ret-request-id", request_id)]
             await send(message)
 
-        refusal = self._refusal(headers, scope["path"])
+        refusal = self._refusal(headers, scope["method"], scope["path"])
+        if not scope["path"].startswith(f"{PREFIX}/embedded") and self._plane.faults.take("slow"):
+            await asyncio.sleep(SLOW_SECONDS)
         if refusal is not None:
             await refusal(scope, receive, named)
         else:
             await self._app(scope, receive, named)
 
-    def _refusal(self, headers: dict[bytes, bytes], path: str) -> Response | None:
+    def _refusal(self, headers: dict[bytes, bytes], method: str, path: str) -> Response | None:
         if not hmac.compare_digest(headers.get(b"authorization", b""), self._key):
             return error_response(401, "authentication failed: no API key, or a wrong one")
         faults = self._plane.faults
@@ -103,6 +107,8 @@ class _Door:
             return JSONResponse({"code": "", "message": "too many requests"}, 429, {"Retry-After": "0"})
         if faults.take("unavailable"):
             return error_response(503, "service unavailable")
+        if method == "POST" and path.endswith("/branches") and faults.take("branches_limit"):
+            return error_response(422, "branches limit exceeded", code="BRANCHES_LIMIT_EXCEEDED")
         return None
 
 

@@ -91,16 +91,22 @@ def expiry(value: object) -> str | None:
     """A time of expiry in our form; at most 30 days ahead (Neon docs). Raises Refusal 400."""
     if value is None:
         return None
-    try:
-        found = datetime.fromisoformat(str(value))
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None or not re.match(r"\d{4}-\d\d-\d\dT", str(value)):
-        raise Refusal(400, "invalid request: expires_at (RFC 3339 with a zone)")
+    found = time(str(value), "expires_at")
     ahead = found - datetime.now(UTC)
     if not timedelta(0) < ahead <= _LONGEST_EXPIRY:
         raise Refusal(400, "invalid request: expires_at must be in the future and at most 30 days ahead")
     return found.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def time(value: str, name: str) -> datetime:
+    """A time in UTC. Raises Refusal 400 when it is not RFC 3339 with a zone."""
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None or not re.match(r"\d{4}-\d\d-\d\dT", value):
+        raise Refusal(400, f"invalid request: {name} (RFC 3339 with a zone)")
+    return found.astimezone(UTC)
 
 
 def labels(value: object) -> dict[str, str]:

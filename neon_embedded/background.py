@@ -42,6 +42,11 @@ class Running:
     pid: int
     home: Path
 
+    @property
+    def ca_file(self) -> Path:
+        """The certificate that clients verify its computes by (``sslrootcert``)."""
+        return Home.at(self.home).ca_file
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:

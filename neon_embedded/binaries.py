@@ -17,7 +17,8 @@ from neon_embedded.home import Home, locked
 
 #: The version of a new project that asks for none; the oldest one that we support.
 DEFAULT_VERSION: Final = 16
-_NEWEST: Final = 18
+#: The newest one that we know.
+NEWEST: Final = 18
 _NEEDED: Final = ("postgres", "initdb", "psql", "pg_dump", "pg_restore", "pg_controldata")
 
 
@@ -82,7 +83,7 @@ def find_binaries(version: int | None, home: Path) -> Binaries:
         binaries = _look(bin_dir)
         if binaries and binaries.version not in found:
             found[binaries.version] = binaries
-    wanted = [version] if version else list(range(DEFAULT_VERSION, _NEWEST + 1))
+    wanted = [version] if version else list(range(DEFAULT_VERSION, NEWEST + 1))
     for number in wanted:
         if number in found:
             return _reachable(found[number], Home.at(home))
@@ -103,7 +104,7 @@ def _places() -> Iterator[Path]:
     for directory in os.environ.get("PATH", "").split(os.pathsep):
         if directory:
             yield Path(directory)
-    for version in range(DEFAULT_VERSION, _NEWEST + 1):
+    for version in range(DEFAULT_VERSION, NEWEST + 1):
         yield Path(f"/usr/lib/postgresql/{version}/bin")
         yield Path(f"/usr/pgsql-{version}/bin")
         yield Path(f"/opt/homebrew/opt/postgresql@{version}/bin")
@@ -121,7 +122,7 @@ def _look(bin_dir: Path) -> Binaries | None:
     except (OSError, subprocess.SubprocessError):
         return None
     number = re.search(r"PostgreSQL\) ((\d+)[.\w]*)", answer)
-    if number is None or not DEFAULT_VERSION <= int(number[2]) <= _NEWEST:
+    if number is None or not DEFAULT_VERSION <= int(number[2]) <= NEWEST:
         return None
     return Binaries(version=int(number[2]), full_version=number[1], bin_dir=bin_dir)
 

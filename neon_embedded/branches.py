@@ -5,7 +5,7 @@ from typing import Any
 
 from neon_embedded import asked, ids
 from neon_embedded.binaries import DEFAULT_VERSION, find_binaries
-from neon_embedded.branching import branch_at_head
+from neon_embedded.clone import remove_directory
 from neon_embedded.computes import (
     apply_config,
     awake,
@@ -21,8 +21,19 @@ from neon_embedded.computes import (
 )
 from neon_embedded.errors import NoPostgres, Refusal
 from neon_embedded.plane import Change, Plane
+from neon_embedded.points import Point, asked_point, base_for
 from neon_embedded.postmaster import new_password
-from neon_embedded.rows import BranchRow, DatabaseRow, EndpointRow, OperationRow, ProjectRow, RoleRow, now
+from neon_embedded.rows import (
+    BranchRow,
+    DatabaseRow,
+    EndpointRow,
+    OperationRow,
+    ProjectRow,
+    RoleRow,
+    SnapshotRow,
+    now,
+)
+from neon_embedded.timelines import adopt, fill_from_branch, fill_with_schema, passwords_of
 
 
 def branch_of(plane: Plane, project_id: str, branch_id: str) -> BranchRow:
@@ -78,6 +89,7 @@ def create_project(plane: Plane, body: dict[str, Any]) -> tuple[ProjectRow, list
         project_id=project.id,
         branch_id=branch.id,
         port=free_port(plane),
+        tls_port=free_port(plane),
         settings=asked.part(asked.part(wanted, "default_endpoint_settings"), "settings"),
     )
     listen_addresses(endpoint.settings)
@@ -87,6 +99,7 @@ def create_project(plane: Plane, body: dict[str, Any]) -> tuple[ProjectRow, list
         with plane.store.transaction():
             plane.store.change(BranchRow, {"id": branch.id}, state="ready")
             plane.store.change(ProjectRow, {"id": project.id}, state="ready")
+        plane.history_wanted.set()
 
     with plane.change(project.id) as change:
         with plane.store.transaction():
@@ -139,17 +152,17 @@ def delete_project(plane: Plane, project_id: str) -> list[OperationRow]:
 def create_branch(
     plane: Plane, project_id: str, body: dict[str, Any]
 ) -> tuple[BranchRow, list[OperationRow]]:
-    """Create a branch from the head of its parent, with the endpoints asked for.
+    """Create a branch from the head or a point of its parent, or of its schema only, with the endpoints asked for.
 
     Raises:
         Refusal: 400, 404, 409 when the name is taken, 422 for what the embedded server cannot do (yet).
     """
     wanted, endpoints = asked.part(body, "branch"), body.get("endpoints") or []
-    for absent in ("parent_lsn", "parent_timestamp"):
-        if wanted.get(absent):
-            raise Refusal(422, f"{absent}: the embedded server branches at the head only")
-    if asked.text(wanted, "init_source", default="parent-data") != "parent-data":
-        raise Refusal(422, "init_source: the embedded server knows only parent-data")
+    point = asked_point(wanted, lsn="parent_lsn", timestamp="parent_timestamp")
+    init_source = asked.text(wanted, "init_source", default="parent-data")
+    if init_source not in {"parent-data", "schema-only"}:
+        raise Refusal(400, "invalid request: init_source (parent-data or schema-only)")
+    schema_only = init_source == "schema-only"
     if not isinstance(endpoints, list) or len(endpoints) > 1:
         raise Refusal(422, "endpoints: the embedded server gives a branch at most one, of type read_write")
     branch_id = ids.branch_id()
@@ -161,15 +174,17 @@ def create_branch(
             name=asked.branch_name(asked.text(wanted, "name"))
             if wanted.get("name")
             else f"branch {branch_id}",
-            parent_id=parent.id,
+            # A branch with the schema only shares nothing with its source: a root, as on Neon.
+            parent_id=None if schema_only else parent.id,
+            parent_timestamp=point.time[:19] + "Z" if point and point.time and not schema_only else None,
+            init_source=init_source,
             protected=asked.flag(wanted.get("protected"), "protected"),
             annotations=asked.labels(body.get("annotation_value")),
             expires_at=asked.expiry(wanted.get("expires_at")),
         )
-        if plane.store.one(BranchRow, project_id=project_id, name=branch.name):
-            raise Refusal(
-                409, f'branch already exists; branch_name:"{branch.name}"', code="BRANCH_ALREADY_EXISTS"
-            )
+        assert_name_free(plane, project_id, branch.name)
+        if point is not None:
+            base_for(plane, parent, point)
         computes = [new_endpoint(plane, branch, each) for each in endpoints]
         with plane.store.transaction():
             plane.store.add(branch, *computes, *_inherited_roles(plane, parent, branch))
@@ -177,9 +192,19 @@ def create_branch(
                 number = plane.store.next_database_id()
                 plane.store.add(replace(database, id=number, branch_id=branch.id))
         change.undo = lambda: destroy(plane, branch.id)
-        change.step(
-            "create_branch", lambda: _clone(plane, parent, branch, bool(computes)), branch_id=branch.id
-        )
+        has_compute = bool(computes)
+        if schema_only:
+            change.step(
+                "create_branch",
+                lambda: _copy_schema(plane, parent, point, branch, has_compute),
+                branch_id=branch_id,
+            )
+        else:
+            change.step(
+                "create_branch",
+                lambda: _clone(plane, parent, point, branch, has_compute),
+                branch_id=branch_id,
+            )
         for compute in computes:
             change.step(
                 "start_compute",
@@ -190,6 +215,17 @@ def create_branch(
     return branch, operations_of(plane, change)
 
 
+def assert_name_free(plane: Plane, project_id: str, name: str, *, but: str = "") -> None:
+    """Make sure that no branch of the project has the name, except the one with the id ``but``.
+
+    Raises:
+        Refusal: 409 BRANCH_ALREADY_EXISTS.
+    """
+    other = plane.store.one(BranchRow, project_id=project_id, name=name)
+    if other is not None and other.id != but:
+        raise Refusal(409, f'branch already exists; branch_name:"{name}"', code="BRANCH_ALREADY_EXISTS")
+
+
 def update_branch(plane: Plane, project_id: str, branch_id: str, body: dict[str, Any]) -> list[OperationRow]:
     """Change name, protection or expiry; ``"expires_at": null`` clears it."""
     wanted = asked.part(body, "branch", required=True)
@@ -198,11 +234,7 @@ def update_branch(plane: Plane, project_id: str, branch_id: str, body: dict[str,
         values: dict[str, Any] = {}
         if wanted.get("name") is not None:
             values["name"] = asked.branch_name(asked.text(wanted, "name"))
-            other = plane.store.one(BranchRow, project_id=project_id, name=values["name"])
-            if other is not None and other.id != branch_id:
-                raise Refusal(
-                    409, f'branch already exists; branch_name:"{other.name}"', code="BRANCH_ALREADY_EXISTS"
-                )
+            assert_name_free(plane, project_id, values["name"], but=branch_id)
         if wanted.get("protected") is not None:
             values["protected"] = asked.flag(wanted["protected"], "protected")
         if "expires_at" in wanted:
@@ -289,6 +321,7 @@ def new_endpoint(plane: Plane, branch: BranchRow, wanted: object) -> EndpointRow
         project_id=branch.project_id,
         branch_id=branch.id,
         port=free_port(plane),
+        tls_port=free_port(plane),
         settings=settings,
         suspend_timeout_seconds=asked.number(
             wanted.get("suspend_timeout_seconds"),
@@ -318,19 +351,37 @@ def _inherited_roles(plane: Plane, parent: BranchRow, child: BranchRow) -> list[
     ]
 
 
-def _clone(plane: Plane, parent: BranchRow, branch: BranchRow, has_compute: bool) -> None:
-    source, target = postmaster_of(plane, parent), postmaster_of(plane, branch)
-    if source.pid() is None and source.cleanly_shut_down():
-        lsn = branch_at_head(source, target)
-    else:
-        with awake(plane, parent) as running:
-            lsn = branch_at_head(running, target)
+def _clone(
+    plane: Plane, parent: BranchRow, point: Point | None, branch: BranchRow, has_compute: bool
+) -> None:
+    target = postmaster_of(plane, branch)
+    lsn = fill_from_branch(plane, parent, point, target)
     plane.store.change(BranchRow, {"id": branch.id}, parent_lsn=lsn or None)
+    if point is not None:
+        # Roles and databases may have been others then; names come from the data, passwords from the rows.
+        roles, databases = adopt(plane, target, branch.id, passwords_of(plane, branch.id))
+        replace_config(plane, branch.id, roles, databases)
     if not has_compute:
         # Replay the window's WAL now, so that the branch lies there whole; the first start stays quick.
         with awake(plane, branch):
             pass
         plane.store.change(BranchRow, {"id": branch.id}, state="ready")
+
+
+def _copy_schema(
+    plane: Plane, source: BranchRow, point: Point | None, branch: BranchRow, has_compute: bool
+) -> None:
+    fill_with_schema(plane, source, point, branch)
+    if not has_compute:
+        plane.store.change(BranchRow, {"id": branch.id}, state="ready")
+
+
+def replace_config(plane: Plane, branch_id: str, roles: list[RoleRow], databases: list[DatabaseRow]) -> None:
+    """Make these the branch's rows of roles and databases."""
+    with plane.store.transaction():
+        plane.store.remove(RoleRow, branch_id=branch_id)
+        plane.store.remove(DatabaseRow, branch_id=branch_id)
+        plane.store.add(*roles, *databases)
 
 
 def _first_start(plane: Plane, branch: BranchRow, endpoint: EndpointRow, *, new_passwords: bool) -> None:
@@ -348,6 +399,8 @@ def _first_start(plane: Plane, branch: BranchRow, endpoint: EndpointRow, *, new_
 def _remove_project(plane: Plane, project_id: str) -> None:
     for branch in plane.store.all(BranchRow, project_id=project_id):
         destroy(plane, branch.id)
+    for snapshot in plane.store.all(SnapshotRow, project_id=project_id):
+        remove_directory(plane.home.snapshots / snapshot.id)
     plane.store.remove(ProjectRow, id=project_id)
 
 

@@ -29,7 +29,9 @@ def branch_at_head(parent: Postmaster, child: Postmaster) -> str:
     if parent.pid() is None:
         if not parent.cleanly_shut_down():
             raise CloneFailed(f"branch {parent.directory.name} is neither running nor cleanly shut down")
-        clone_directory(parent.data, child.data, account=child.account, with_wal=True)
+        clone_directory(parent.data, child.data, account=child.account, with_wal=False)
+        # Older WAL may be kept there for the parent's history; a child has its own.
+        _copy_wal(parent, child, parent.first_wal_file(), "F" * 24)
         return ""
     with parent.superuser() as connection:
         # The slot keeps the window's WAL from being recycled; it ends with this session, however that ends.
@@ -70,14 +72,21 @@ def _end_window(
     try:
         (child.data / "backup_label").write_text(label)
         child.account.own(child.data / "backup_label")
+    except OSError as error:
+        raise clone_error(error) from None
+    _copy_wal(parent, child, first[1], last)
+    return str(lsn)
+
+
+def _copy_wal(parent: Postmaster, child: Postmaster, first: str, last: str) -> None:
+    try:
         wanted = [
             each
             for each in (parent.data / "pg_wal").iterdir()
             if _HISTORY_FILE.fullmatch(each.name)
-            or (_WAL_FILE.fullmatch(each.name) and first[1][8:] <= each.name[8:] <= last[8:])
+            or (_WAL_FILE.fullmatch(each.name) and first[8:] <= each.name[8:] <= last[8:])
         ]
     except OSError as error:
         raise clone_error(error) from None
     for each in wanted:
         clone_file(each, child.data / "pg_wal" / each.name, child.account)
-    return str(lsn)

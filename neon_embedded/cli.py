@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -51,23 +51,34 @@ def show_status(
     found = status(home or default_home())
     running = found.running
     if as_json:
-        shown = {"base_url": running.base_url, "pid": running.pid} if running else None
+        shown = (
+            {"base_url": running.base_url, "pid": running.pid, "ca_file": str(running.ca_file)}
+            if running
+            else None
+        )
         typer.echo(json.dumps({"home": str(found.home), "running": shown, "projects": list(found.projects)}))
     elif running is None:
         typer.echo(f"not running ({found.home})")
     else:
         typer.echo(f"running at {running.base_url}, process {running.pid} ({found.home})")
+        typer.echo(f"TLS is verified by {running.ca_file}")
         for project in found.projects:
             typer.echo(f"  {project['name']}  {project['id']}  PostgreSQL {project['pg_version']}")
             for branch in project["branches"]:
-                computes = (
-                    ", ".join(f"{each['host']} {each['state']}" for each in branch["computes"])
-                    or "no compute"
-                )
+                computes = ", ".join(map(_compute_line, branch["computes"])) or "no compute"
                 mark = "*" if branch["default"] else " "
                 typer.echo(f"  {mark} {branch['name']}  {branch['id']}  {computes}")
     if running is None:
         raise typer.Exit(1)
+
+
+def _compute_line(compute: dict[str, Any]) -> str:
+    facts = [f"{compute['host']} {compute['state']}"]
+    if compute.get("idle_since"):
+        facts.append(f"idle since {compute['idle_since']}")
+    if compute.get("memory_bytes"):
+        facts.append(f"{compute['memory_bytes'] / 1_000_000:.1f} MB")
+    return ", ".join(facts)
 
 
 @app.command(name="stop")
@@ -76,6 +87,30 @@ def stop_all(home: Home = None) -> None:
     where = home or default_home()
     stop(where)
     typer.echo(f"stopped ({where})", err=True)
+
+
+@app.command(name="import")
+def import_data(
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="postgresql:// URI, a dump's path, or - to read the URI from standard input (so that no shell"
+            " history has its password).",
+        ),
+    ],
+    name: Annotated[str, typer.Option("--name", help="Name of the new project.")],
+    home: Home = None,
+) -> None:
+    """Make a project of any Postgres database or dump. Prints its id; progress goes to standard error."""
+    from neon_embedded.importing import import_database
+
+    where = sys.stdin.readline().strip() if source == "-" else source
+    made = import_database(
+        home or default_home(), source=where, name=name, say=lambda line: typer.echo(line, err=True)
+    )
+    typer.echo(made.project_id)
+    typer.echo(f"project {name!r}, PostgreSQL {made.pg_version}, at {made.uri}", err=True)
 
 
 @app.command()

@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -109,6 +110,21 @@ def clone_error(error: OSError) -> CloneFailed:
         "free some space; nothing of the branch was left" if error.errno == errno.ENOSPC else "see the disk"
     )
     return CloneFailed(f"the branch's files could not be copied: {error.strerror}", hint=hint)
+
+
+def shares_blocks(directory: Path) -> bool:
+    """Whether copies inside of ``directory`` share their blocks: found by trying."""
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".shares-") as folder:
+        source, target = Path(folder, "a"), Path(folder, "b")
+        source.write_bytes(b"x" * 4096)
+        if sys.platform == "darwin":
+            return _clonefile(source, target)
+        with source.open("rb") as reader, target.open("wb") as writer:
+            try:
+                fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
+            except OSError:
+                return False
+    return True
 
 
 def remove_directory(path: Path) -> None:

@@ -4,7 +4,8 @@ import contextlib
 import ipaddress
 import os
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -12,16 +13,18 @@ import psycopg
 from psycopg import sql
 
 from neon_embedded.clone import remove_directory
-from neon_embedded.errors import ComputeFailed, PortTaken, Refusal
-from neon_embedded.plane import Plane
+from neon_embedded.errors import ComputeFailed, EndpointGone, PortTaken, Refusal
+from neon_embedded.plane import Plane, log
 from neon_embedded.postmaster import LOOPBACK, Postmaster, is_free, is_local
-from neon_embedded.rows import BranchRow, DatabaseRow, EndpointRow, ProjectRow, RoleRow
+from neon_embedded.rows import BaseRow, BranchRow, DatabaseRow, EndpointRow, ProjectRow, RoleRow
 
 Superuser = psycopg.Connection[tuple[Any, ...]]
 
 #: Below Linux's ephemeral ports (32768 and up), which any outgoing connection may hold.
 _PORTS: Final = range(20_000, 32_768)
 _ATTEMPTS: Final = 50
+#: So often a tenth of a second is waited for a port of ours: a killed server's sockets last a moment longer.
+_PATIENT_ATTEMPTS: Final = 10
 
 SUPERUSER_GROUP: Final = "neon_superuser"
 
@@ -35,7 +38,7 @@ grant pg_monitor to {SUPERUSER_GROUP} with admin option;
 
 def free_port(plane: Plane) -> int:
     """A port that no endpoint has and nobody listens on."""
-    taken = {each.port for each in plane.store.all(EndpointRow)}
+    taken = {port for each in plane.store.all(EndpointRow) for port in (each.port, each.tls_port)}
     for _ in range(_ATTEMPTS):
         port = secrets.choice(_PORTS)
         if port not in taken and is_free(port):
@@ -79,7 +82,7 @@ def project_of(plane: Plane, project_id: str) -> ProjectRow:
 
 def postmaster_of(plane: Plane, branch: BranchRow) -> Postmaster:
     """The branch's postmaster, running or not."""
-    return plane.postmaster(branch.id, project_of(plane, branch.project_id))
+    return plane.postmaster(branch.timeline, project_of(plane, branch.project_id))
 
 
 def wake(plane: Plane, endpoint_id: str, *, strict: bool = True) -> None:
@@ -94,58 +97,159 @@ def wake(plane: Plane, endpoint_id: str, *, strict: bool = True) -> None:
     Raises:
         ComputeFailed: it did not come up.
     """
-    endpoint = plane.store.one(EndpointRow, id=endpoint_id)
-    branch = plane.store.one(BranchRow, id=endpoint.branch_id) if endpoint else None
-    if endpoint is None or branch is None:
-        raise ComputeFailed(f"endpoint {endpoint_id} is gone")
-    postmaster = postmaster_of(plane, branch)
-    addresses = tuple(each for each in listen_addresses(endpoint.settings) if strict or is_local(each))
-    port = endpoint.port
-    for _ in range(_ATTEMPTS):
-        try:
-            postmaster.start(port=port, addresses=addresses, durable=branch.is_default)
-            break
-        except PortTaken:
-            # Somebody took the port while the compute slept: a new one is better than none.
-            port = free_port(plane)
-            plane.store.change(EndpointRow, {"id": endpoint_id}, port=port)
-    plane.store.change(EndpointRow, {"id": endpoint_id}, state="active")
+    with _of_endpoint(plane, endpoint_id) as (endpoint, branch):
+        if plane.closed:
+            raise ComputeFailed("the embedded server is stopping")
+        if branch.state == "deleting":
+            raise ComputeFailed(f"branch {branch.id} is being deleted")
+        postmaster = postmaster_of(plane, branch)
+        addresses = tuple(each for each in listen_addresses(endpoint.settings) if strict or is_local(each))
+        port, doors = endpoint.port, plane.doors
+        again = True
+        for _ in range(_ATTEMPTS):
+            try:
+                postmaster.start(
+                    port=port,
+                    addresses=addresses,
+                    durable=branch.is_default,
+                    take_port=(lambda: doors.shut(endpoint_id)) if doors.is_open(endpoint_id) else None,
+                )
+                break
+            except PortTaken:
+                # Somebody took the port while the compute slept: a new one is better than none.
+                port = free_port(plane)
+                plane.store.change(EndpointRow, {"id": endpoint_id}, port=port)
+            except ComputeFailed:
+                # Killed from outside while it came up, perhaps; those who wait for it deserve a second try.
+                if not again:
+                    doors.dismiss(endpoint_id)
+                    keep_door(plane, endpoint_id)
+                    raise
+                again = False
+        plane.store.change(EndpointRow, {"id": endpoint_id}, state="active")
+        admitted = doors.admit(endpoint_id, addresses[0], port)
+        _keep_gate(plane, endpoint_id, addresses)
+    if admitted:
+        log.info("%s was woken by %d connections", endpoint_id, admitted)
 
 
 def suspend(plane: Plane, endpoint_id: str) -> None:
-    """Shut the endpoint's compute down cleanly; not running is fine."""
+    """Shut the endpoint's compute down cleanly, and keep its port; not running is fine."""
+    try:
+        with _of_endpoint(plane, endpoint_id) as (_, branch):
+            postmaster_of(plane, branch).stop()
+            plane.store.change(EndpointRow, {"id": endpoint_id}, state="idle")
+            keep_door(plane, endpoint_id)
+    except EndpointGone:
+        return
+
+
+def keep_door(plane: Plane, endpoint_id: str) -> None:
+    """Listen for a compute that sleeps, so that a connection wakes it; on addresses that the machine has now.
+
+    A port that somebody took while nobody kept it is given up for a new one. Sleeping ones that are disabled or
+    do not run on purpose have no door.
+    """
     endpoint = plane.store.one(EndpointRow, id=endpoint_id)
-    branch = plane.store.one(BranchRow, id=endpoint.branch_id) if endpoint else None
-    if branch is not None:
-        postmaster_of(plane, branch).stop()
-    plane.store.change(EndpointRow, {"id": endpoint_id}, state="idle")
+    if endpoint is None or endpoint.disabled:
+        shut_out(plane, endpoint_id)
+        return
+    addresses = [each for each in listen_addresses(endpoint.settings) if is_local(each)]
+    _keep_gate(plane, endpoint_id, addresses)
+    for attempt in range(_ATTEMPTS):
+        try:
+            plane.doors.open(endpoint_id, endpoint.port, addresses)
+        except PortTaken as taken:
+            if attempt < _PATIENT_ATTEMPTS:
+                time.sleep(0.1)
+                continue
+            log.warning("%s gets another port: %s", endpoint_id, taken.message)
+            plane.store.change(EndpointRow, {"id": endpoint_id}, port=free_port(plane))
+            endpoint = plane.store.one(EndpointRow, id=endpoint_id) or endpoint
+        else:
+            return
+
+
+def _keep_gate(plane: Plane, endpoint_id: str, addresses: Sequence[str]) -> None:
+    """Speak TLS for the endpoint, asleep or awake, on its second port."""
+    endpoint = plane.store.one(EndpointRow, id=endpoint_id)
+    port = endpoint.tls_port if endpoint is not None else 0
+    for attempt in range(_ATTEMPTS):
+        if not port:
+            port = free_port(plane)
+            plane.store.change(EndpointRow, {"id": endpoint_id}, tls_port=port)
+        try:
+            plane.gates.open(endpoint_id, port, addresses)
+        except PortTaken:
+            if attempt < _PATIENT_ATTEMPTS:
+                time.sleep(0.1)
+            else:
+                port = 0
+        else:
+            return
+
+
+def shut_out(plane: Plane, endpoint_id: str) -> None:
+    """Listen no more for an endpoint that is going or disabled, and send away who waits."""
+    plane.doors.dismiss(endpoint_id)
+    plane.gates.shut(endpoint_id)
+
+
+def let_in(plane: Plane, endpoint_id: str) -> None:
+    """Wake a compute because somebody knocked; they are sent away when it cannot be woken."""
+    try:
+        plane.doors.gather(endpoint_id)
+        wake(plane, endpoint_id, strict=False)
+    except EndpointGone:
+        plane.doors.dismiss(endpoint_id)
+    except Exception as error:  # noqa: BLE001 - a thread of its own: nobody else would tell, and they wait
+        log.error("%s could not be woken: %s", endpoint_id, error)
+        plane.doors.dismiss(endpoint_id)
+        keep_door(plane, endpoint_id)
 
 
 def restart(plane: Plane, endpoint_id: str, *, sync: bool = False) -> None:
     """Suspend and wake, so that settings take effect; ``sync`` writes what fsync=off left in memory."""
-    suspend(plane, endpoint_id)
-    if sync:
-        os.sync()
-    wake(plane, endpoint_id)
+    with _of_endpoint(plane, endpoint_id):
+        suspend(plane, endpoint_id)
+        if sync:
+            os.sync()
+        wake(plane, endpoint_id)
+
+
+@contextmanager
+def _of_endpoint(plane: Plane, endpoint_id: str) -> Iterator[tuple[EndpointRow, BranchRow]]:
+    """The rows of an endpoint and its branch as they are while nobody else starts or stops the compute."""
+    found = plane.store.one(EndpointRow, id=endpoint_id)
+    if found is None:
+        raise EndpointGone(f"endpoint {endpoint_id} is gone")
+    with plane.compute(found.branch_id):
+        endpoint = plane.store.one(EndpointRow, id=endpoint_id)
+        branch = plane.store.one(BranchRow, id=found.branch_id)
+        if endpoint is None or branch is None or endpoint.branch_id != branch.id:
+            raise EndpointGone(f"endpoint {endpoint_id} is gone")
+        yield endpoint, branch
 
 
 @contextmanager
 def awake(plane: Plane, branch: BranchRow) -> Iterator[Postmaster]:
-    """The branch's postmaster, running; when it slept, it sleeps again afterwards."""
-    postmaster = postmaster_of(plane, branch)
-    if postmaster.pid() is not None:
-        yield postmaster
-        return
-    endpoint = plane.store.one(EndpointRow, branch_id=branch.id, state="active")
-    if endpoint is not None:  # it should run: its postmaster was killed
-        wake(plane, endpoint.id, strict=False)
-        yield postmaster
-        return
-    postmaster.start(port=free_port(plane), addresses=(LOOPBACK,), durable=branch.is_default)
-    try:
-        yield postmaster
-    finally:
-        postmaster.stop()
+    """The branch's postmaster, running, and not suspended meanwhile; when it slept, it sleeps again afterwards."""
+    with plane.compute(branch.id):
+        postmaster = postmaster_of(plane, branch)
+        if postmaster.pid() is not None:
+            yield postmaster
+            return
+        endpoint = plane.store.one(EndpointRow, branch_id=branch.id, state="active")
+        if endpoint is not None:  # it should run: its postmaster was killed
+            wake(plane, endpoint.id, strict=False)
+            yield postmaster
+            return
+        # On a port of its own: whoever knocks at the compute's door waits until this is over.
+        postmaster.start(port=free_port(plane), addresses=(LOOPBACK,), durable=branch.is_default)
+        try:
+            yield postmaster
+        finally:
+            postmaster.stop()
 
 
 def initialise(plane: Plane, branch: BranchRow) -> None:
@@ -175,7 +279,7 @@ def apply_config(plane: Plane, branch_id: str, *, passwords_of: set[str] | None 
         for role in roles:
             made = _ensure_role(connection, role)
             if not made and (passwords_of is None or role.name in passwords_of):
-                _set_password(connection, role)
+                set_password(connection, role)
         for database in databases:
             _ensure_database(connection, database)
 
@@ -198,9 +302,21 @@ def destroy(plane: Plane, branch_id: str) -> None:
     """End the branch's compute, remove its directory, then its rows; what is gone already is fine."""
     branch = plane.store.one(BranchRow, id=branch_id)
     if branch is not None:
-        postmaster_of(plane, branch).stop(wait_for_checkpoint=False)
-    remove_directory(plane.home.branch_dir(branch_id))
+        with plane.compute(branch_id):
+            for endpoint in plane.store.all(EndpointRow, branch_id=branch_id):
+                shut_out(plane, endpoint.id)
+                plane.store.remove(EndpointRow, id=endpoint.id)
+            postmaster_of(plane, branch).stop(wait_for_checkpoint=False)
+    timeline = branch.timeline if branch else branch_id
+    destroy_timeline(plane, timeline)
     plane.store.remove(BranchRow, id=branch_id)
+
+
+def destroy_timeline(plane: Plane, timeline: str) -> None:
+    """Remove a timeline's directory and its history; nothing may run there. Gone is fine."""
+    remove_directory(plane.home.branch_dir(timeline))
+    remove_directory(plane.home.history / timeline)
+    plane.store.remove(BaseRow, timeline=timeline)
 
 
 def _exists(connection: Superuser, table: str, column: str, name: str) -> bool:
@@ -231,7 +347,8 @@ def _ensure_role(connection: Superuser, role: RoleRow) -> bool:
     return True
 
 
-def _set_password(connection: Superuser, role: RoleRow) -> None:
+def set_password(connection: Superuser, role: RoleRow) -> None:
+    """Give an existing role the row's password, and end its sessions."""
     statement = sql.SQL("alter role {} password {}").format(
         sql.Identifier(role.name), _verifier(connection, role)
     )

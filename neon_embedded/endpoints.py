@@ -8,10 +8,12 @@ from neon_embedded.computes import (
     apply_config,
     drop_database,
     drop_role,
+    keep_door,
     listen_addresses,
     postmaster_of,
     project_of,
     restart,
+    shut_out,
     suspend,
     wake,
 )
@@ -67,8 +69,17 @@ def update_endpoint(plane: Plane, project_id: str, endpoint_id: str, body: dict[
                 default=endpoint.suspend_timeout_seconds,
             ),
         )  # fmt: skip
-        bound = all(answers(address, endpoint.port) for address in after)
-        if endpoint.state == "active" and (before != after or not bound):
+        changed = endpoint_of(plane, project_id, endpoint_id)
+        if endpoint.state != "active":
+            keep_door(plane, endpoint_id)  # elsewhere perhaps, or not at all any more
+        elif changed.disabled:
+            change.step(
+                "suspend_compute",
+                lambda: suspend(plane, endpoint_id),
+                branch_id=endpoint.branch_id,
+                endpoint_id=endpoint_id,
+            )
+        elif before != after or not all(answers(address, endpoint.port) for address in after):
 
             def undo() -> None:
                 plane.store.change(EndpointRow, {"id": endpoint_id}, settings=endpoint.settings)
@@ -114,8 +125,10 @@ def delete_endpoint(plane: Plane, project_id: str, endpoint_id: str) -> tuple[En
             raise Refusal(422, "cannot delete the endpoint of a protected branch")
 
         def work() -> None:
-            postmaster_of(plane, branch).stop()
-            plane.store.remove(EndpointRow, id=endpoint_id)
+            with plane.compute(branch.id):
+                shut_out(plane, endpoint_id)
+                plane.store.remove(EndpointRow, id=endpoint_id)
+                postmaster_of(plane, branch).stop()
 
         change.step("suspend_compute", work, branch_id=branch.id, endpoint_id=endpoint_id)
     return endpoint, operations_of(plane, change)
@@ -246,7 +259,7 @@ def delete_database(
 def connection_uri(
     plane: Plane, project_id: str, *, branch_id: str, endpoint_id: str, database: str, role: str
 ) -> str:
-    """The bare URI of a database (TLS and pooling are not offered yet). Raises Refusal 404."""
+    """The bare URI of a database, to the compute itself: no TLS, no query, no pooling. Raises Refusal 404."""
     from urllib.parse import quote
 
     project_of(plane, project_id)

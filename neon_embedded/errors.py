@@ -40,6 +40,14 @@ class PortTaken(ComputeFailed):
     """Somebody else listens on the endpoint's port."""
 
 
+class EndpointGone(ComputeFailed):
+    """The endpoint was deleted meanwhile."""
+
+
+class ImportFailed(EmbeddedError):
+    """A database could not be brought in."""
+
+
 class CloneFailed(EmbeddedError):
     """A data directory could not be copied."""
 

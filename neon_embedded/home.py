@@ -54,6 +54,21 @@ class Home:
         return self.root / "api-key"
 
     @property
+    def ca_file(self) -> Path:
+        """The certificate of the home's authority, for clients that verify; everybody may read it."""
+        return self.root / "ca.pem"
+
+    @property
+    def ca_key(self) -> Path:
+        """The authority's key, mode 0600."""
+        return self.root / "ca.key"
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate that computes are reached with, and its key, mode 0600."""
+        return self.root / "server.pem"
+
+    @property
     def rows(self) -> Path:
         """The server's own rows, SQLite, mode 0600 (it holds role passwords, as Neon does)."""
         return self.root / "neon.sqlite3"
@@ -90,9 +105,19 @@ class Home:
         name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
         return Path("/tmp") / f"neon-embedded-{name}"  # noqa: S108 - checked to be ours; TMPDIR differs by caller
 
-    def branch_dir(self, branch_id: str) -> Path:
-        """A branch's directory: ``data`` (PGDATA) and ``postgres.log``."""
-        return self.branches / branch_id
+    def branch_dir(self, timeline: str) -> Path:
+        """A timeline's directory: ``data`` (PGDATA) and ``postgres.log``; a branch's is named in its row."""
+        return self.branches / timeline
+
+    @property
+    def history(self) -> Path:
+        """One directory per timeline that has a history: its bases, which never run."""
+        return self.root / "history"
+
+    @property
+    def snapshots(self) -> Path:
+        """One directory per snapshot; they never run."""
+        return self.root / "snapshots"
 
     def make(self) -> None:
         """Create what is missing, with the right modes. Raises HomeUnusable."""
@@ -103,7 +128,7 @@ class Home:
                 directory.mkdir(mode=0o711 if directory == self.root else 0o755, exist_ok=True)
             if self.account.switch and not missing and not self.account.may(self.root, 1):
                 self.root.chmod(self.root.stat().st_mode | 0o111)
-            for directory in (self.branches, self.postgres):
+            for directory in (self.branches, self.postgres, self.history, self.snapshots):
                 directory.mkdir(mode=0o711, exist_ok=True)
             self._make_run_dir()
         except OSError as error:

@@ -35,9 +35,28 @@ def project_id() -> str:
 
 def branch_id() -> str:
     """Like ``br-noisy-breeze-a5e59rrb``."""
-    return f"br-{_words()}-{''.join(secrets.choice(_LETTERS) for _ in range(8))}"
+    return f"br-{_words()}-{_letters()}"
 
 
 def endpoint_id() -> str:
     """Like ``ep-misty-sea-a5833nbi``."""
-    return f"ep-{_words()}-{''.join(secrets.choice(_LETTERS) for _ in range(8))}"
+    return f"ep-{_words()}-{_letters()}"
+
+
+def timeline_id() -> str:
+    """The name of a directory that takes a branch's place at a restore; no client sees it."""
+    return f"tl-{_words()}-{_letters()}"
+
+
+def base_id() -> str:
+    """The name of a base; no client sees it."""
+    return f"base-{_words()}-{_letters()}"
+
+
+def snapshot_id() -> str:
+    """Like ``snap-quiet-dew-a5e59rrb``."""
+    return f"snap-{_words()}-{_letters()}"
+
+
+def _letters() -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(8))

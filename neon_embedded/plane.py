@@ -7,11 +7,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from neon_embedded.binaries import find_binaries
-from neon_embedded.errors import EmbeddedError, Refusal
+from neon_embedded.doors import Doors
+from neon_embedded.errors import EmbeddedError, EndpointGone, Refusal
 from neon_embedded.faults import Faults
+from neon_embedded.gates import Compute, Gates
 from neon_embedded.home import Home
 from neon_embedded.postmaster import Postmaster
 from neon_embedded.rows import OperationRow, ProjectRow
@@ -54,6 +57,10 @@ class Change:
         self.steps.append((row, work))
 
 
+def _nobody(endpoint_id: str) -> Compute:
+    raise EndpointGone(f"nothing is known of endpoint {endpoint_id} yet")
+
+
 class Plane:
     """What the verbs share.
 
@@ -62,6 +69,13 @@ class Plane:
         store: the rows.
         faults: faults on demand.
         patience_seconds: how long an answer waits for its operations before it says that they run.
+        doors: the ports of computes that sleep.
+        idle_since: since when an endpoint's compute is idle, RFC 3339; None when it is not known.
+        gates: the ports where TLS is spoken.
+        behind: what is behind the gate of an endpoint.
+        answer_knock: what is done in a thread when somebody connects to such a port; gets the endpoint's id.
+        closed: whether computes are not to be started any more.
+        history_wanted: set when a branch may need its first base soon.
     """
 
     def __init__(self, home: Home, store: Store, *, faults: Faults, patience_seconds: float = 5.0) -> None:
@@ -69,14 +83,26 @@ class Plane:
         self.store: Final = store
         self.faults: Final = faults
         self.patience_seconds: Final = patience_seconds
+        self.history_wanted: Final = threading.Event()
+        self.answer_knock: Callable[[str], None] = lambda _: None
+        self.idle_since: Callable[[str], str | None] = lambda _: None
+        self.doors: Final = Doors(self._knocked)
+        self.behind: Callable[[str], Compute] = _nobody
+        self.gates: Final = Gates(self._behind)
         self._guard: Final = threading.Lock()
+        self._computes: Final[dict[str, threading.RLock]] = {}
         self._locks: Final[dict[str, threading.Lock]] = {}
         self._closing = False
+        self.closed = False
 
-    def postmaster(self, branch_id: str, project: ProjectRow) -> Postmaster:
-        """The branch's postmaster, running or not. Raises NoPostgres."""
+    def postmaster(self, timeline: str, project: ProjectRow) -> Postmaster:
+        """A timeline's postmaster, running or not. Raises NoPostgres."""
+        return self.postmaster_in(self.home.branch_dir(timeline), project)
+
+    def postmaster_in(self, directory: Path, project: ProjectRow) -> Postmaster:
+        """The postmaster of any directory that holds data. Raises NoPostgres."""
         return Postmaster(
-            directory=self.home.branch_dir(branch_id),
+            directory=directory,
             binaries=find_binaries(project.pg_version, self.home.root),
             account=self.home.account,
             run_dir=self.home.run_dir,
@@ -125,13 +151,45 @@ class Plane:
             if granted:
                 lock.release()
 
+    def _knocked(self, endpoint_id: str) -> None:
+        self.answer_knock(endpoint_id)
+
+    def _behind(self, endpoint_id: str) -> Compute:
+        return self.behind(endpoint_id)
+
+    @contextmanager
+    def compute(self, branch_id: str, *, wait: bool = True) -> Iterator[bool]:
+        """Keep a branch's compute as it is, awake or asleep, for a block; yields whether that was granted.
+
+        Whoever starts, stops, reads or replaces the files of a compute that may sleep holds this: a connection
+        wakes it at any moment. It may be taken again by the same thread, and after the project's lock.
+        """
+        with self._guard:
+            lock = self._computes.setdefault(branch_id, threading.RLock())
+        granted = lock.acquire(blocking=wait)
+        try:
+            yield granted
+        finally:
+            if granted:
+                lock.release()
+
     def close(self) -> None:
-        """Refuse new changes and wait until the running ones ended."""
+        """Refuse new changes and connections to sleeping computes; wait until what runs has ended.
+
+        Afterwards nobody starts or stops a compute any more but the caller.
+        """
         self._closing = True
+        self.doors.close()
+        self.gates.close()
         with self._guard:
             locks = list(self._locks.values())
         for lock in locks:
             lock.acquire()
+        self.closed = True
+        with self._guard:
+            computes = list(self._computes.values())
+        for each in computes:
+            each.acquire()
 
     def _lock_of(self, project_id: str) -> threading.Lock:
         with self._guard:

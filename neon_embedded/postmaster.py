@@ -2,11 +2,14 @@
 
 import errno
 import ipaddress
+import os
+import re
 import secrets
+import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +47,7 @@ dynamic_shared_memory_type = posix
 wal_level = replica
 max_wal_senders = 4
 max_replication_slots = 4
+max_slot_wal_keep_size = 1GB
 min_wal_size = 32MB
 max_wal_size = 256MB
 max_logical_replication_workers = 0
@@ -130,6 +134,14 @@ class Postmaster:
             for line in done.stdout.splitlines()
         )
 
+    def first_wal_file(self) -> str:
+        """The WAL file that the next start begins with. Raises ComputeFailed."""
+        done = self._run(self.binaries.pg_controldata, self.data)
+        found = re.search(r"^Latest checkpoint's REDO WAL file: +([0-9A-F]{24})$", done.stdout, re.MULTILINE)
+        if found is None:
+            raise ComputeFailed(f"the control file of {self.directory.name} names no WAL file")
+        return found[1]
+
     def control_file_is_whole(self) -> bool:
         """Whether the control file's checksum is right; a copy taken while it was written may be torn."""
         done = self._run(self.binaries.pg_controldata, self.data)
@@ -146,7 +158,13 @@ class Postmaster:
         return None
 
     def start(
-        self, *, port: int, addresses: Sequence[str], durable: bool, timeout_seconds: float = 300
+        self,
+        *,
+        port: int,
+        addresses: Sequence[str],
+        durable: bool,
+        timeout_seconds: float = 300,
+        take_port: Callable[[], None] | None = None,
     ) -> None:
         """Start and wait until it accepts connections; a running one on the same port is adopted.
 
@@ -155,6 +173,8 @@ class Postmaster:
             addresses: IP addresses to listen on; each must be bound, else it is a failure.
             durable: fsync on; off only for branches that may be made again.
             timeout_seconds: for crash recovery, which may be long.
+            take_port: makes whoever keeps the port for this compute let go of it; called when the process is up
+                and about to bind, so that the port is nobody's for a blink only.
 
         Raises:
             PortTaken: somebody else listens there.
@@ -165,8 +185,29 @@ class Postmaster:
                 self._await_ready(None, 0, timeout_seconds)
                 return
             self.stop()
+        if take_port is not None:
+            for address in addresses:
+                if not is_local(address):
+                    raise _not_here(address, "it is not an address of this machine")
+            try:
+                self._launch(port, addresses, durable, timeout_seconds, take_port)
+            except PortTaken:
+                # It was quicker to bind than the other to let go, which it has by now.
+                take_port()
+            else:
+                return
         for address in addresses:
             _assert_free(address, port)
+        self._launch(port, addresses, durable, timeout_seconds, None)
+
+    def _launch(
+        self,
+        port: int,
+        addresses: Sequence[str],
+        durable: bool,
+        timeout_seconds: float,
+        take_port: Callable[[], None] | None,
+    ) -> None:
         forget_dead_postmaster(self.data)
         for name in (f".s.PGSQL.{port}", f".s.PGSQL.{port}.lock"):
             # The directory is this server's, the port is free: whoever left these is dead, even if still a corpse.
@@ -175,7 +216,7 @@ class Postmaster:
         deadline = time.monotonic() + timeout_seconds
         while True:
             try:
-                self._spawn(timeout_seconds)
+                self._spawn(timeout_seconds, take_port)
                 break
             except ComputeFailed as error:
                 # After kill -9 of a postmaster its backends need a moment to notice.
@@ -185,7 +226,8 @@ class Postmaster:
         for address in addresses:
             if not answers(address, port):
                 self.stop()
-                raise ComputeFailed(
+                kind = PortTaken if take_port is not None else ComputeFailed
+                raise kind(
                     f"PostgreSQL does not listen on {address}:{port}", hint=f"see {self.log} for the reason"
                 )
 
@@ -227,7 +269,7 @@ class Postmaster:
             text=True,
             errors="replace",
             cwd="/",
-            env=_environment(),
+            env=environment(),
             check=False,
             **self.account.identity,
         )
@@ -249,9 +291,8 @@ class Postmaster:
             path.chmod(0o600)
             self.account.own(path)
 
-    def _spawn(self, timeout_seconds: float) -> None:
-        if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT_BYTES:
-            self.log.replace(self.log.with_suffix(".log.1"))
+    def _spawn(self, timeout_seconds: float, take_port: Callable[[], None] | None) -> None:
+        bound_log(self.log)
         with self.log.open("ab") as log:
             self.log.chmod(0o600)
             begin = log.tell()
@@ -261,21 +302,29 @@ class Postmaster:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,
                 **self.account.identity,
             )
         remember_child(process)
-        self._await_ready(process, begin, timeout_seconds)
+        self._await_ready(process, begin, timeout_seconds, take_port)
 
     def _await_ready(
-        self, process: "subprocess.Popen[bytes] | None", log_begin: int, timeout_seconds: float
+        self,
+        process: "subprocess.Popen[bytes] | None",
+        log_begin: int,
+        timeout_seconds: float,
+        take_port: Callable[[], None] | None = None,
     ) -> None:
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             lines = pid_file(self.data)
             ours = process is None or lines[:1] == [str(process.pid)]
             # Line 8 of postmaster.pid: the state that pg_ctl reads too.
+            if take_port is not None and ours and lines:
+                # It has locked its directory; next it makes its memory, then it binds.
+                take_port()
+                take_port = None
             if ours and len(lines) >= 8 and lines[7].strip() == "ready":
                 return
             if (process is not None and process.poll() is not None) or (
@@ -289,11 +338,24 @@ class Postmaster:
                 taken = "Address already in use" in text
                 kind = PortTaken if taken else ComputeFailed
                 raise kind(f"PostgreSQL did not start: {_last_lines(text)}", hint=f"see {self.log}")
-            time.sleep(0.005)
+            time.sleep(0.005 if take_port is None else 0.0005)
         raise ComputeFailed(
             f"PostgreSQL of {self.directory.name} is not ready after {timeout_seconds:.0f} s",
             hint=f"see {self.log}",
         )
+
+
+def bound_log(log: Path) -> None:
+    """Keep a log from growing without end, even while it is written: beyond the limit it begins anew.
+
+    The writer appends (O_APPEND), so it goes on at the new end. The old content is kept once, as ``.1``.
+    """
+    with suppress(FileNotFoundError):
+        if log.stat().st_size > _LOG_LIMIT_BYTES:
+            kept = log.with_suffix(".log.1")
+            shutil.copyfile(log, kept)
+            kept.chmod(0o600)
+            os.truncate(log, 0)
 
 
 def make_directory(path: Path, account: Account) -> None:
@@ -307,7 +369,7 @@ def new_password() -> str:
     return f"npg_{secrets.token_hex(18)}"
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Nothing of ours: PG* variables, keys and locales of the caller must not reach a postmaster."""
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
@@ -324,9 +386,11 @@ def _assert_free(address: str, port: int) -> None:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(f"{address}:{port} is in use by another process") from None
-            raise ComputeFailed(
-                f"cannot listen on {address}: {error.strerror}", hint="is it an address of this machine?"
-            ) from None
+            raise _not_here(address, error.strerror) from None
+
+
+def _not_here(address: str, reason: str | None) -> ComputeFailed:
+    return ComputeFailed(f"cannot listen on {address}: {reason}", hint="is it an address of this machine?")
 
 
 def is_local(address: str) -> bool:

@@ -6,14 +6,18 @@ from typing import Final
 
 from neon_embedded.branches import delete_branch, is_expired
 from neon_embedded.clone import remove_directory
-from neon_embedded.computes import apply_config, destroy, postmaster_of, suspend, wake
+from neon_embedded.computes import apply_config, destroy, keep_door, postmaster_of, suspend, wake
 from neon_embedded.errors import EmbeddedError, Refusal
+from neon_embedded.history import forget_strangers
+from neon_embedded.idleness import Idleness, timeout_of
 from neon_embedded.plane import Plane, log
+from neon_embedded.postmaster import bound_log
 from neon_embedded.processes import stop_postmaster
 from neon_embedded.rows import BranchRow, EndpointRow, OperationRow, ProjectRow
+from neon_embedded.snapshots import expire_snapshots, forget_half_snapshots
 
 _PENDING: Final = ("scheduling", "running")
-_CARE_SECONDS: Final = 5.0
+_CARE_SECONDS: Final = 1.0
 
 
 def recover(plane: Plane) -> None:
@@ -28,7 +32,13 @@ def recover(plane: Plane) -> None:
         if branch.state != "ready":
             _try(f"removing branch {branch.id}", destroy, plane, branch.id)
     _remove_strangers(plane)
+    _try("tidying histories", forget_strangers, plane)
+    _try("tidying snapshots", forget_half_snapshots, plane)
     endpoints = plane.store.all(EndpointRow)
+    served = {endpoint.branch_id for endpoint in endpoints}
+    for branch in plane.store.all(BranchRow):
+        if branch.id not in served:  # started for a moment by a server that died then
+            _try(f"stopping {branch.id}", postmaster_of(plane, branch).stop)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda endpoint: _settle(plane, endpoint), endpoints))
     for branch_id in {row.branch_id for row in interrupted if row.action == "apply_config" and row.branch_id}:
@@ -44,7 +54,7 @@ def recover(plane: Plane) -> None:
 
 
 def heal(plane: Plane, *, timeout_seconds: float = 0.0) -> None:
-    """Start computes that should run and do not; end branches whose time is over.
+    """Start or keep on call computes that should run and do not; end branches whose time is over; tidy.
 
     Args:
         plane: the control plane.
@@ -55,6 +65,12 @@ def heal(plane: Plane, *, timeout_seconds: float = 0.0) -> None:
     for branch in plane.store.all(BranchRow):
         if is_expired(branch) and branch.state == "ready":
             _try(f"ending {branch.id}, which expired", delete_branch, plane, branch.project_id, branch.id)
+    _try("ending snapshots that expired", expire_snapshots, plane)
+    for endpoint in plane.store.all(EndpointRow, state="idle"):
+        # Addresses that were not there (a bridge that came up since), or a port that was taken for a while.
+        _try(f"listening for {endpoint.id}", keep_door_of_sleeper, plane, endpoint)
+    for directory in plane.home.branches.iterdir():
+        _try(f"the log of {directory.name}", bound_log, directory / "postgres.log")
 
 
 def _heal_endpoint(plane: Plane, endpoint: EndpointRow, timeout_seconds: float) -> None:
@@ -67,16 +83,20 @@ def _heal_endpoint(plane: Plane, endpoint: EndpointRow, timeout_seconds: float) 
         return
     with plane.alone(endpoint.project_id, timeout_seconds=timeout_seconds) as granted:
         if granted and dead():
-            log.warning("the compute of %s ended by itself; starting it again", endpoint.branch_id)
+            log.warning("the compute of %s ended by itself", endpoint.branch_id)
             _settle(plane, endpoint)
 
 
 def keep_healing(plane: Plane, stop: threading.Event) -> threading.Thread:
     """Call `heal` from time to time until ``stop`` is set."""
 
+    idleness = Idleness()
+    plane.idle_since = idleness.idle_since
+
     def run() -> None:
         while not stop.wait(_CARE_SECONDS):
             _try("caring for computes", heal, plane)
+            _try("suspending who is idle", idleness.care, plane)
 
     thread = threading.Thread(target=run, name="care", daemon=True)
     thread.start()
@@ -84,16 +104,33 @@ def keep_healing(plane: Plane, stop: threading.Event) -> threading.Thread:
 
 
 def _settle(plane: Plane, endpoint: EndpointRow) -> None:
-    if endpoint.state == "idle" or endpoint.disabled:
+    branch = plane.store.one(BranchRow, id=endpoint.branch_id)
+    if branch is None:
+        return
+    runs = postmaster_of(plane, branch).port()
+    # Awake on its port although the row says that it sleeps: somebody knocked, and the server died then.
+    knocked = endpoint.state == "idle" and runs == endpoint.port
+    if endpoint.disabled or (endpoint.state == "idle" and not knocked):
         _try(f"suspending {endpoint.id}", suspend, plane, endpoint.id)
+        return
+    if runs is None and timeout_of(branch, endpoint) is not None:
+        # It may sleep, so it does, until somebody wants it: after a reboot dozens need not start at once.
+        _try(f"keeping {endpoint.id} on call", suspend, plane, endpoint.id)
         return
     if not _try(f"starting {endpoint.id}", lambda: wake(plane, endpoint.id, strict=False)):
         plane.store.change(EndpointRow, {"id": endpoint.id}, state="idle")
 
 
+def keep_door_of_sleeper(plane: Plane, endpoint: EndpointRow) -> None:
+    """Open the door of a compute that sleeps, if nobody is about to wake it."""
+    with plane.compute(endpoint.branch_id, wait=False) as granted:
+        if granted and plane.store.one(EndpointRow, id=endpoint.id, state="idle"):
+            keep_door(plane, endpoint.id)
+
+
 def _remove_strangers(plane: Plane) -> None:
     """Directories that no row knows: what a death between two lines may leave."""
-    known = {branch.id for branch in plane.store.all(BranchRow)}
+    known = {branch.timeline for branch in plane.store.all(BranchRow)}
     for directory in plane.home.branches.iterdir():
         if directory.name not in known:
             log.warning("removing %s: no branch has it", directory)

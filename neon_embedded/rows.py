@@ -34,14 +34,26 @@ class ProjectRow(Row):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchRow(Row):
-    """A branch. ``state``: init, ready, deleting; times are RFC 3339 in UTC."""
+    """A branch. ``state``: init, ready, deleting; times are RFC 3339 in UTC.
+
+    ``timeline`` names the directory that its data is in. It is the branch's id until a restore gives the branch
+    other data: then only this name changes, so that a restore happens in one transaction.
+    """
 
     table: ClassVar[str] = "branches"
     id: str
     project_id: str
     name: str
+    timeline: str = ""
     parent_id: str | None = None
     parent_lsn: str | None = None
+    parent_timestamp: str | None = None
+    init_source: str = "parent-data"
+    last_reset_at: str | None = None
+    restored_from: str | None = None
+    restored_as: str | None = None
+    restore_status: str | None = None
+    backup_schedule: dict[str, Any] = field(default_factory=dict)
     is_default: bool = False
     protected: bool = False
     state: str = "init"
@@ -50,16 +62,66 @@ class BranchRow(Row):
     created_at: str = field(default_factory=now)
     updated_at: str = field(default_factory=now)
 
+    def __post_init__(self) -> None:
+        if not self.timeline:
+            object.__setattr__(self, "timeline", self.id)
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it has no parent; only such branches have a history (Neon docs, 2026)."""
+        return self.parent_id is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseRow(Row):
+    """A whole copy of a timeline, from which its archived WAL leads to any later point.
+
+    ``start_lsn``: the WAL needed begins here. ``stop_lsn``, ``taken_at`` (with microseconds): the first point that
+    it leads to.
+    """
+
+    table: ClassVar[str] = "bases"
+    id: str
+    timeline: str
+    start_lsn: str
+    stop_lsn: str
+    taken_at: str
+    created_at: str = field(default_factory=now)
+    updated_at: str = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotRow(Row):
+    """A copy of a root branch that is kept. ``state``: init, ready, deleting; ``full_size`` in bytes."""
+
+    table: ClassVar[str] = "snapshots"
+    id: str
+    project_id: str
+    name: str
+    state: str = "init"
+    source_branch_id: str | None = None
+    lsn: str | None = None
+    timestamp: str | None = None
+    expires_at: str | None = None
+    manual: bool = True
+    full_size: int | None = None
+    created_at: str = field(default_factory=now)
+    updated_at: str = field(default_factory=now)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRow(Row):
-    """A read-write endpoint. ``state``: init, active, idle - active is also a promise after a restart."""
+    """A read-write endpoint. ``state``: init, active, idle - active is also a promise after a restart.
+
+    ``port`` is the compute's own, ``tls_port`` that of its gate; 0 when it has none yet.
+    """
 
     table: ClassVar[str] = "endpoints"
     id: str
     project_id: str
     branch_id: str
     port: int
+    tls_port: int = 0
     state: str = "init"
     settings: dict[str, Any] = field(default_factory=dict)
     suspend_timeout_seconds: int = 0

@@ -16,12 +16,16 @@ from typing import Final
 import uvicorn
 
 from neon_embedded.app import PREFIX, application
+from neon_embedded.authority import Authority
+from neon_embedded.computes import let_in
 from neon_embedded.errors import ServerNotStarted
 from neon_embedded.faults import Faults
+from neon_embedded.history import keep_history
 from neon_embedded.home import Home, locked, write_private
 from neon_embedded.plane import Plane
 from neon_embedded.postmaster import LOOPBACK, is_free
 from neon_embedded.processes import stop_postmaster
+from neon_embedded.reaching import compute_behind
 from neon_embedded.reconcile import keep_healing, recover
 from neon_embedded.routes import ROUTES
 from neon_embedded.store import Store
@@ -72,8 +76,13 @@ def _serve(place: Home) -> None:
     # uvicorn raises the signal that ended it once more: without a handler of ours that would be the end of us.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
+    authority = Authority(place)
+    authority.credential()
+    plane.behind = lambda endpoint_id: compute_behind(plane, authority, endpoint_id)
+    plane.answer_knock = lambda endpoint_id: let_in(plane, endpoint_id)
     recover(plane)
     care = keep_healing(plane, over)
+    history = keep_history(plane, over)
     app = application(plane, place.key_file.read_text().strip(), ROUTES)
     listener = _listener(place)
     port = listener.getsockname()[1]
@@ -94,7 +103,9 @@ def _serve(place: Home) -> None:
     finally:
         log.info("stopping")
         over.set()
+        plane.history_wanted.set()
         care.join()
+        history.join()
         plane.close()
         for directory in place.branches.iterdir():
             stop_postmaster(directory)

@@ -2,10 +2,20 @@
 
 from typing import Any, Final
 
-from neon_embedded.rows import BranchRow, DatabaseRow, EndpointRow, OperationRow, ProjectRow, RoleRow
+from neon_embedded.rows import (
+    BranchRow,
+    DatabaseRow,
+    EndpointRow,
+    OperationRow,
+    ProjectRow,
+    RoleRow,
+    SnapshotRow,
+)
 
 REGION: Final = "local"
 ACCOUNT: Final = "embedded"
+#: What one machine is good for, as the plan's limit of branches.
+BRANCHES: Final = 1000
 
 
 def project(row: ProjectRow) -> dict[str, Any]:
@@ -35,6 +45,12 @@ def project(row: ProjectRow) -> dict[str, Any]:
         "consumption_period_end": "9999-12-31T00:00:00Z",
         "creation_source": "embedded",
         "owner_id": ACCOUNT,
+        "owner": {
+            "email": "embedded@localhost",
+            "name": "embedded",
+            "branches_limit": BRANCHES,
+            "subscription_type": "UNKNOWN",
+        },
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }
@@ -52,7 +68,7 @@ def branch(row: BranchRow) -> dict[str, Any]:
         "primary": row.is_default,
         "default": row.is_default,
         "protected": row.protected,
-        "init_source": "parent-data",
+        "init_source": row.init_source,
         "cpu_used_sec": 0,
         "active_time_seconds": 0,
         "compute_time_seconds": 0,
@@ -66,8 +82,30 @@ def branch(row: BranchRow) -> dict[str, Any]:
         "pending_state": pending,
         "parent_id": row.parent_id,
         "parent_lsn": row.parent_lsn,
-        "parent_timestamp": row.created_at if row.parent_id else None,
+        "parent_timestamp": row.parent_timestamp or (row.created_at if row.parent_id else None),
+        "last_reset_at": row.last_reset_at,
+        "restored_from": row.restored_from,
+        "restored_as": row.restored_as,
+        "restore_status": row.restore_status,
         "expires_at": row.expires_at,
+    }
+    return shown | {name: value for name, value in given.items() if value is not None}
+
+
+def snapshot(row: SnapshotRow) -> dict[str, Any]:
+    """Neon's Snapshot."""
+    shown: dict[str, Any] = {
+        "id": row.id,
+        "name": row.name,
+        "created_at": row.created_at,
+        "manual": row.manual,
+    }
+    given = {
+        "lsn": row.lsn,
+        "timestamp": row.timestamp,
+        "source_branch_id": row.source_branch_id,
+        "expires_at": row.expires_at,
+        "full_size": row.full_size,
     }
     return shown | {name: value for name, value in given.items() if value is not None}
 
@@ -83,9 +121,9 @@ def annotation(row: BranchRow) -> dict[str, Any]:
 
 
 def endpoint(row: EndpointRow) -> dict[str, Any]:
-    """Neon's Endpoint; ``host`` carries the port, which real clients keep."""
+    """Neon's Endpoint; ``host`` carries the port where TLS is spoken, as real clients ask for it."""
     shown: dict[str, Any] = {
-        "host": f"127.0.0.1:{row.port}",
+        "host": f"127.0.0.1:{row.tls_port or row.port}",
         "id": row.id,
         "project_id": row.project_id,
         "branch_id": row.branch_id,
@@ -159,14 +197,14 @@ def user() -> dict[str, Any]:
         "image": "",
         "plan": "embedded",
         "projects_limit": 1000,
-        "branches_limit": 1000,
+        "branches_limit": BRANCHES,
         "active_seconds_limit": 0,
         "max_autoscaling_limit": 0.25,
         "auth_accounts": [],
         "billing_account": {
             "state": "active",
             "payment_source": {"type": "none"},
-            "subscription_type": "free_v3",
+            "subscription_type": "UNKNOWN",
             "payment_method": "none",
             "quota_reset_at_last": "2024-01-01T00:00:00Z",
             "name": "embedded",

@@ -14,10 +14,11 @@ from neon_embedded.rows import Row, now
 
 R = TypeVar("R", bound=Row)
 
-_VERSION: Final = 1
 _KEPT_OPERATIONS: Final = 10_000
 
-_TABLES: Final = """
+#: What each version of the file added; its number is in ``user_version``. Never change one: append.
+_STEPS: Final = (
+    """
 create table projects (
     id text primary key, name text not null, pg_version integer not null, state text not null,
     history_retention_seconds integer not null, settings text not null, created_at text not null,
@@ -43,7 +44,31 @@ create table operations (
     id text primary key, project_id text not null, action text not null, status text not null, branch_id text,
     endpoint_id text, error text, created_at text not null, updated_at text not null) strict;
 create index on_project on operations (project_id);
-"""
+""",
+    """
+alter table branches add column timeline text not null default '';
+update branches set timeline = id;
+alter table branches add column init_source text not null default 'parent-data';
+alter table branches add column parent_timestamp text;
+alter table branches add column last_reset_at text;
+alter table branches add column restored_from text;
+alter table branches add column restored_as text;
+alter table branches add column restore_status text;
+alter table branches add column backup_schedule text not null default '{}';
+create table bases (
+    id text primary key, timeline text not null, start_lsn text not null, stop_lsn text not null,
+    taken_at text not null, created_at text not null, updated_at text not null) strict;
+create index on_timeline on bases (timeline);
+create table snapshots (
+    id text primary key, project_id text not null references projects on delete cascade, name text not null,
+    state text not null, source_branch_id text, lsn text, timestamp text, expires_at text, manual integer not null,
+    full_size integer, created_at text not null, updated_at text not null) strict;
+""",
+    """
+alter table endpoints add column tls_port integer not null default 0;
+""",
+)
+_VERSION: Final = len(_STEPS)
 
 
 class Store:
@@ -64,8 +89,8 @@ class Store:
             self._connection.execute("pragma synchronous = full")
             self._connection.execute("pragma foreign_keys = on")
             (version,) = self._connection.execute("pragma user_version").fetchone()
-            if version == 0:
-                self._connection.executescript(f"begin; {_TABLES} pragma user_version = {_VERSION}; commit;")
+            for number, step in enumerate(_STEPS[version:], version + 1):
+                self._connection.executescript(f"begin; {step} pragma user_version = {number}; commit;")
         except sqlite3.Error as error:
             raise HomeUnusable(
                 f"{path} cannot be opened: {error}", hint="is it the disk, or another program?"

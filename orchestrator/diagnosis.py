@@ -1,4 +1,4 @@
-"""What `preview doctor` finds out about this machine and these settings. Changes nothing and starts nothing."""
+"""What `preview doctor` finds out about this machine, these settings and Neon. Changes nothing."""
 
 import os
 import sys
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neon_client.finding import discardable
+from neon_client.models import Branch, Project
 from neon_embedded import EmbeddedError, find_binaries, status
 from orchestrator import bootstrap, opening
 from orchestrator.errors import OrchestratorError, SettingsError
@@ -57,6 +59,11 @@ def _examine(settings: Settings | None, problem: SettingsError | None) -> Iterat
         )
         return
     yield Result(subject="preview.toml", status="ok", message=str(settings.directory / "preview.toml"))
+    if settings.project.neon != opening.EMBEDDED:
+        key = _key(settings.project.neon)
+        yield key
+        if key.status == "missing":
+            return
     yield from _project(settings)
 
 
@@ -131,8 +138,95 @@ def _project(settings: Settings) -> Iterator[Result]:
                 message=f"role {project.role(main.id)}, PostgreSQL {row[0] if row else '?'}",
             )
             yield _goal(settings, project.neon, project.id)
+            with translating("asking Neon about the project"):
+                yield from neon_limits(project.neon.project(project.id), project.neon.branches(project.id))
     except OrchestratorError as error:
         yield Result(subject=subject, status="missing", message=error.message, mend=error.hint)
+
+
+def _key(where: str) -> Result:
+    """Whether Neon takes the key, by its cheapest route; ``/auth`` covers keys of people and of organizations."""
+    try:
+        with opening.open_neon(where) as neon, translating("asking Neon about the key"):
+            method = neon.auth()
+    except OrchestratorError as error:
+        return Result(subject="Neon API key", status="missing", message=error.message, mend=error.hint)
+    whose = {"api_key_user": "a person's", "api_key_org": "an organization's"}.get(method, method)
+    return Result(
+        subject="Neon API key",
+        status="ok",
+        message=f"accepted, {whose}; it reaches whole projects, so no preview ever gets it",
+    )
+
+
+def neon_limits(project: Project, branches: tuple[Branch, ...]) -> Iterator[Result]:
+    """What the project's settings and plan mean for previews: restore window, protection, room for branches."""
+    yield _restore_window(project.history_retention_seconds)
+    yield _protection(branches)
+    yield _room(project, branches)
+
+
+def _restore_window(seconds: int) -> Result:
+    if seconds == 0:
+        return Result(
+            subject="restore window",
+            status="note",
+            message="off: after a promotion only its own restore point leads back, no other moment does",
+            mend="raise the project's history retention in Neon's console",
+        )
+    shown = f"{seconds / 86_400:g} days" if seconds >= 172_800 else f"{seconds / 3_600:g} hours"
+    return Result(
+        subject="restore window",
+        status="ok" if seconds >= 86_400 else "note",
+        message=f"{shown}: a mistake that is noticed later than that cannot be taken back by Neon",
+        mend="" if seconds >= 86_400 else "raise the project's history retention in Neon's console",
+    )
+
+
+def _protection(branches: tuple[Branch, ...]) -> Result:
+    guarded = [branch.name for branch in branches if branch.protected]
+    if any(branch.default and branch.protected for branch in branches):
+        others = [branch.name for branch in branches if branch.protected and not branch.default]
+        more = f" ({', '.join(others)} too)" if others else ""
+        message = (
+            f"main is protected{more}: nobody deletes it by mistake, and branches get passwords of their own"
+        )
+        return Result(subject="protected branches", status="ok", message=message)
+    named = f"only {', '.join(guarded)}" if guarded else "none"
+    return Result(
+        subject="protected branches",
+        status="note",
+        message=f"{named}; main is not: branches inherit its passwords, which `preview up` changes at once",
+        mend="protect main in Neon's console, where the plan allows it",
+    )
+
+
+def _room(project: Project, branches: tuple[Branch, ...]) -> Result:
+    owner = project.extra.get("owner")
+    limit = owner.get("branches_limit") if isinstance(owner, dict) else None
+    if not isinstance(limit, int) or limit <= 0:
+        return Result(
+            subject="plan limits",
+            status="note",
+            message=f"{len(branches)} branches; how many the plan allows was not told, so it was not looked at",
+        )
+    left = limit - len(branches)
+    message = (
+        f"{len(branches)} of {limit} branches; a preview takes one, a promotion one more as its restore point"
+    )
+    if left >= 2:
+        return Result(subject="plan limits", status="ok", message=message)
+    oldest = ", ".join(
+        branch.annotations.get("preview-name") or branch.name for branch in discardable(branches)[:5]
+    )
+    return Result(
+        subject="plan limits",
+        status="note" if left > 0 else "missing",
+        message=f"{message}; there is {'room for one more' if left > 0 else 'no room'}",
+        mend=f"discard what is not needed, oldest first: {oldest}"
+        if oldest
+        else "raise the plan's limit: every branch is protected or a parent",
+    )
 
 
 def _goal(settings: Settings, neon: Any, project_id: str) -> Result:

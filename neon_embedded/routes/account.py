@@ -4,8 +4,11 @@ from typing import Any
 
 from neon_embedded import asked, shown
 from neon_embedded.app import Call
+from neon_embedded.computes import postmaster_of
 from neon_embedded.errors import Refusal
 from neon_embedded.faults import FAULTS
+from neon_embedded.idleness import timeout_of
+from neon_embedded.memory import memory_bytes
 from neon_embedded.reconcile import heal
 from neon_embedded.routes.table import route
 from neon_embedded.rows import BranchRow, EndpointRow, ProjectRow
@@ -61,8 +64,7 @@ def _status(call: Call) -> dict[str, Any]:
                     "name": branch.name,
                     "default": branch.is_default,
                     "computes": [
-                        {"id": each.id, "state": each.state, "host": f"127.0.0.1:{each.port}"}
-                        for each in store.all(EndpointRow, branch_id=branch.id)
+                        _compute(call, branch, each) for each in store.all(EndpointRow, branch_id=branch.id)
                     ],
                 }
                 for branch in store.all(BranchRow, project_id=project.id)
@@ -73,16 +75,30 @@ def _status(call: Call) -> dict[str, Any]:
     return {"home": str(call.plane.home.root), "projects": projects}
 
 
+def _compute(call: Call, branch: BranchRow, row: EndpointRow) -> dict[str, Any]:
+    pid = postmaster_of(call.plane, branch).pid()
+    awake = pid is not None and row.state == "active"
+    return {
+        "id": row.id,
+        "state": {"idle": "suspended"}.get(row.state, row.state),
+        "host": f"127.0.0.1:{row.port}",
+        "tls_host": f"127.0.0.1:{row.tls_port}",
+        "suspends_after_seconds": timeout_of(branch, row),
+        "idle_since": call.plane.idle_since(row.id) if awake else None,
+        "memory_bytes": memory_bytes(pid) if pid is not None else None,
+    }
+
+
 @route("POST", "/embedded/faults")
 def _arm(call: Call) -> dict[str, Any]:
     if not call.plane.faults.allowed:
         raise Refusal(404, "faults are off; start the server with NEON_EMBEDDED_FAULTS=1")
+    seed = asked.number(call.body.get("seed"), "seed", lowest=0, highest=2**31, default=0)
+    wishes = {name: wish for name, wish in call.body.items() if name != "seed"}
     try:
-        counts = {
-            name: asked.number(count, name, lowest=0, highest=1000, default=0)
-            for name, count in call.body.items()
-        }
-        call.plane.faults.arm(counts)
+        call.plane.faults.arm(wishes, seed=seed)
     except KeyError as unknown:
         raise Refusal(400, f"unknown fault {unknown}; there are: {', '.join(FAULTS)}") from None
+    except (ValueError, TypeError) as wrong:
+        raise Refusal(400, f"{wrong}: how often, or how likely as a fraction below 1") from None
     return {}

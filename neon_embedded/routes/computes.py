@@ -91,6 +91,9 @@ def _list_operations(call: Call) -> dict[str, Any]:
     project_of(call.plane, call.path["project"])
     limit = limit_of(call, default=1000, highest=1000)
     rows = list(reversed(call.plane.store.all(OperationRow, project_id=call.path["project"])))
+    if rows and call.plane.faults.take("lagging_operations"):
+        newest = rows[0].branch_id
+        rows = [row for row in rows if row.branch_id != newest]
     ids = [row.id for row in rows]
     cursor = call.query.get("cursor", "")
     begin = ids.index(cursor) + 1 if cursor in ids else 0

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from neon_embedded import branches, endpoints, shown
 from neon_embedded.app import Call, Result
+from neon_embedded.databases import update_database
 from neon_embedded.routes.table import operations_shown, route
 from neon_embedded.rows import BranchRow, DatabaseRow, RoleRow
 
@@ -79,6 +80,15 @@ def _database(call: Call) -> dict[str, Any]:
             endpoints.database_of(call.plane, _row_of_branch(call), call.path["database"])
         )
     }
+
+
+@route("PATCH", _DATABASES + "/{database}")
+def _update_database(call: Call) -> dict[str, Any]:
+    path = call.path
+    row, operations = update_database(
+        call.plane, path["project"], path["branch"], path["database"], call.body
+    )
+    return {"database": shown.database(row), "operations": operations_shown(operations)}
 
 
 @route("DELETE", _DATABASES + "/{database}")

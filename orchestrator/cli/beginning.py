@@ -43,12 +43,14 @@ def init(
 ) -> None:
     """Write preview.toml; on the embedded server, make the project when it is not there yet.
 
-    Asks for what is not given, when there is a terminal and no --json. No secret is written.
+    Asks for what is not given, when there is a terminal; for Neon it shows projects, databases and branches to
+    choose from, and asks for the key when NEON_API_KEY is not set. No secret is written.
     """
     from orchestrator import opening
-    from orchestrator.cli import render
-    from orchestrator.projects import ensure_embedded, find_project
+    from orchestrator.cli import choosing, render
+    from orchestrator.projects import ensure_embedded
     from orchestrator.settings import FILE_NAME, load
+    from orchestrator.steps.border import translating
 
     file = Path.cwd() / FILE_NAME
     if file.exists() and not force:
@@ -58,14 +60,15 @@ def init(
         raise UsageError("give one of --goal-branch, --goal-url-env and --goal-directory")
     ask = _flag_is_missing if as_json else _ask
     neon = neon or ask("Where is production: embedded or neon?", "--neon", "embedded")
+    key_was_asked = neon != opening.EMBEDDED and not as_json and choosing.ensure_key()
     with opening.open_neon(neon) as client:
-        project = project or ask("The project's name?", "--project", Path.cwd().name)
-        database = database or ask("The database?", "--database", "neondb")
-        if not goals:
-            goal_branch = ask(
-                "The development branch, whose schema is wanted?", "--goal-branch", "development"
-            )
         if neon == opening.EMBEDDED:
+            project = project or ask("The project's name?", "--project", Path.cwd().name)
+            database = database or ask("The database?", "--database", "neondb")
+            if not goals:
+                goal_branch = ask(
+                    "The development branch, whose schema is wanted?", "--goal-branch", "development"
+                )
             found = ensure_embedded(client, name=project, database=database, development=goal_branch)
             key, value, made_here = "name", project, found.created
             if database not in found.databases:
@@ -77,8 +80,16 @@ def init(
             made = "made" if made_here else "found"
             render.console().print(f"{made} project {project} ({known.id}) on this machine", markup=False)
         else:
-            known = find_project(client, project_id=None, name=project)
+            known = choosing.choose_project(client, project)
             key, value, made_here = "id", known.id, False
+            with translating("looking at the project"):
+                main, branches = client.default_branch(known.id), client.branches(known.id)
+            database = choosing.choose_database(client, known.id, main, database)
+            if goal_branch or not goals:
+                goal_branch = choosing.choose_goal(branches, goal_branch)
+            render.console().print(
+                f"project {known.name} ({known.id}), main is branch {main.name}", markup=False
+            )
     text = _TEMPLATE.format(
         neon=json.dumps(neon),
         key=key,
@@ -95,6 +106,10 @@ def init(
         render.result_json({"file": str(file), "neon": neon, "project": about, "database": database})
     else:
         render.result(str(file))
+    if key_was_asked:
+        render.console().print(
+            f"the key was not kept: export {choosing.KEY_VARIABLE} for the other commands", markup=False
+        )
     render.console().print("next: preview up NAME", markup=False)
 
 

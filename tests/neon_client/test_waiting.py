@@ -1,12 +1,14 @@
 """Patience and waiting, with a clock of our own: nothing here sleeps."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
 from neon_client import Operation, OperationFailed, OperationTimeout
 from neon_client.operations import wait_for
-from neon_client.retry import Again, Patience, retry_after_seconds
+from neon_client.retry import Again, Patience, Reason, retry_after_seconds
 
 
 class Clock:
@@ -26,7 +28,7 @@ def patience(clock: Clock, **settings: float) -> Patience:
     return Patience(sleep=clock.sleep, clock=clock.read, **settings)  # type: ignore[arg-type]
 
 
-def failing(times: int, *, after_seconds: float = 0, network: bool = False) -> Callable[[], str]:
+def failing(times: int, *, after_seconds: float = 0, reason: Reason = Reason.BUSY) -> Callable[[], str]:
     def attempts() -> Iterator[bool]:
         yield from [True] * times
         while True:
@@ -36,7 +38,7 @@ def failing(times: int, *, after_seconds: float = 0, network: bool = False) -> C
 
     def attempt() -> str:
         if next(left):
-            raise Again(RuntimeError("not now"), after_seconds=after_seconds, network=network)
+            raise Again(RuntimeError("not now"), after_seconds=after_seconds, reason=reason)
         return "done"
 
     return attempt
@@ -72,8 +74,40 @@ def test_a_retry_after_beyond_the_budget_ends_it_at_once() -> None:
 def test_a_silent_server_is_tried_a_few_times_only() -> None:
     clock = Clock()
     with pytest.raises(RuntimeError):
-        patience(clock).run(failing(10_000, network=True))
+        patience(clock).run(failing(10_000, reason=Reason.NETWORK))
     assert len(clock.slept) == 3
+
+
+def test_a_locked_project_has_a_budget_of_its_own() -> None:
+    clock = Clock()
+    with pytest.raises(RuntimeError):
+        patience(clock, budget_seconds=20, locked_seconds=90).run(failing(10_000, reason=Reason.LOCKED))
+    assert 60 < clock.now <= 90
+
+
+def test_time_lost_to_locks_is_not_charged_to_a_busy_server() -> None:
+    clock = Clock()
+    reasons = [Reason.LOCKED, Reason.BUSY] * 10
+
+    def attempt() -> str:
+        if not reasons:
+            return "done"
+        raise Again(RuntimeError("not now"), reason=reasons.pop(0), after_seconds=4)
+
+    assert patience(clock, budget_seconds=51, locked_seconds=51).run(attempt) == "done"
+    assert clock.now >= 80
+
+
+def test_a_silent_server_is_counted_apart_from_locks() -> None:
+    clock = Clock()
+    reasons = [Reason.LOCKED] * 10 + [Reason.NETWORK] * 3
+
+    def attempt() -> str:
+        if not reasons:
+            return "done"
+        raise Again(RuntimeError("not now"), reason=reasons.pop(0))
+
+    assert patience(clock).run(attempt) == "done"
 
 
 def test_other_errors_pass_through() -> None:
@@ -90,6 +124,12 @@ def test_other_errors_pass_through() -> None:
 )
 def test_retry_after_header(header: str | None, seconds: float) -> None:
     assert retry_after_seconds(header) == seconds
+
+
+def test_retry_after_a_date() -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert 3500 < retry_after_seconds(format_datetime(later, usegmt=True)) <= 3600
+    assert retry_after_seconds("tomorrow, perhaps") == 0
 
 
 def operation(number: int, status: str) -> Operation:

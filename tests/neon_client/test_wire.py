@@ -27,6 +27,9 @@ from neon_client.retry import Patience
 PROJECT = {"id": "p-1", "name": "shop"}
 
 
+STALL = (0, None, dict[str, str]())
+
+
 class Script:
     """Answers in order, by (method, path) or for all; remembers what was asked."""
 
@@ -35,6 +38,7 @@ class Script:
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.slept: list[float] = []
         self.base_url = ""
+        self.over = threading.Event()
 
     def answer(self, status: int, body: object = None, **headers: str) -> None:
         self.answers.append(
@@ -44,6 +48,10 @@ class Script:
     def cut(self) -> None:
         """Close the connection instead of an answer."""
         self.answers.append(None)
+
+    def stall(self) -> None:
+        """Keep the connection and answer nothing until the test ends."""
+        self.answers.append(STALL)
 
 
 @pytest.fixture
@@ -60,6 +68,10 @@ def script() -> Iterator[Script]:
             if answer is None:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            if answer is STALL:
+                script.over.wait()
+                self.close_connection = True
                 return
             status, body, headers = answer
             content = (
@@ -83,6 +95,7 @@ def script() -> Iterator[Script]:
     thread.start()
     script.base_url = f"http://127.0.0.1:{server.server_port}/api/v2"
     yield script
+    script.over.set()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -147,7 +160,7 @@ def test_nothing_done_is_repeated_even_for_a_mutation(
 def test_patience_ends_with_the_cause(
     script: Script, client: NeonClient, status: int, kind: type[ApiError]
 ) -> None:
-    script.answer(status, {"code": "", "message": "wait"}, Retry_After="61")
+    script.answer(status, {"code": "", "message": "wait"}, Retry_After="121")
     with pytest.raises(kind) as caught:
         client.project("p-1")
     assert caught.value.retryable
@@ -158,6 +171,45 @@ def test_a_read_is_repeated_when_the_network_fails(script: Script, client: NeonC
     script.answer(502, "<html>")
     script.answer(200, {"project": PROJECT})
     assert client.project("p-1").name == "shop"
+
+
+def hurried(script: Script) -> NeonClient:
+    patience = Patience(sleep=script.slept.append)
+    return NeonClient(api_key="sesame", base_url=script.base_url, timeout_seconds=0.2, patience=patience)
+
+
+def test_a_read_that_gets_no_answer_in_time_is_repeated(script: Script) -> None:
+    script.stall()
+    script.answer(200, {"project": PROJECT})
+    with hurried(script) as client:
+        assert client.project("p-1").name == "shop"
+
+
+def test_a_creation_that_gets_no_answer_in_time_is_looked_up(script: Script) -> None:
+    """The first one was done after all: it is found by name, and not made again."""
+    made = {"id": "p-2", "name": "shop"}
+    main = {"id": "br-1", "project_id": "p-2", "name": "main", "default": True, "current_state": "ready"}
+    script.answer(200, {"projects": [PROJECT]})
+    script.stall()
+    script.answer(200, {"projects": [PROJECT, made]})
+    script.answer(200, {"operations": []})
+    script.answer(200, {"branches": [main]})
+    script.answer(200, {"branches": [main]})
+    script.answer(200, {"roles": []})
+    script.answer(200, {"databases": []})
+    script.answer(200, {"endpoints": []})
+    with hurried(script) as client:
+        assert client.create_project(name="shop").project.id == "p-2"
+    assert [method for method, _, _ in script.seen].count("POST") == 1
+
+
+def test_waits_for_a_lock_are_jittered_and_bounded(script: Script, client: NeonClient) -> None:
+    for _ in range(12):
+        script.answer(423, {"code": "", "message": "project already has running conflicting operations"})
+    script.answer(200, {"project": PROJECT})
+    assert client.project("p-1").id == "p-1"
+    assert len(set(script.slept)) > 6
+    assert all(0 <= seconds <= 5 for seconds in script.slept)
 
 
 def test_deleting_is_repeated_and_gone_is_fine(script: Script, client: NeonClient) -> None:

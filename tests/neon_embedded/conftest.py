@@ -3,9 +3,12 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -13,6 +16,7 @@ import pytest
 
 from neon_client import ConnectionURI, CreatedProject, NeonClient
 from neon_embedded import Running, ensure_running, stop
+from neon_embedded.faults import FAULTS
 
 
 @pytest.fixture
@@ -88,7 +92,7 @@ def shared(faulty: Running) -> Iterator[World]:
 def world(shared: World) -> Iterator[World]:
     """The shared project; every branch but main is gone afterwards, no fault is left."""
     yield shared
-    shared.arm(locked=0, rate_limited=0, unavailable=0, lost_answer=0, failed_operation=0, slow_operation=0)
+    shared.arm(**dict.fromkeys(FAULTS, 0))
     branches = [each for each in shared.client.branches(shared.project) if not each.default]
     for branch in reversed(branches):
         shared.client.delete_branch(shared.project, branch.id)
@@ -100,3 +104,76 @@ def embedded_http_without_faults(embedded: Running) -> int:
     """The status with which the run's ordinary server answers a wish for faults."""
     headers = {"Authorization": f"Bearer {embedded.api_key.reveal()}"}
     return httpx.post(f"{embedded.base_url}/embedded/faults", json={"locked": 1}, headers=headers).status_code
+
+
+class Past:
+    """A project of these tests' own whose main has a history, with counted moments in it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def post(self, where: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        return self.world.http.post(f"projects/{self.world.project}/{where}", json=body or {})
+
+    def get(self, where: str, **query: str) -> httpx.Response:
+        return self.world.http.get(f"projects/{self.world.project}/{where}", params=query)
+
+    def bases(self) -> list[dict[str, str]]:
+        answer = self.world.http.post("embedded/history", timeout=60)
+        answer.raise_for_status()
+        found: list[dict[str, str]] = answer.json()["bases"][self.world.main]
+        return found
+
+    def branch_at(self, **point: str) -> httpx.Response:
+        body = {"branch": {"parent_id": self.world.main, **point}, "endpoints": [{"type": "read_write"}]}
+        return self.post("branches", body)
+
+    def done_delete(self, what: str) -> None:
+        where = f"projects/{self.world.project}/branches/{self.world.main}/{what}"
+        answer = self.world.http.delete(where)
+        assert answer.status_code == 200, answer.text
+
+    def done(self, answer: httpx.Response) -> str:
+        """The branch of an answer, when all its operations ended well."""
+        return str(self.ended(answer)["branch"]["id"])
+
+    def ended(self, answer: httpx.Response) -> dict[str, Any]:
+        assert answer.status_code in {200, 201, 202}, answer.text
+        body: dict[str, Any] = answer.json()
+        for each in body["operations"]:
+            while True:
+                row = self.get(f"operations/{each['id']}").json()["operation"]
+                if row["status"] not in {"running", "scheduling"}:
+                    break
+            assert row["status"] == "finished", row
+        return body
+
+    def snapshot(self, branch: str, **query: str) -> str:
+        where = f"projects/{self.world.project}/branches/{branch}/snapshot"
+        return str(self.ended(self.world.http.post(where, params=query))["snapshot"]["id"])
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not holds():
+            assert time.monotonic() < deadline
+
+
+@pytest.fixture(scope="module")
+def past(shared: World) -> Iterator[Past]:
+    """A project of one module's own."""
+    made = shared.client.create_project(name="past")
+    yield Past(World(running=shared.running, client=shared.client, http=shared.http, made=made))
+    shared.client.delete_project(made.project.id)
+
+
+def step(connection: psycopg.Connection[Any], number: int) -> tuple[str, str]:
+    """Commit a row; the LSN and the time at which it is in, and the next one is not."""
+    connection.execute("insert into steps values (%s)", (number,))
+    row = connection.execute("select pg_current_wal_lsn()::text, clock_timestamp()").fetchone()
+    assert row is not None
+    return str(row[0]), row[1].astimezone(UTC).isoformat()
+
+
+def steps(past: Past, branch: str) -> list[int]:
+    with past.world.connect(branch) as connection:
+        return [row[0] for row in connection.execute("select n from steps order by n")]  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from neon_client import NotFound, OperationFailed
+from neon_client import NeonClient, NotFound, OperationFailed, QuotaExceeded
 
 from .conftest import World
 
@@ -98,3 +98,59 @@ def test_two_changes_at_once_are_locked_out(world: World) -> None:
 
 def test_faults_are_off_by_default(embedded_http_without_faults: int) -> None:
     assert embedded_http_without_faults == 404
+
+
+def test_a_lost_answer_is_found_ready_though_the_operations_lag(world: World) -> None:
+    """The list that a look-up reads does not know the creation yet, which still runs: the branch itself tells."""
+    world.arm(lost_answer=1, slow_operation=1, lagging_operations=1)
+    created = world.client.create_branch(world.project, name="late", parent_id=world.main)
+    assert created.branch.current_state == "ready"
+    assert [each.current_state for each in created.endpoints] == ["active"]
+    with world.connect(created.branch.id) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_a_lost_creation_that_fails_is_made_anew(world: World) -> None:
+    world.arm(lost_answer=1, slow_operation=1, lagging_operations=1, failed_operation=1)
+    created = world.client.create_branch(world.project, name="twice", parent_id=world.main)
+    assert created.branch.current_state == "ready"
+    assert world.directories() == {world.main, created.branch.id}
+
+
+def test_the_operations_list_lags(world: World) -> None:
+    branch = world.client.create_branch(world.project, name="b", parent_id=world.main).branch
+    world.arm(lagging_operations=1)
+    assert branch.id not in {each.branch_id for each in world.client.operations(world.project)}
+    assert branch.id in {each.branch_id for each in world.client.operations(world.project)}
+
+
+def test_a_slow_answer_is_waited_for_or_asked_again(world: World) -> None:
+    world.arm(slow=1)
+    with NeonClient(
+        api_key=world.running.api_key, base_url=world.running.base_url, timeout_seconds=0.2
+    ) as hurried:
+        assert hurried.project(world.project).id == world.project
+    world.arm(slow=1)
+    assert world.client.project(world.project).id == world.project
+
+
+def test_a_full_plan_says_what_could_go(world: World) -> None:
+    world.client.create_branch(
+        world.project, name="preview/pr-7-1", parent_id=world.main, annotations={"preview-name": "pr-7"}
+    )
+    world.client.create_branch(world.project, name="other", parent_id=world.main)
+    world.arm(branches_limit=1)
+    with pytest.raises(QuotaExceeded) as caught:
+        world.client.create_branch(world.project, name="one-too-many", parent_id=world.main)
+    assert caught.value.code == "BRANCHES_LIMIT_EXCEEDED"
+    assert (
+        "of the project's 3 branches these could go, oldest first: preview pr-7 (since " in caught.value.hint
+    )
+    assert "other (since " in caught.value.hint
+    assert "main" not in caught.value.hint
+    assert world.client.find_branch(world.project, "one-too-many") is None
+
+
+def test_faults_are_asked_for_by_name_and_number(world: World) -> None:
+    for wish in ({"typo": 1}, {"locked": -1}, {"locked": 1.5}, {"locked": "often"}, {"seed": "x"}):
+        assert world.http.post("embedded/faults", json=wish).status_code == 400

@@ -64,7 +64,7 @@ def test_modules_are_read_in_one_sitting() -> None:
         str(file.relative_to(ROOT)): lines
         for package in ("neon_client", "neon_embedded", "preview", "orchestrator")
         for file in sorted((ROOT / package).rglob("*.py"))
-        if (lines := len(file.read_text(encoding="utf-8").splitlines())) > 400
+        if (lines := len(file.read_text(encoding="utf-8").splitlines())) > 450
     }
 
     assert long == {}

@@ -1,0 +1,75 @@
+"""Other people's clients, pinned, fetched from their registries into the user's cache. Not a dependency of ours."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+#: neonctl is a thin wrapper of `neon`; both are named, so that what runs is what was pinned.
+NPM = ("neonctl@5.0.1", "neon@5.0.1", "@neondatabase/api-client@2.7.3")
+PYPI = ("neon-api==0.3.0", "openapi-schema-validator==0.9.0", "pyyaml==6.0.3")
+#: What neonctl 5 asks for in its package.json.
+OLDEST_NODE = (20, 19)
+
+_FETCH_SECONDS = 240
+
+
+def npm_packages() -> Path:
+    """``node_modules`` with the pinned npm packages; without node or a registry the test is skipped (CI: fails)."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            _missing(f"{program} is not installed")
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=60).stdout.strip()
+    if tuple(int(each) for each in version.removeprefix("v").split(".")[:2]) < OLDEST_NODE:
+        _missing(f"node {version} is too old for neonctl, which needs {'.'.join(map(str, OLDEST_NODE))}")
+    flags = ("--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier", "--loglevel=error")
+    made = _once("npm", NPM, lambda folder: ["npm", "install", "--prefix", str(folder), *flags, *NPM])
+    return made / "node_modules"
+
+
+def pypi_packages() -> Path:
+    """A folder for PYTHONPATH with the pinned packages of PyPI, apart from the environment under test."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    return _once("pypi", PYPI, lambda folder: [*pip, "--target", str(folder), *PYPI])
+
+
+def _once(kind: str, packages: Sequence[str], command: Callable[[Path], list[str]]) -> Path:
+    """Fetch into a folder named after the versions; two runs at once fetch once, a broken one leaves nothing."""
+    name = "+".join([kind, *packages]).replace("/", "_")
+    if kind == "pypi":
+        name += f"+py{sys.version_info.major}{sys.version_info.minor}"
+    cache = Path(platformdirs.user_cache_dir("preview-orchestrator", appauthor=False)) / "real-clients"
+    target = cache / name
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.is_dir():
+            return target
+        making = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=cache))
+        try:
+            done = subprocess.run(
+                command(making), capture_output=True, text=True, timeout=_FETCH_SECONDS, cwd=making
+            )
+            failure = done.stderr.strip().splitlines()[-1:] if done.returncode else []
+        except subprocess.TimeoutExpired:
+            failure = [f"no end after {_FETCH_SECONDS} s"]
+        if failure:
+            shutil.rmtree(making)
+            _missing(f"{' '.join(packages)} could not be fetched: {failure[0]}")
+        making.rename(target)
+    return target
+
+
+def _missing(reason: str) -> None:
+    if os.environ.get("CI", "").lower() in {"1", "true"}:
+        pytest.fail(reason)
+    pytest.skip(reason)
