@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import parse_qs, urlsplit
@@ -86,19 +87,18 @@ def psql(
     if file is not None:
         arguments += ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(file)]
     sys.stdout.flush()
-    environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-    environment |= psql_environment(uri)
-    os.execvpe(arguments[0], arguments, environment)  # noqa: S606 - becomes psql, signals and all
+    os.execvpe(arguments[0], arguments, psql_environment(uri, os.environ))  # noqa: S606 - becomes psql, signals and all
 
 
-def psql_environment(uri: "ConnectionURI") -> dict[str, str]:
-    """The variables in which libpq finds the database.
+def psql_environment(uri: "ConnectionURI", inherited: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment with the variables in which libpq finds the database, and without what leads elsewhere.
 
     Not argv, which everybody on the machine can read; and not ``-d``, which libpq takes for a connection string
     when it has a ``=`` in it, as a database's name may (PostgreSQL docs, 34.1.1).
     """
     query = parse_qs(urlsplit(uri.reveal()).query)
     return {
+        **{name: value for name, value in inherited.items() if name not in _NOT_INHERITED},
         "PGHOST": uri.host,
         "PGPORT": str(uri.port),
         "PGUSER": uri.role,

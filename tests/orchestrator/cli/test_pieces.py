@@ -31,7 +31,10 @@ def test_psql_reads_where_from_the_environment() -> None:
         "postgresql://o%40x:p%20w@[::1]:6543/a%3Db?sslmode=require&channel_binding=require&options=endpoint%3Dep-1"
     )
 
-    assert psql_environment(uri) == {
+    inherited = {"PATH": "/bin", "PGHOST": "elsewhere", "PGHOSTADDR": "192.0.2.1", "PGSERVICE": "nowhere"}
+
+    assert psql_environment(uri, inherited) == {
+        "PATH": "/bin",
         "PGHOST": "::1",
         "PGPORT": "6543",
         "PGUSER": "o@x",
