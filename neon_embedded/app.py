@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import logging
+import sqlite3
 import math
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -146,6 +147,11 @@ def _answer(verb: Verb, call: Call) -> Response:
         return error_response(no.status, no.message, code=no.code)
     except EmbeddedError as error:
         return error_response(500, f"{error.message}{f' ({error.hint})' if error.hint else ''}")
+    except sqlite3.OperationalError as error:
+        log.exception("a request broke")
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            return error_response(500, f"the disk that holds {call.plane.home.root} is full: make room")
+        return error_response(500, f"internal error, see {call.plane.home.log}")
     except Exception:
         log.exception("a request broke")
         return error_response(500, f"internal error, see {call.plane.home.log}")

@@ -34,6 +34,8 @@ log: Final = logging.getLogger("neon_embedded")
 
 #: Below Linux's ephemeral ports, like the computes', but in a range of its own.
 _PORTS: Final = range(19_000, 20_000)
+#: How often the server looks whether its home is still there, in seconds.
+_LOOK_SECONDS: Final = 2.0
 #: Whoever looks whether a server lives holds its lock for a blink.
 _LOCK_ATTEMPTS: Final = 10
 _LOG_BYTES: Final = 5_000_000
@@ -83,6 +85,7 @@ def _serve(place: Home) -> None:
     recover(plane)
     care = keep_healing(plane, over)
     history = keep_history(plane, over)
+    threading.Thread(target=_end_with_home, args=(place, over), name="home", daemon=True).start()
     app = application(plane, place.key_file.read_text().strip(), ROUTES)
     listener = _listener(place)
     port = listener.getsockname()[1]
@@ -107,11 +110,26 @@ def _serve(place: Home) -> None:
         care.join()
         history.join()
         plane.close()
-        for directory in place.branches.iterdir():
+        # Somebody may have deleted the home: then PostgreSQL ends by itself (it looks for its pid file once a minute).
+        for directory in place.branches.iterdir() if place.branches.is_dir() else ():
             stop_postmaster(directory)
         place.state_file.unlink(missing_ok=True)
         store.close()
         log.info("stopped")
+
+
+def _end_with_home(place: Home, over: threading.Event) -> None:
+    """End this server when its home is deleted: nobody would find it again, and a second one would start beside it."""
+    mine = place.server_lock.stat()
+    while not over.wait(_LOOK_SECONDS):
+        try:
+            now = place.server_lock.stat()
+        except OSError:
+            now = None
+        if now is None or (now.st_dev, now.st_ino) != (mine.st_dev, mine.st_ino):
+            log.warning("%s was deleted: ending", place.root)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
 
 
 def _listener(place: Home) -> socket.socket:

@@ -1,6 +1,7 @@
 """The background server: started once, found again, killed, healed, stopped; nothing is left."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -197,3 +198,20 @@ def test_the_command(home: Path) -> None:
     assert run("stop").returncode == 0
     assert run("stop").returncode == 0
     assert run("status").stdout.startswith("not running")
+
+
+def test_a_deleted_home_ends_its_server_and_another_can_begin(home: Path) -> None:
+    """Nobody could find the old one again: it must not run on beside the next."""
+    first = ensure_running(home)
+    with client_of(first) as neon:
+        neon.create_project(name="shop", database_name="shop", role_name="shop_owner")
+    shutil.rmtree(home, ignore_errors=True)
+    while alive(first.pid):
+        pass
+    shutil.rmtree(home, ignore_errors=True)
+
+    second = ensure_running(home)
+
+    assert second.pid != first.pid
+    with client_of(second) as neon:
+        assert neon.projects() == ()
