@@ -3,8 +3,8 @@
 import asyncio
 import hmac
 import logging
-import sqlite3
 import math
+import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -147,14 +147,12 @@ def _answer(verb: Verb, call: Call) -> Response:
         return error_response(no.status, no.message, code=no.code)
     except EmbeddedError as error:
         return error_response(500, f"{error.message}{f' ({error.hint})' if error.hint else ''}")
-    except sqlite3.OperationalError as error:
+    except Exception as error:
         log.exception("a request broke")
-        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-            return error_response(500, f"the disk that holds {call.plane.home.root} is full: make room")
-        return error_response(500, f"internal error, see {call.plane.home.log}")
-    except Exception:
-        log.exception("a request broke")
-        return error_response(500, f"internal error, see {call.plane.home.log}")
+        home = call.plane.home
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            return error_response(500, f"the disk that holds {home.root} is full: make room")
+        return error_response(500, f"internal error, see {home.log}")
     if isinstance(result, dict):
         return JSONResponse(result)
     return (

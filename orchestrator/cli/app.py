@@ -57,8 +57,14 @@ def options(
         os.chdir(directory)
 
 
+#: What libpq takes from the environment and would send our own connections elsewhere, whatever their URL says.
+_BENDING = ("PGSERVICE", "PGHOSTADDR", "PGOPTIONS", "PGTARGETSESSIONATTRS")
+
+
 def main() -> None:
     """Run `preview`; never shows a traceback to a user."""
+    for name in _BENDING:
+        os.environ.pop(name, None)
     try:
         code = _run()
     except Exception as error:  # noqa: BLE001 - the last border: a fault of ours becomes a line and a file

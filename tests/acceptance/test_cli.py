@@ -135,3 +135,10 @@ def test_psql_ends_with_psqls_exit_code(common_shop: Shop) -> None:
     done = common_shop.preview("psql", "--main", "-c", "select 1/0", expect=1)
 
     assert "division by zero" in done.stderr
+
+
+def test_what_libpq_takes_from_the_environment_does_not_bend_our_connections(common_shop: Shop) -> None:
+    bent = {"PGSERVICE": "nowhere", "PGHOSTADDR": "192.0.2.1", "PGOPTIONS": "-c nonsense=1"}
+
+    assert common_shop.preview("list", **bent).returncode == 0
+    assert "statements" in common_shop.preview("plan", "--json", "--no-questions", **bent).stdout
