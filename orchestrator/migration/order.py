@@ -16,6 +16,7 @@ _RANK = {
         (
             "schema",
             "enum",
+            "domain",
             "sequence",
             "table",
             "column",

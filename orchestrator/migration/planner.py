@@ -14,6 +14,7 @@ from orchestrator.migration.recipes import (
     columns,
     comments,
     constraints,
+    domains,
     functions,
     indexes,
     renames,
@@ -34,6 +35,7 @@ from orchestrator.schema.renames import Renames, renamed
 
 _RECIPES = (
     schemas,
+    domains,
     sequences,
     tables,
     columns,
@@ -198,6 +200,8 @@ def _refuse_unsupported(work: Work, again: Rebuild, *, labels_open: bool) -> Non
                 said.append(
                     f"{key} loses labels or changes their order: {list(before.labels)} to {list(after.labels)}"
                 )
+        elif key.kind == "domain" and key not in again.rebuilt:
+            said += [refusal] if (refusal := domains.refused(work, key)) else []
         elif isinstance(after, Index) and not after.valid:
             said.append(f"{key} is INVALID in the goal (rebuild it there)")
     said += [

@@ -77,6 +77,14 @@ class Work:
         assert isinstance(thing, kind), key  # noqa: S101 - a key's kind fixes its class
         return thing
 
+    def columns_on(self, key: Key) -> list[Key]:
+        """Columns of tables that stay and have this type (or an array of it) before the plan."""
+        return [
+            each
+            for each in self.base.users.get(key, ())
+            if each.kind == "column" and each in self.goal.objects
+        ]
+
     def is_new(self, table: Key) -> bool:
         """Whether the table does not exist before the plan: nobody can be waiting for it."""
         return table not in self.base.objects
@@ -167,7 +175,10 @@ class Work:
     def changing(self, key: Key) -> tuple[frozenset[Token], frozenset[Token]]:
         """What altering an object in place gives and wants."""
         before, after = set(self.base.needs.get(key, ())), set(self.goal.needs.get(key, ()))
-        gives: set[Token] = {ready(key), *(released(needed) for needed in before - after)}
+        # A type that is made again is another type, though its name is the same.
+        again = self.rebuilt if key in self.retyped else frozenset()
+        left = {each for each in before if each not in after or each in again}
+        gives: set[Token] = {ready(key), *(released(needed) for needed in left)}
         return frozenset(gives), frozenset(ready(needed) for needed in after)
 
     # -- steps -------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.names import Key
 from orchestrator.schema.objects import (
     Constraint,
+    Domain,
     Enum,
     Function,
     Index,
@@ -26,7 +27,7 @@ Rows = Mapping[str, list[dict[str, Any]]]
 Address = tuple[int, int, int]
 
 _CONSTRAINTS = {"p": "primary", "u": "unique", "f": "foreign", "c": "check", "x": "exclusion"}
-_TYPES = {"d": "domain", "r": "range type", "b": "base type"}
+_TYPES = {"r": "range type", "b": "base type"}
 
 
 def digest(*texts: Any) -> str:
@@ -78,17 +79,39 @@ class Assembly(Relations):
             )
 
     def _types(self) -> None:
+        grants = self.grants()
         for row in self.free("types", "pg_type"):
             path = (row["schema"], row["name"])
             comment = self.comment("pg_type", row["oid"])
             thing: Object
             if row["kind"] == "e":
                 thing = Enum(key=Key("enum", path), labels=tuple(row["labels"]), comment=comment)
+            elif row["kind"] == "d":
+                thing = self._domain(Key("domain", path), row, comment)
             elif row["kind"] in _TYPES and not row["is_array"]:
                 thing = Other(key=Key(_TYPES[row["kind"]], path), digest=digest(row["definition"], comment))
             else:
                 continue
             self.add(thing, "pg_type", row["oid"])
+            self.privileges[thing.key] = self.privileges_of(
+                row, grants.get((self.catalog["pg_type"], row["oid"]), [])
+            )
+
+    def _domain(self, key: Key, row: dict[str, Any], comment: str | None) -> Domain:
+        rules = []
+        for oid, name, definition, validated in row["rules"]:
+            self.address[self.catalog["pg_constraint"], oid, 0] = key
+            said = self.comment("pg_constraint", oid) or ""
+            rules.append((name, definition.removesuffix(" NOT VALID"), validated, said))
+        return Domain(
+            key=key,
+            comment=comment,
+            base=row["base"],
+            collation=row["collation"],
+            not_null=row["not_null"],
+            default=row["default"],
+            rules=tuple(rules),
+        )
 
     def _sequences(self) -> None:
         for row in self.rows["sequences"]:

@@ -92,11 +92,15 @@ PLANNED = frozenset(
         "index",
         "sequence",
         "enum",
+        "domain",
         "view",
         "function",
         "trigger",
     }
 )
+
+#: Types with a name of their own. One that cannot become its new form in place is made beside the old one.
+TYPES = frozenset({"enum", "domain"})
 
 #: Kinds that live inside a table and go with it.
 MEMBERS = frozenset({"column", "default", "constraint", "trigger"})

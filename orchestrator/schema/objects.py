@@ -1,8 +1,6 @@
 """What a database holds, as values: one frozen class per kind of object. Pure: no I/O of any kind."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 from orchestrator.schema.names import MEMBERS, Key
 
@@ -149,6 +147,25 @@ class Enum(Object):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Domain(Object):
+    """A domain.
+
+    Attributes:
+        base: format_type() of the type below, with modifiers.
+        collation: qualified name when it is not that type's own, else None.
+        not_null: whether NULL is refused.
+        default: its default as PostgreSQL deparses it, or None.
+        rules: its checks by name: (name, definition, validated, comment or "").
+    """
+
+    base: str
+    collation: str | None = None
+    not_null: bool = False
+    default: str | None = None
+    rules: tuple[tuple[str, str, bool, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View(Object):
     """A plain view.
 
@@ -241,53 +258,3 @@ def table_of(thing: Object) -> Key | None:
     if isinstance(thing, Index):
         return Key("table", thing.table)
     return thing.key.parent if thing.key.kind in MEMBERS else None
-
-
-def compared(thing: Object) -> list[Any]:
-    """What equality and the fingerprint see of an object, as JSON."""
-    return [type(thing).__name__, *(getattr(thing, each.name) for each in fields(thing) if each.compare)]
-
-
-def object_to_json(thing: Object) -> dict[str, Any]:
-    """``{"is": class name, attribute: value}``; attributes with their default value are left out."""
-    values = {
-        each.name: getattr(thing, each.name)
-        for each in fields(thing)
-        if getattr(thing, each.name) != each.default
-    }
-    return {"is": type(thing).__name__, **values}
-
-
-def object_from_json(value: Mapping[str, Any]) -> Object:
-    """The reverse of object_to_json."""
-    attributes = {name: tupled(each) for name, each in value.items() if name != "is"}
-    for name in ("key", "of"):
-        if attributes.get(name) is not None:
-            kind, path = attributes[name]
-            attributes[name] = Key(kind, path)
-    thing: Object = _CLASSES[value["is"]](**attributes)
-    return thing
-
-
-def tupled(value: Any) -> Any:
-    """JSON's lists as tuples, all the way down."""
-    return tuple(tupled(each) for each in value) if isinstance(value, (list, tuple)) else value
-
-
-_CLASSES: dict[str, Any] = {
-    each.__name__: each
-    for each in (
-        Schema,
-        Table,
-        Column,
-        Default,
-        Constraint,
-        Index,
-        Sequence,
-        Enum,
-        View,
-        Function,
-        Trigger,
-        Other,
-    )
-}

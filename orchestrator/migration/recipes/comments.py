@@ -6,7 +6,7 @@ from orchestrator.migration.locks import LockMode
 from orchestrator.migration.step import Phase, Step, ready
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import Key, dotted, literal, quote
-from orchestrator.schema.objects import Function, View
+from orchestrator.schema.objects import Domain, Function, View
 
 _NOUNS = {"enum": "TYPE"}
 
@@ -31,6 +31,12 @@ def steps(work: Work) -> Iterator[Step]:
         if before != after:
             yield _comment(work, key, _subject(work, key), after)
         thing = work.goal.objects[key]
+        if isinstance(thing, Domain):
+            told = {} if new else {name: text for name, _, _, text in work.before(key, Domain).rules}
+            for name, _, _, text in thing.rules:
+                if told.get(name, "") != text:
+                    on = f"CONSTRAINT {quote(name)} ON DOMAIN {key.name}"
+                    yield _comment(work, key, on, text or None)
         if isinstance(thing, View):
             old = {} if new else dict(work.before(key, View).column_comments)
             now = dict(thing.column_comments)
