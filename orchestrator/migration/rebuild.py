@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from orchestrator.migration.recipes import domains, functions, views
+from orchestrator.migration.recipes import domains, functions, schemas, views
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences, changed_attributes
 from orchestrator.schema.names import TYPES, Key
@@ -99,6 +99,8 @@ def _in_place(before: Object, after: Object) -> bool:  # noqa: PLR0911 - one cas
         )
     if isinstance(before, Index):
         return changed <= {"comment", "statistics"}
+    if isinstance(before, Enum) and isinstance(after, Enum):
+        return schemas.extends(before, after)
     if isinstance(before, Domain) and isinstance(after, Domain):
         return domains.in_place(before, after)
     if isinstance(before, View) and isinstance(after, View):
