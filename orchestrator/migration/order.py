@@ -17,6 +17,8 @@ _RANK = {
             "schema",
             "enum",
             "domain",
+            "composite type",
+            "range type",
             "sequence",
             "table",
             "column",

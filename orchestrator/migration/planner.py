@@ -13,10 +13,12 @@ from orchestrator.migration.recipes import (
     column_changes,
     columns,
     comments,
+    composites,
     constraints,
     domains,
     functions,
     indexes,
+    ranges,
     renames,
     schemas,
     sequences,
@@ -36,6 +38,8 @@ from orchestrator.schema.renames import Renames, renamed
 _RECIPES = (
     schemas,
     domains,
+    composites,
+    ranges,
     sequences,
     tables,
     columns,
@@ -202,6 +206,8 @@ def _refuse_unsupported(work: Work, again: Rebuild) -> None:
         for key in sorted(work.found.added)
         if isinstance(thing := work.goal.objects[key], Index) and not thing.valid
     ]
+    said += [each for key in sorted(again.rebuilt) if (each := composites.refused(work, key))]
+    said += [each for key in sorted(again.rebuilt) if (each := ranges.refused(work, key))]
     said += again.refused
     if said:
         raise UnsupportedObject(

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from orchestrator.migration.recipes import domains, functions, schemas, views
+from orchestrator.migration.recipes import composites, domains, functions, schemas, views
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences, changed_attributes
 from orchestrator.schema.names import TYPES, Key
 from orchestrator.schema.objects import (
     Column,
+    Composite,
     Constraint,
     Domain,
     Enum,
@@ -16,6 +17,7 @@ from orchestrator.schema.objects import (
     Index,
     Object,
     Other,
+    Stated,
     Trigger,
     View,
 )
@@ -101,6 +103,10 @@ def _in_place(before: Object, after: Object) -> bool:  # noqa: PLR0911 - one cas
         return changed <= {"comment", "statistics"}
     if isinstance(before, Enum) and isinstance(after, Enum):
         return schemas.extends(before, after)
+    if isinstance(before, Composite) and isinstance(after, Composite):
+        return composites.in_place(before, after)
+    if isinstance(before, Stated):
+        return changed <= {"comment"}
     if isinstance(before, Domain) and isinstance(after, Domain):
         return domains.in_place(before, after)
     if isinstance(before, View) and isinstance(after, View):
@@ -124,7 +130,7 @@ def _reaction(user: Object, wanted: Object, key: Key, how: str, found: Differenc
         return "" if user.of is not None and key == user.of else "refuse"
     if isinstance(user, Column) and user.generated is None and key.kind in TYPES and how == "replaced":
         return "retype"
-    if isinstance(user, (Domain, Enum)):
+    if isinstance(user, (Domain, Enum, Composite)) or user.key.kind == "range type":
         return "rebuild" if key.kind in TYPES or key.kind == "function" else ""
     if isinstance(user, Column):
         return "rebuild" if user.generated is not None and key.kind in {"column", "function"} | TYPES else ""

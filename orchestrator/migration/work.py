@@ -12,7 +12,7 @@ from orchestrator.migration.step import Phase, Step, Token, gone, ready, release
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences
 from orchestrator.schema.names import MEMBERS, Key
-from orchestrator.schema.objects import Column, Constraint, Index, Sequence, table_of
+from orchestrator.schema.objects import Column, Constraint, Index, Sequence, Stated, table_of
 
 #: How long to wait for a weak lock that nobody else waits behind, milliseconds (CONCURRENTLY waits for old
 #: transactions; while it waits, readers and writers go on).
@@ -149,7 +149,7 @@ class Work:
         gives = {ready(key) for key in keys}
         wants: set[Token] = {ready(needed) for key in keys for needed in self.goal.needs.get(key, ())}
         for key in keys:
-            wants |= _slots(self.goal, key)
+            wants |= slots_of(self.goal, key)
             if key.kind not in MEMBERS:
                 wants.add(ready(key.parent))
         return frozenset(gives), frozenset(wants - gives)
@@ -162,7 +162,7 @@ class Work:
         gives: set[Token] = set()
         wants: set[Token] = set()
         for each in keys:
-            gives |= {gone(each), *_slots(self.base, each)}
+            gives |= {gone(each), *slots_of(self.base, each)}
             gives |= {released(needed) for needed in self.base.needs.get(each, ())}
             wants.add(released(each))
         # What falls together releases itself.
@@ -225,9 +225,12 @@ class Work:
         )
 
 
-def _slots(snapshot: Snapshot, key: Key) -> frozenset[Token]:
+def slots_of(snapshot: Snapshot, key: Key) -> frozenset[Token]:
     """What an object occupies: its names, and of primary keys a table has room for one."""
     thing = snapshot.objects.get(key)
+    if isinstance(thing, Stated):
+        more: set[Token] = {("free", "type", (key.path[0], name)) for name in thing.more_names}
+        return slots(key) | more
     if not isinstance(thing, Constraint):
         return slots(key)
     only: set[Token] = {("free", "primary key", key.path[:2])} if thing.type == "primary" else set()

@@ -7,8 +7,9 @@ from typing import Any
 
 from orchestrator.postgres.relations import Relations, pairs
 from orchestrator.schema.catalog import Snapshot
-from orchestrator.schema.names import Key
+from orchestrator.schema.names import Key, dotted
 from orchestrator.schema.objects import (
+    Composite,
     Constraint,
     Domain,
     Enum,
@@ -20,6 +21,7 @@ from orchestrator.schema.objects import (
     Privileges,
     Schema,
     Sequence,
+    Stated,
     Trigger,
 )
 
@@ -27,7 +29,7 @@ Rows = Mapping[str, list[dict[str, Any]]]
 Address = tuple[int, int, int]
 
 _CONSTRAINTS = {"p": "primary", "u": "unique", "f": "foreign", "c": "check", "x": "exclusion"}
-_TYPES = {"r": "range type", "b": "base type"}
+_TYPES = {"b": "base type"}
 
 
 def digest(*texts: Any) -> str:
@@ -88,6 +90,26 @@ class Assembly(Relations):
                 thing = Enum(key=Key("enum", path), labels=tuple(row["labels"]), comment=comment)
             elif row["kind"] == "d":
                 thing = self._domain(Key("domain", path), row, comment)
+            elif row["kind"] == "c" and row["relation"] in self.composites:
+                attributes = tuple(
+                    (
+                        each["name"],
+                        each["type"],
+                        each["collation"] or "",
+                        self.comment("pg_class", row["relation"], each["number"]) or "",
+                    )
+                    for each in self.composites[row["relation"]]
+                )
+                thing = Composite(key=Key("composite type", path), attributes=attributes, comment=comment)
+            elif row["kind"] == "r":
+                thing = Stated(
+                    key=Key("range type", path),
+                    noun="TYPE",
+                    create=f"CREATE TYPE {dotted(*path)} AS RANGE ({row['definition']})",
+                    subject=dotted(*path),
+                    more_names=(row["multirange"],),
+                    comment=comment,
+                )
             elif row["kind"] in _TYPES and not row["is_array"]:
                 thing = Other(key=Key(_TYPES[row["kind"]], path), digest=digest(row["definition"], comment))
             else:

@@ -93,6 +93,8 @@ PLANNED = frozenset(
         "sequence",
         "enum",
         "domain",
+        "composite type",
+        "range type",
         "view",
         "function",
         "trigger",
@@ -100,7 +102,7 @@ PLANNED = frozenset(
 )
 
 #: Types with a name of their own. One that cannot become its new form in place is made beside the old one.
-TYPES = frozenset({"enum", "domain"})
+TYPES = frozenset({"enum", "domain", "composite type", "range type"})
 
 #: Kinds that live inside a table and go with it.
 MEMBERS = frozenset({"column", "default", "constraint", "trigger"})

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from orchestrator.schema.names import MEMBERS, Key
+from orchestrator.schema.names import MEMBERS, Key, quote
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -166,6 +166,44 @@ class Domain(Object):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Composite(Object):
+    """A composite type that is no table's.
+
+    Attributes:
+        attributes: in order: name, type, qualified collation where it is not the type's own (or ""), comment (or "").
+    """
+
+    attributes: tuple[tuple[str, str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated(Object):
+    """An object that is fully said by the statement that makes it; another text means making it again.
+
+    Attributes:
+        noun: its kind as DROP and COMMENT ON write it: ``POLICY``.
+        create: the statement that makes it.
+        subject: its name as these write it; empty for what is named ``name ON relation``.
+        after: statements that finish it, in order.
+        of: the relation that it goes with when that is dropped, or None.
+        more_names: other names that it occupies as a type (the multirange of a range type).
+    """
+
+    noun: str
+    create: str
+    subject: str = ""
+    after: tuple[str, ...] = ()
+    of: Key | None = field(default=None, compare=False)
+    more_names: tuple[str, ...] = ()
+
+    @property
+    def called(self) -> str:
+        """Its name as DROP and COMMENT ON write it."""
+        on = f" ON {self.of.name}" if self.of is not None and not self.subject else ""
+        return self.subject or f"{quote(self.key.path[-1])}{on}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View(Object):
     """A plain view.
 
@@ -257,4 +295,6 @@ def table_of(thing: Object) -> Key | None:
     """The table (or view) that an object is part of and goes with; None for what stands alone."""
     if isinstance(thing, Index):
         return Key("table", thing.table)
+    if isinstance(thing, Stated):
+        return thing.of
     return thing.key.parent if thing.key.kind in MEMBERS else None

@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator.schema.names import Key
 from orchestrator.schema.objects import (
     Column,
+    Composite,
     Constraint,
     Default,
     Domain,
@@ -17,6 +18,7 @@ from orchestrator.schema.objects import (
     Other,
     Schema,
     Sequence,
+    Stated,
     Table,
     Trigger,
     View,
@@ -66,6 +68,8 @@ _CLASSES: dict[str, Any] = {
         Sequence,
         Enum,
         Domain,
+        Composite,
+        Stated,
         View,
         Function,
         Trigger,

@@ -7,8 +7,8 @@ from orchestrator.migration.hazards import hazard
 from orchestrator.migration.helpers import helper_name
 from orchestrator.migration.plan import Probe
 from orchestrator.migration.recipes.views import grants
-from orchestrator.migration.step import Phase, Step, Token, gone, ready, released, slots
-from orchestrator.migration.work import Work
+from orchestrator.migration.step import Phase, Step, Token, gone, ready, released
+from orchestrator.migration.work import Work, slots_of
 from orchestrator.schema.names import TYPES, Key, dotted, literal, quote
 from orchestrator.schema.objects import Column, Domain, Enum
 
@@ -63,8 +63,8 @@ def aside(key: Key) -> str:
     return helper_name("old", key)
 
 
-def taken_down(work: Work, key: Key, noun: str, more: tuple[str, ...] = ()) -> Iterator[Step]:
-    """The old form steps aside under a helper's name; ``more`` are further statements that free its names."""
+def taken_down(work: Work, key: Key, noun: str) -> Iterator[Step]:
+    """The old form steps aside under a helper's name."""
     if not swapped(work, key):
         return
     users = [
@@ -72,11 +72,11 @@ def taken_down(work: Work, key: Key, noun: str, more: tuple[str, ...] = ()) -> I
         for each in work.base.users.get(key, ())
         if each in work.drops and each.kind not in TYPES and Key("column", each.path) not in work.retyped
     ]
-    for sql in (f"ALTER {noun} {key.name} RENAME TO {quote(aside(key))}", *more):
-        yield work.step(
-            key, Phase.TAKE_DOWN, sql, f"{key} steps aside while its columns move to its new form",
-            gives=[("away", key), *slots(key)], wants=[*users, ("helper", "type", (key.path[0], aside(key)))],
-        )  # fmt: skip
+    yield work.step(
+        key, Phase.TAKE_DOWN, f"ALTER {noun} {key.name} RENAME TO {quote(aside(key))}",
+        f"{key} steps aside while its columns move to its new form",
+        gives=[("away", key), *slots_of(work.base, key)], wants=users,
+    )  # fmt: skip
 
 
 def made(work: Work, key: Key, sql: str, noun: str) -> Iterator[Step]:
@@ -98,7 +98,7 @@ def left(work: Work, key: Key, noun: str) -> Iterator[Step]:
     if swapped(work, key):
         yield work.step(
             key, Phase.CHANGE, f"DROP {noun} {dotted(key.path[0], aside(key))}", f"nothing uses the old form of {key}",
-            (gives - slots(key), wants), wants=[released(key), ready(key)], gives=[gone(key)],
+            (gives - slots_of(work.base, key), wants), wants=[released(key), ready(key)], gives=[gone(key)],
         )  # fmt: skip
         return
     again = key in work.rebuilt

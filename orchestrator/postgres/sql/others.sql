@@ -36,6 +36,8 @@ select 'pg_cast'::regclass::oid::int8, k.oid::int8, 'cast',
        array[format_type(k.castsource, null), format_type(k.casttarget, null)],
        jsonb_build_array(k.castfunc::regprocedure::text, k.castcontext, k.castmethod)::text, 0
 from pg_cast k where k.oid >= 16384
+  and not exists (select from pg_depend d where d.classid = 'pg_cast'::regclass and d.objid = k.oid
+                  and d.refclassid = 'pg_type'::regclass and d.deptype = 'i')
 union all
 select 'pg_opclass'::regclass::oid::int8, o.oid::int8, 'operator class', array[n.nspname, o.opcname, a.amname],
        jsonb_build_array(format_type(o.opcintype, null), o.opcdefault, format_type(o.opckeytype, null),

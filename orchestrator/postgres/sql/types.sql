@@ -14,10 +14,19 @@ select t.oid::int8 as oid, n.nspname as schema, t.typname as name, t.typtype as 
                         order by k.conname) from pg_constraint k where k.contypid = t.oid and k.contype = 'c'), '[]')
            as rules,
        pg_get_userbyid(t.typowner) as owner, t.typacl is not null as granted,
+       (select m.typname from pg_range r join pg_type m on m.oid = r.rngmultitypid where r.rngtypid = t.oid) as multirange,
        case t.typtype
-           when 'r' then (select jsonb_build_array(format_type(r.rngsubtype, null), r.rngcanonical::text,
-               r.rngsubdiff::text, r.rngcollation::regcollation::text, format_type(r.rngmultitypid, null),
-               (select opcname from pg_opclass where oid = r.rngsubopc))::text from pg_range r where r.rngtypid = t.oid)
+           when 'r' then (select concat_ws(', ', 'SUBTYPE = ' || format_type(r.rngsubtype, null),
+                   'SUBTYPE_OPCLASS = ' || (select quote_ident(ns.nspname) || '.' || quote_ident(o.opcname)
+                       from pg_opclass o join pg_namespace ns on ns.oid = o.opcnamespace where o.oid = r.rngsubopc),
+                   'COLLATION = ' || (select quote_ident(ns.nspname) || '.' || quote_ident(co.collname)
+                       from pg_collation co join pg_namespace ns on ns.oid = co.collnamespace
+                       where co.oid = r.rngcollation and co.oid <> (select typcollation from pg_type where oid = r.rngsubtype)),
+                   'CANONICAL = ' || nullif(r.rngcanonical, 0)::regproc::text,
+                   'SUBTYPE_DIFF = ' || nullif(r.rngsubdiff, 0)::regproc::text,
+                   'MULTIRANGE_TYPE_NAME = ' || (select quote_ident(ns.nspname) || '.' || quote_ident(m.typname)
+                       from pg_type m join pg_namespace ns on ns.oid = m.typnamespace where m.oid = r.rngmultitypid))
+               from pg_range r where r.rngtypid = t.oid)
            when 'b' then jsonb_build_array(t.typinput::text, t.typoutput::text, t.typlen, t.typalign, t.typstorage)::text
            else ''
        end as definition
