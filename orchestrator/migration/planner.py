@@ -22,6 +22,7 @@ from orchestrator.migration.recipes import (
     renames,
     schemas,
     sequences,
+    stated,
     tables,
     views,
 )
@@ -48,6 +49,7 @@ _RECIPES = (
     indexes,
     views,
     functions,
+    stated,
     comments,
 )
 

@@ -118,7 +118,7 @@ def _in_place(before: Object, after: Object) -> bool:  # noqa: PLR0911 - one cas
     return True
 
 
-def _reaction(user: Object, wanted: Object, key: Key, how: str, found: Differences) -> str:  # noqa: PLR0911
+def _reaction(user: Object, wanted: Object, key: Key, how: str, found: Differences) -> str:  # noqa: PLR0911, PLR0912
     """What happens to an object when one that it needs is ``retyped``, ``replaced``, ``renamed`` or ``dropped``."""
     if how == "dropped" and user.key in found.changed:
         return ""  # changed in place: that statement lets go
@@ -128,6 +128,10 @@ def _reaction(user: Object, wanted: Object, key: Key, how: str, found: Differenc
         return ""
     if isinstance(user, Other):
         return "" if user.of is not None and key == user.of else "refuse"
+    if isinstance(user, Stated) and user.key.kind == "statistics" and how == "retyped":
+        return ""  # ALTER COLUMN TYPE makes it again by itself
+    if isinstance(user, Stated) and user.key.kind != "range type":
+        return "rebuild"
     if isinstance(user, Column) and user.generated is None and key.kind in TYPES and how == "replaced":
         return "retype"
     if isinstance(user, (Domain, Enum, Composite)) or user.key.kind == "range type":

@@ -53,6 +53,7 @@ class Assembly(Relations):
         self._constraints()
         self._indexes()
         self._triggers()
+        self._stated()
         self._others()
         self.close_folded()
         self._unclaimed_comments()
@@ -164,11 +165,16 @@ class Assembly(Relations):
             path = (row["schema"], row["name"], row["arguments"])
             comment = self.comment("pg_proc", row["oid"])
             if row["kind"] == "a":
-                key = Key("aggregate", path)
-                self.add(
-                    Other(key=key, digest=digest(row["definition"], row["shape"], comment)),
-                    "pg_proc",
-                    row["oid"],
+                aggregate = Stated(
+                    key=Key("aggregate", path),
+                    comment=comment,
+                    noun="AGGREGATE",
+                    create=row["definition"],
+                    subject=f"{dotted(*path[:2])}({row['identity']})",
+                )
+                self.add(aggregate, "pg_proc", row["oid"])
+                self.privileges[aggregate.key] = self.privileges_of(
+                    row, grants.get((self.catalog["pg_proc"], row["oid"]), [])
                 )
                 continue
             key = Key("function", path)
@@ -261,6 +267,29 @@ class Assembly(Relations):
             thing = Trigger(key=key, comment=comment, definition=row["definition"], enabled=row["enabled"])
             self.add(thing, "pg_trigger", row["oid"])
 
+    def _stated(self) -> None:
+        names = {oid: name for name, oid in self.catalog.items()}
+        for row in self.rows["stated"]:
+            if (row["class"], row["oid"]) in self.members:
+                continue
+            catalog = names[row["class"]]
+            relation = row["of_relation"]
+            comment = self.comment(catalog, row["oid"])
+            if relation in self.folded:
+                self.fold(relation, row["kind"], row["create"], row["after"], comment)
+                self.address[row["class"], row["oid"], 0] = self.folded[relation]
+                continue
+            thing = Stated(
+                key=Key(row["kind"], tuple(row["path"])),
+                comment=comment,
+                noun=row["noun"],
+                create=row["create"],
+                subject=row["subject"],
+                after=tuple(row["after"]),
+                of=self.tables.get(relation) or self.views.get(relation),
+            )
+            self.add(thing, catalog, row["oid"])
+
     def _others(self) -> None:
         names = {oid: name for name, oid in self.catalog.items()}
         for row in self.rows["others"]:
@@ -297,6 +326,8 @@ class Assembly(Relations):
             parent = key.parent if key.kind in {"column", "constraint", "trigger"} else None
             if isinstance(thing, Index):
                 parent = Key("table", thing.table)
+            elif isinstance(thing, Stated):
+                parent = thing.of
             if parent is not None and parent in self.objects:
                 needs[key].add(parent)
         return needs

@@ -169,14 +169,13 @@ class Relations:
             options=pairs(row["options"]) + pairs(row["toast_options"], "toast."),
             replica_identity=replica,
             clustered_on=chosen.get("clustered"),
+            row_security=row["row_security"],
+            row_security_forced=row["forced"],
         )
         self.add(thing, "pg_class", oid)
         self.tables[oid] = key
         self.lineage[key] = str(oid)
         self.sizes[key] = (row["bytes"], max(row["rows"], 0))
-        if row["row_security"] or row["forced"]:
-            flags = Key("row level security", path)
-            self.objects[flags] = Other(key=flags, digest=_digest(row["row_security"], row["forced"]), of=key)
         if row["access_method"] or row["tablespace"]:
             where = Key("table storage", path)
             self.objects[where] = Other(

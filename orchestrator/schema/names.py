@@ -65,7 +65,7 @@ class Key(NamedTuple):
     @property
     def name(self) -> str:
         """The object's qualified name as SQL (functions: with their argument types)."""
-        if self.kind == "function":
+        if self.kind in {"function", "aggregate"}:
             return f"{dotted(*self.path[:2])}({self.path[2]})"
         return dotted(*self.path) if self.kind in PLANNED else ".".join(self.path)
 

@@ -34,12 +34,16 @@ class Table(Object):
         options: storage parameters, ``toast.`` ones with their prefix, sorted.
         replica_identity: ``DEFAULT``, ``FULL``, ``NOTHING`` or ``USING INDEX name``.
         clustered_on: the name of the index that CLUSTER ON chose, or None.
+        row_security: whether policies decide who sees which rows.
+        row_security_forced: whether they also bind the table's owner.
     """
 
     unlogged: bool = False
     options: Pairs = ()
     replica_identity: str = "DEFAULT"
     clustered_on: str | None = None
+    row_security: bool = False
+    row_security_forced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
