@@ -16,6 +16,9 @@ _RANK = {
         (
             "schema",
             "enum",
+            "domain",
+            "composite type",
+            "range type",
             "sequence",
             "table",
             "column",

@@ -13,12 +13,16 @@ from orchestrator.migration.recipes import (
     column_changes,
     columns,
     comments,
+    composites,
     constraints,
+    domains,
     functions,
     indexes,
+    ranges,
     renames,
     schemas,
     sequences,
+    stated,
     tables,
     views,
 )
@@ -27,13 +31,16 @@ from orchestrator.migration.work import Work
 from orchestrator.schema import candidates
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences, diff
-from orchestrator.schema.names import Key
+from orchestrator.schema.names import TYPES, Key
 from orchestrator.schema.objects import Constraint, Enum, Index, Other
 from orchestrator.schema.questions import Answers, Question
 from orchestrator.schema.renames import Renames, renamed
 
 _RECIPES = (
     schemas,
+    domains,
+    composites,
+    ranges,
     sequences,
     tables,
     columns,
@@ -42,6 +49,7 @@ _RECIPES = (
     indexes,
     views,
     functions,
+    stated,
     comments,
 )
 
@@ -100,9 +108,7 @@ def make_plan(
     fills = {question.id: asking.ask(question) for question in fill_questions(work)}
     taken = extra_fills(work) & set(asking.unused)
     fills |= {each: expression(each, asking.answers[each]) for each in taken if asking.answers[each] != "-"}
-    _refuse_unsupported(
-        work, again, labels_open=any(each.id.startswith("rename:label:") for each in asking.open)
-    )
+    _refuse_unsupported(work, again)
     unused = tuple(each for each in asking.unused if each not in taken)
     if asking.open:
         return Planned(plan=None, questions=asking.open, unused_answers=unused)
@@ -180,7 +186,7 @@ def _adopted(base: Snapshot, goal: Snapshot, found: Differences) -> tuple[Differ
     return replace(found, dropped=found.dropped - set(adopted.values())), adopted
 
 
-def _refuse_unsupported(work: Work, again: Rebuild, *, labels_open: bool) -> None:
+def _refuse_unsupported(work: Work, again: Rebuild) -> None:
     """Name everything that differs and cannot be planned; nothing is ever skipped in silence."""
     said: list[str] = []
     created = [key for key in sorted(work.found.added) if isinstance(work.goal.objects[key], Other)]
@@ -193,11 +199,8 @@ def _refuse_unsupported(work: Work, again: Rebuild, *, labels_open: bool) -> Non
         before, after = work.base.objects[key], work.goal.objects[key]
         if isinstance(before, Other) or type(before) is not type(after):
             said.append(f"{key} differs")
-        elif isinstance(before, Enum) and isinstance(after, Enum) and not schemas.extends(before, after):
-            if not labels_open:
-                said.append(
-                    f"{key} loses labels or changes their order: {list(before.labels)} to {list(after.labels)}"
-                )
+        elif key.kind == "domain" and key not in again.rebuilt:
+            said += [refusal] if (refusal := domains.refused(work, key)) else []
         elif isinstance(after, Index) and not after.valid:
             said.append(f"{key} is INVALID in the goal (rebuild it there)")
     said += [
@@ -205,6 +208,8 @@ def _refuse_unsupported(work: Work, again: Rebuild, *, labels_open: bool) -> Non
         for key in sorted(work.found.added)
         if isinstance(thing := work.goal.objects[key], Index) and not thing.valid
     ]
+    said += [each for key in sorted(again.rebuilt) if (each := composites.refused(work, key))]
+    said += [each for key in sorted(again.rebuilt) if (each := ranges.refused(work, key))]
     said += again.refused
     if said:
         raise UnsupportedObject(
@@ -236,13 +241,15 @@ def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
     for i, step in enumerate(ordered):
         for kind, key, *_ in step.gives:
             if isinstance(key, Key):
-                {"ready": made, "gone": left}.get(kind, {}).setdefault(key, []).append(i)
+                {"ready": made, "gone": left, "away": left}.get(kind, {}).setdefault(key, []).append(i)
     renamed_at = [i for i, step in enumerate(ordered) if step.phase is Phase.RENAME]
     spans = []
     for key in work.rebuilt:
         if key in left and key in made:
             first = [*left[key], *renamed_at] if key.kind == "view" else left[key]
-            spans.append((min(first), max(made[key])))
+            # A type that stepped aside goes after its new form is there.
+            last = [*made[key], *left[key]] if key.kind in TYPES else made[key]
+            spans.append((min(first), max(last)))
     for table in work.found.added:
         # What belongs to a new table comes with it, so that nobody ever has to add it beside traffic.
         if table.kind == "table":

@@ -3,11 +3,24 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from orchestrator.migration.recipes import functions, views
+from orchestrator.migration.recipes import composites, domains, functions, schemas, views
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences, changed_attributes
-from orchestrator.schema.names import Key
-from orchestrator.schema.objects import Column, Constraint, Function, Index, Object, Other, Trigger, View
+from orchestrator.schema.names import TYPES, Key
+from orchestrator.schema.objects import (
+    Column,
+    Composite,
+    Constraint,
+    Domain,
+    Enum,
+    Function,
+    Index,
+    Object,
+    Other,
+    Stated,
+    Trigger,
+    View,
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +69,9 @@ def rebuild(base: Snapshot, goal: Snapshot, found: Differences, renamed: Iterabl
             verdict = _reaction(base.objects[user], goal.objects[user], key, how, found)
             if verdict == "refuse":
                 result.refused.append(f"{user} stands on {key}, which must be {how}")
+            elif verdict == "retype" and user not in result.retyped:
+                result.retyped.add(user)
+                queue.append((user, "retyped"))
             elif verdict in {"rebuild", "hard"}:
                 result.rebuilt.add(user)
                 result.retyped.discard(user)
@@ -85,6 +101,14 @@ def _in_place(before: Object, after: Object) -> bool:  # noqa: PLR0911 - one cas
         )
     if isinstance(before, Index):
         return changed <= {"comment", "statistics"}
+    if isinstance(before, Enum) and isinstance(after, Enum):
+        return schemas.extends(before, after)
+    if isinstance(before, Composite) and isinstance(after, Composite):
+        return composites.in_place(before, after)
+    if isinstance(before, Stated):
+        return changed <= {"comment"}
+    if isinstance(before, Domain) and isinstance(after, Domain):
+        return domains.in_place(before, after)
     if isinstance(before, View) and isinstance(after, View):
         return views.replaceable(before, after)
     if isinstance(before, Function) and isinstance(after, Function):
@@ -94,7 +118,7 @@ def _in_place(before: Object, after: Object) -> bool:  # noqa: PLR0911 - one cas
     return True
 
 
-def _reaction(user: Object, wanted: Object, key: Key, how: str, found: Differences) -> str:  # noqa: PLR0911
+def _reaction(user: Object, wanted: Object, key: Key, how: str, found: Differences) -> str:  # noqa: PLR0911, PLR0912
     """What happens to an object when one that it needs is ``retyped``, ``replaced``, ``renamed`` or ``dropped``."""
     if how == "dropped" and user.key in found.changed:
         return ""  # changed in place: that statement lets go
@@ -104,8 +128,16 @@ def _reaction(user: Object, wanted: Object, key: Key, how: str, found: Differenc
         return ""
     if isinstance(user, Other):
         return "" if user.of is not None and key == user.of else "refuse"
+    if isinstance(user, Stated) and user.key.kind == "statistics" and how == "retyped":
+        return ""  # ALTER COLUMN TYPE makes it again by itself
+    if isinstance(user, Stated) and user.key.kind != "range type":
+        return "rebuild"
+    if isinstance(user, Column) and user.generated is None and key.kind in TYPES and how == "replaced":
+        return "retype"
+    if isinstance(user, (Domain, Enum, Composite)) or user.key.kind == "range type":
+        return "rebuild" if key.kind in TYPES or key.kind == "function" else ""
     if isinstance(user, Column):
-        return "rebuild" if user.generated is not None and key.kind in {"column", "function"} else ""
+        return "rebuild" if user.generated is not None and key.kind in {"column", "function"} | TYPES else ""
     if isinstance(user, Constraint):
         if how == "retyped":
             return "hard" if user.type == "foreign" or user != wanted else ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from orchestrator.migration.plan import Statement
-from orchestrator.schema.names import Key
+from orchestrator.schema.names import TYPES, Key
 
 #: What one step gives and another wants: every giver of a token runs before everyone who wants it.
 Token = tuple[str, Key] | tuple[str, str, tuple[str, ...]]
@@ -67,7 +67,7 @@ def gone(key: Key) -> Token:
 
 
 _RELATIONS = frozenset({"table", "view", "sequence", "index"})
-_TYPES = frozenset({"table", "view", "enum"})
+_TYPES = frozenset({"table", "view"}) | TYPES
 
 
 def slots(key: Key, *, has_index: bool = False) -> frozenset[Token]:

@@ -12,7 +12,7 @@ from orchestrator.migration.step import Phase, Step, Token, gone, ready, release
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences
 from orchestrator.schema.names import MEMBERS, Key
-from orchestrator.schema.objects import Column, Constraint, Index, Sequence, table_of
+from orchestrator.schema.objects import Column, Constraint, Index, Sequence, Stated, table_of
 
 #: How long to wait for a weak lock that nobody else waits behind, milliseconds (CONCURRENTLY waits for old
 #: transactions; while it waits, readers and writers go on).
@@ -76,6 +76,14 @@ class Work:
         thing = self.goal.objects[key]
         assert isinstance(thing, kind), key  # noqa: S101 - a key's kind fixes its class
         return thing
+
+    def columns_on(self, key: Key) -> list[Key]:
+        """Columns of tables that stay and have this type (or an array of it) before the plan."""
+        return [
+            each
+            for each in self.base.users.get(key, ())
+            if each.kind == "column" and each in self.goal.objects
+        ]
 
     def is_new(self, table: Key) -> bool:
         """Whether the table does not exist before the plan: nobody can be waiting for it."""
@@ -141,7 +149,7 @@ class Work:
         gives = {ready(key) for key in keys}
         wants: set[Token] = {ready(needed) for key in keys for needed in self.goal.needs.get(key, ())}
         for key in keys:
-            wants |= _slots(self.goal, key)
+            wants |= slots_of(self.goal, key)
             if key.kind not in MEMBERS:
                 wants.add(ready(key.parent))
         return frozenset(gives), frozenset(wants - gives)
@@ -154,7 +162,7 @@ class Work:
         gives: set[Token] = set()
         wants: set[Token] = set()
         for each in keys:
-            gives |= {gone(each), *_slots(self.base, each)}
+            gives |= {gone(each), *slots_of(self.base, each)}
             gives |= {released(needed) for needed in self.base.needs.get(each, ())}
             wants.add(released(each))
         # What falls together releases itself.
@@ -167,7 +175,10 @@ class Work:
     def changing(self, key: Key) -> tuple[frozenset[Token], frozenset[Token]]:
         """What altering an object in place gives and wants."""
         before, after = set(self.base.needs.get(key, ())), set(self.goal.needs.get(key, ()))
-        gives: set[Token] = {ready(key), *(released(needed) for needed in before - after)}
+        # A type that is made again is another type, though its name is the same.
+        again = self.rebuilt if key in self.retyped else frozenset()
+        left = {each for each in before if each not in after or each in again}
+        gives: set[Token] = {ready(key), *(released(needed) for needed in left)}
         return frozenset(gives), frozenset(ready(needed) for needed in after)
 
     # -- steps -------------------------------------------------------------------------------------------
@@ -214,9 +225,12 @@ class Work:
         )
 
 
-def _slots(snapshot: Snapshot, key: Key) -> frozenset[Token]:
+def slots_of(snapshot: Snapshot, key: Key) -> frozenset[Token]:
     """What an object occupies: its names, and of primary keys a table has room for one."""
     thing = snapshot.objects.get(key)
+    if isinstance(thing, Stated):
+        more: set[Token] = {("free", "type", (key.path[0], name)) for name in thing.more_names}
+        return slots(key) | more
     if not isinstance(thing, Constraint):
         return slots(key)
     only: set[Token] = {("free", "primary key", key.path[:2])} if thing.type == "primary" else set()

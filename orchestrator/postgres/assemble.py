@@ -7,9 +7,11 @@ from typing import Any
 
 from orchestrator.postgres.relations import Relations, pairs
 from orchestrator.schema.catalog import Snapshot
-from orchestrator.schema.names import Key
+from orchestrator.schema.names import Key, dotted
 from orchestrator.schema.objects import (
+    Composite,
     Constraint,
+    Domain,
     Enum,
     Function,
     Index,
@@ -19,6 +21,7 @@ from orchestrator.schema.objects import (
     Privileges,
     Schema,
     Sequence,
+    Stated,
     Trigger,
 )
 
@@ -26,7 +29,7 @@ Rows = Mapping[str, list[dict[str, Any]]]
 Address = tuple[int, int, int]
 
 _CONSTRAINTS = {"p": "primary", "u": "unique", "f": "foreign", "c": "check", "x": "exclusion"}
-_TYPES = {"d": "domain", "r": "range type", "b": "base type"}
+_TYPES = {"b": "base type"}
 
 
 def digest(*texts: Any) -> str:
@@ -50,6 +53,7 @@ class Assembly(Relations):
         self._constraints()
         self._indexes()
         self._triggers()
+        self._stated()
         self._others()
         self.close_folded()
         self._unclaimed_comments()
@@ -78,17 +82,59 @@ class Assembly(Relations):
             )
 
     def _types(self) -> None:
+        grants = self.grants()
         for row in self.free("types", "pg_type"):
             path = (row["schema"], row["name"])
             comment = self.comment("pg_type", row["oid"])
             thing: Object
             if row["kind"] == "e":
                 thing = Enum(key=Key("enum", path), labels=tuple(row["labels"]), comment=comment)
+            elif row["kind"] == "d":
+                thing = self._domain(Key("domain", path), row, comment)
+            elif row["kind"] == "c" and row["relation"] in self.composites:
+                attributes = tuple(
+                    (
+                        each["name"],
+                        each["type"],
+                        each["collation"] or "",
+                        self.comment("pg_class", row["relation"], each["number"]) or "",
+                    )
+                    for each in self.composites[row["relation"]]
+                )
+                thing = Composite(key=Key("composite type", path), attributes=attributes, comment=comment)
+            elif row["kind"] == "r":
+                thing = Stated(
+                    key=Key("range type", path),
+                    noun="TYPE",
+                    create=f"CREATE TYPE {dotted(*path)} AS RANGE ({row['definition']})",
+                    subject=dotted(*path),
+                    more_names=(row["multirange"],),
+                    comment=comment,
+                )
             elif row["kind"] in _TYPES and not row["is_array"]:
                 thing = Other(key=Key(_TYPES[row["kind"]], path), digest=digest(row["definition"], comment))
             else:
                 continue
             self.add(thing, "pg_type", row["oid"])
+            self.privileges[thing.key] = self.privileges_of(
+                row, grants.get((self.catalog["pg_type"], row["oid"]), [])
+            )
+
+    def _domain(self, key: Key, row: dict[str, Any], comment: str | None) -> Domain:
+        rules = []
+        for oid, name, definition, validated in row["rules"]:
+            self.address[self.catalog["pg_constraint"], oid, 0] = key
+            said = self.comment("pg_constraint", oid) or ""
+            rules.append((name, definition.removesuffix(" NOT VALID"), validated, said))
+        return Domain(
+            key=key,
+            comment=comment,
+            base=row["base"],
+            collation=row["collation"],
+            not_null=row["not_null"],
+            default=row["default"],
+            rules=tuple(rules),
+        )
 
     def _sequences(self) -> None:
         for row in self.rows["sequences"]:
@@ -119,11 +165,16 @@ class Assembly(Relations):
             path = (row["schema"], row["name"], row["arguments"])
             comment = self.comment("pg_proc", row["oid"])
             if row["kind"] == "a":
-                key = Key("aggregate", path)
-                self.add(
-                    Other(key=key, digest=digest(row["definition"], row["shape"], comment)),
-                    "pg_proc",
-                    row["oid"],
+                aggregate = Stated(
+                    key=Key("aggregate", path),
+                    comment=comment,
+                    noun="AGGREGATE",
+                    create=row["definition"],
+                    subject=f"{dotted(*path[:2])}({row['identity']})",
+                )
+                self.add(aggregate, "pg_proc", row["oid"])
+                self.privileges[aggregate.key] = self.privileges_of(
+                    row, grants.get((self.catalog["pg_proc"], row["oid"]), [])
                 )
                 continue
             key = Key("function", path)
@@ -216,6 +267,29 @@ class Assembly(Relations):
             thing = Trigger(key=key, comment=comment, definition=row["definition"], enabled=row["enabled"])
             self.add(thing, "pg_trigger", row["oid"])
 
+    def _stated(self) -> None:
+        names = {oid: name for name, oid in self.catalog.items()}
+        for row in self.rows["stated"]:
+            if (row["class"], row["oid"]) in self.members:
+                continue
+            catalog = names[row["class"]]
+            relation = row["of_relation"]
+            comment = self.comment(catalog, row["oid"])
+            if relation in self.folded:
+                self.fold(relation, row["kind"], row["create"], row["after"], comment)
+                self.address[row["class"], row["oid"], 0] = self.folded[relation]
+                continue
+            thing = Stated(
+                key=Key(row["kind"], tuple(row["path"])),
+                comment=comment,
+                noun=row["noun"],
+                create=row["create"],
+                subject=row["subject"],
+                after=tuple(row["after"]),
+                of=self.tables.get(relation) or self.views.get(relation),
+            )
+            self.add(thing, catalog, row["oid"])
+
     def _others(self) -> None:
         names = {oid: name for name, oid in self.catalog.items()}
         for row in self.rows["others"]:
@@ -252,6 +326,8 @@ class Assembly(Relations):
             parent = key.parent if key.kind in {"column", "constraint", "trigger"} else None
             if isinstance(thing, Index):
                 parent = Key("table", thing.table)
+            elif isinstance(thing, Stated):
+                parent = thing.of
             if parent is not None and parent in self.objects:
                 needs[key].add(parent)
         return needs

@@ -44,6 +44,7 @@ QUERIES = (
     "functions",
     "triggers",
     "grants",
+    "stated",
     "others",
     "dependencies",
     "origin",

@@ -15,7 +15,6 @@ _FOLDED = {
     "p": "partitioned table",
     "m": "materialized view",
     "f": "foreign table",
-    "c": "composite type",
     "r": "inherited table",
 }
 _STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
@@ -47,6 +46,7 @@ class Relations:
         }
         self.tables: dict[int, Key] = {}
         self.views: dict[int, Key] = {}
+        self.composites: dict[int, list[dict[str, Any]]] = {}
         self.folded: dict[int, Key] = {}
         self.facts: dict[int, list[str]] = {}
         self.lineage: dict[Key, str] = {}
@@ -134,6 +134,9 @@ class Relations:
                 self._table(oid, row, path)
             elif row["kind"] == "v":
                 self._view(oid, row, definitions[oid], columns.get(oid, []))
+            elif row["kind"] == "c":
+                self.composites[oid] = columns.get(oid, [])
+                self.address[self.catalog["pg_class"], oid, 0] = Key("composite type", path)
             else:
                 key = Key("partition" if row["bound"] else _FOLDED[row["kind"]], path)
                 self.folded[oid] = key
@@ -166,14 +169,13 @@ class Relations:
             options=pairs(row["options"]) + pairs(row["toast_options"], "toast."),
             replica_identity=replica,
             clustered_on=chosen.get("clustered"),
+            row_security=row["row_security"],
+            row_security_forced=row["forced"],
         )
         self.add(thing, "pg_class", oid)
         self.tables[oid] = key
         self.lineage[key] = str(oid)
         self.sizes[key] = (row["bytes"], max(row["rows"], 0))
-        if row["row_security"] or row["forced"]:
-            flags = Key("row level security", path)
-            self.objects[flags] = Other(key=flags, digest=_digest(row["row_security"], row["forced"]), of=key)
         if row["access_method"] or row["tablespace"]:
             where = Key("table storage", path)
             self.objects[where] = Other(

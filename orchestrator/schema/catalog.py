@@ -8,17 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from orchestrator.schema.names import Key
-from orchestrator.schema.objects import (
-    Column,
-    Leftover,
-    Object,
-    Privileges,
-    compared,
-    object_from_json,
-    object_to_json,
-    table_of,
-    tupled,
-)
+from orchestrator.schema.objects import Column, Leftover, Object, Privileges, table_of
+from orchestrator.schema.stored import compared, object_from_json, object_to_json, tupled
 
 
 @dataclass(frozen=True, kw_only=True)

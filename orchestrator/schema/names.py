@@ -65,7 +65,7 @@ class Key(NamedTuple):
     @property
     def name(self) -> str:
         """The object's qualified name as SQL (functions: with their argument types)."""
-        if self.kind == "function":
+        if self.kind in {"function", "aggregate"}:
             return f"{dotted(*self.path[:2])}({self.path[2]})"
         return dotted(*self.path) if self.kind in PLANNED else ".".join(self.path)
 
@@ -92,11 +92,17 @@ PLANNED = frozenset(
         "index",
         "sequence",
         "enum",
+        "domain",
+        "composite type",
+        "range type",
         "view",
         "function",
         "trigger",
     }
 )
+
+#: Types with a name of their own. One that cannot become its new form in place is made beside the old one.
+TYPES = frozenset({"enum", "domain", "composite type", "range type"})
 
 #: Kinds that live inside a table and go with it.
 MEMBERS = frozenset({"column", "default", "constraint", "trigger"})

@@ -1,10 +1,8 @@
 """What a database holds, as values: one frozen class per kind of object. Pure: no I/O of any kind."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
-from orchestrator.schema.names import MEMBERS, Key
+from orchestrator.schema.names import MEMBERS, Key, quote
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -36,12 +34,16 @@ class Table(Object):
         options: storage parameters, ``toast.`` ones with their prefix, sorted.
         replica_identity: ``DEFAULT``, ``FULL``, ``NOTHING`` or ``USING INDEX name``.
         clustered_on: the name of the index that CLUSTER ON chose, or None.
+        row_security: whether policies decide who sees which rows.
+        row_security_forced: whether they also bind the table's owner.
     """
 
     unlogged: bool = False
     options: Pairs = ()
     replica_identity: str = "DEFAULT"
     clustered_on: str | None = None
+    row_security: bool = False
+    row_security_forced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +151,63 @@ class Enum(Object):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Domain(Object):
+    """A domain.
+
+    Attributes:
+        base: format_type() of the type below, with modifiers.
+        collation: qualified name when it is not that type's own, else None.
+        not_null: whether NULL is refused.
+        default: its default as PostgreSQL deparses it, or None.
+        rules: its checks by name: (name, definition, validated, comment or "").
+    """
+
+    base: str
+    collation: str | None = None
+    not_null: bool = False
+    default: str | None = None
+    rules: tuple[tuple[str, str, bool, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composite(Object):
+    """A composite type that is no table's.
+
+    Attributes:
+        attributes: in order: name, type, qualified collation where it is not the type's own (or ""), comment (or "").
+    """
+
+    attributes: tuple[tuple[str, str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated(Object):
+    """An object that is fully said by the statement that makes it; another text means making it again.
+
+    Attributes:
+        noun: its kind as DROP and COMMENT ON write it: ``POLICY``.
+        create: the statement that makes it.
+        subject: its name as these write it; empty for what is named ``name ON relation``.
+        after: statements that finish it, in order.
+        of: the relation that it goes with when that is dropped, or None.
+        more_names: other names that it occupies as a type (the multirange of a range type).
+    """
+
+    noun: str
+    create: str
+    subject: str = ""
+    after: tuple[str, ...] = ()
+    of: Key | None = field(default=None, compare=False)
+    more_names: tuple[str, ...] = ()
+
+    @property
+    def called(self) -> str:
+        """Its name as DROP and COMMENT ON write it."""
+        on = f" ON {self.of.name}" if self.of is not None and not self.subject else ""
+        return self.subject or f"{quote(self.key.path[-1])}{on}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View(Object):
     """A plain view.
 
@@ -240,54 +299,6 @@ def table_of(thing: Object) -> Key | None:
     """The table (or view) that an object is part of and goes with; None for what stands alone."""
     if isinstance(thing, Index):
         return Key("table", thing.table)
+    if isinstance(thing, Stated):
+        return thing.of
     return thing.key.parent if thing.key.kind in MEMBERS else None
-
-
-def compared(thing: Object) -> list[Any]:
-    """What equality and the fingerprint see of an object, as JSON."""
-    return [type(thing).__name__, *(getattr(thing, each.name) for each in fields(thing) if each.compare)]
-
-
-def object_to_json(thing: Object) -> dict[str, Any]:
-    """``{"is": class name, attribute: value}``; attributes with their default value are left out."""
-    values = {
-        each.name: getattr(thing, each.name)
-        for each in fields(thing)
-        if getattr(thing, each.name) != each.default
-    }
-    return {"is": type(thing).__name__, **values}
-
-
-def object_from_json(value: Mapping[str, Any]) -> Object:
-    """The reverse of object_to_json."""
-    attributes = {name: tupled(each) for name, each in value.items() if name != "is"}
-    for name in ("key", "of"):
-        if attributes.get(name) is not None:
-            kind, path = attributes[name]
-            attributes[name] = Key(kind, path)
-    thing: Object = _CLASSES[value["is"]](**attributes)
-    return thing
-
-
-def tupled(value: Any) -> Any:
-    """JSON's lists as tuples, all the way down."""
-    return tuple(tupled(each) for each in value) if isinstance(value, (list, tuple)) else value
-
-
-_CLASSES: dict[str, Any] = {
-    each.__name__: each
-    for each in (
-        Schema,
-        Table,
-        Column,
-        Default,
-        Constraint,
-        Index,
-        Sequence,
-        Enum,
-        View,
-        Function,
-        Trigger,
-        Other,
-    )
-}

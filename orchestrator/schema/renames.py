@@ -14,6 +14,7 @@ from orchestrator.schema.objects import (
     Object,
     Other,
     Sequence,
+    Stated,
     Trigger,
     View,
     table_of,
@@ -145,6 +146,12 @@ class _Renaming:
             definition = self.text(thing.definition, table)
             old, new = f" ON {dotted(*table)} ", f" ON {dotted(*self.table(table))} "
             return replace(thing, key=key, definition=definition.replace(old, new, 1))
+        if isinstance(thing, Stated) and thing.of is not None:
+            old, new = dotted(*thing.of.path), dotted(*self.key(thing.of).path)
+            texts = [
+                self.text(text, thing.of.path).replace(old, new) for text in (thing.create, *thing.after)
+            ]
+            return replace(thing, key=key, of=self.key(thing.of), create=texts[0], after=tuple(texts[1:]))
         if isinstance(thing, Other):
             return replace(thing, key=key, of=self.key(thing.of) if thing.of else None)
         return replace(thing, key=key)
@@ -171,4 +178,4 @@ class _Renaming:
 
 
 #: Kinds that are only looked at and whose path begins with their table's.
-_OF_TABLES = frozenset({"policy", "rule", "row level security", "table storage"})
+_OF_TABLES = frozenset({"policy", "rule", "table storage"})

@@ -9,6 +9,8 @@ from orchestrator.migration.helpers import helper_name
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard, Probe
 from orchestrator.migration.recipes.columns import fill_id, identity_sql, settings
+from orchestrator.migration.recipes.named_types import cast as named_cast
+from orchestrator.migration.recipes.named_types import lost_labels, moved
 from orchestrator.migration.recipes.sequences import counting
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released
 from orchestrator.migration.work import Work
@@ -26,7 +28,7 @@ _IDENTITY_OPTIONS = (
 
 def steps(work: Work) -> Iterator[Step]:
     """Steps for every column that is changed in place, and for defaults that come, change or go."""
-    for key in sorted(work.found.changed):
+    for key in sorted(work.found.changed | work.retyped):
         if key.kind == "column" and key not in work.rebuilt:
             yield from _changed(work, key, work.before(key, Column), work.after(key, Column))
     yield from _defaults(work)
@@ -132,7 +134,8 @@ def _retype(
     table, name = key.parent, quote(key.path[-1])
     default_key = Key("default", key.path)
     old, new = work.base.objects.get(default_key), work.goal.objects.get(default_key)
-    cast = types.using(before.type, after.type, name)
+    anew = moved(work, key) if before.type == after.type else []
+    cast = named_cast(work, key, after) if anew else types.using(before.type, after.type, name)
     collate = f" COLLATE {after.collation}" if after.collation else ""
     clauses = [f"ALTER COLUMN {name} DROP DEFAULT"] if old else []
     clauses.append(f"ALTER COLUMN {name} TYPE {after.type}{collate}" + (f" USING {cast}" if cast else ""))
@@ -151,6 +154,7 @@ def _retype(
         Phase.CHANGE,
         f"ALTER TABLE {table.name} " + ", ".join(clauses),
         f"change {key} from {before.type} to {after.type}"
+        + (", which is made again" if anew else "")
         + (f" with collation {after.collation}" if after.collation else ""),
         (frozenset(gives), frozenset(wants)),
         tables=[table],
@@ -167,13 +171,17 @@ def _retype_dangers(
     table = key.parent
     hazards: list[Hazard] = []
     probes: list[Probe] = []
-    if types.rewrites(before.type, after.type):
+    if types.rewrites(before.type, after.type) or (before.type == after.type and moved(work, key)):
         detail = f"{before.type} to {after.type} writes every row of {table.name} again ({work.rows(table)})"
         hazards.append(hazard("rewrites_table", table.name, detail))
         hazards.append(
             hazard("blocks_reads", table.name, f"queries on {table.name} wait until it is written")
         )
-    if types.may_not_fit(before.type, after.type):
+    if before.type == after.type and moved(work, key):
+        detail = f"a value of {key.name} that is no {after.type} any more makes this fail"
+        hazards.append(hazard("may_fail_on_data", key.name, detail))
+        probes.extend(lost_labels(work, key))
+    elif types.may_not_fit(before.type, after.type):
         detail = f"a value of {key.name} that is no {after.type} makes this fail"
         hazards.append(hazard("may_fail_on_data", key.name, detail))
         if not any(each in work.makes | work.found.changed for each in work.goal.needs.get(key, ())):

@@ -6,15 +6,18 @@ from orchestrator.migration.locks import LockMode
 from orchestrator.migration.step import Phase, Step, ready
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import Key, dotted, literal, quote
-from orchestrator.schema.objects import Function, View
+from orchestrator.schema.objects import Composite, Domain, Function, Stated, View
 
-_NOUNS = {"enum": "TYPE"}
+_NOUNS = {"enum": "TYPE", "composite type": "TYPE"}
 
 
 def _subject(work: Work, key: Key) -> str:
     """How COMMENT ON names the object."""
     if key.kind in {"constraint", "trigger"}:
         return f"{key.kind.upper()} {quote(key.path[-1])} ON {dotted(*key.path[:2])}"
+    thing = work.goal.objects[key]
+    if isinstance(thing, Stated):
+        return f"{thing.noun} {thing.called}"
     if key.kind == "function":
         return f"{work.after(key, Function).routine.upper()} {key.name}"
     return f"{_NOUNS.get(key.kind, key.kind.upper())} {key.name}"
@@ -31,6 +34,17 @@ def steps(work: Work) -> Iterator[Step]:
         if before != after:
             yield _comment(work, key, _subject(work, key), after)
         thing = work.goal.objects[key]
+        if isinstance(thing, Domain):
+            told = {} if new else {name: text for name, _, _, text in work.before(key, Domain).rules}
+            for name, _, _, text in thing.rules:
+                if told.get(name, "") != text:
+                    on = f"CONSTRAINT {quote(name)} ON DOMAIN {key.name}"
+                    yield _comment(work, key, on, text or None)
+        if isinstance(thing, Composite):
+            past = {} if new else {each[0]: each[3] for each in work.before(key, Composite).attributes}
+            for attribute, _, _, text in thing.attributes:
+                if past.get(attribute, "") != text:
+                    yield _comment(work, key, f"COLUMN {dotted(*key.path, attribute)}", text or None)
         if isinstance(thing, View):
             old = {} if new else dict(work.before(key, View).column_comments)
             now = dict(thing.column_comments)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from orchestrator.migration.hazards import hazard
+from orchestrator.migration.recipes.named_types import left, made, taken_down
 from orchestrator.migration.step import Phase, Step, Token
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import Key, literal
@@ -11,21 +12,22 @@ from orchestrator.schema.objects import Enum
 
 def steps(work: Work) -> Iterator[Step]:
     """Steps for every schema and enum that differs."""
-    for key in sorted(work.found.added):
+    for key in sorted(work.makes):
         if key.kind == "schema":
             yield work.step(key, Phase.CREATE, f"CREATE SCHEMA {key.name}", f"create {key}", work.making(key))
         elif key.kind == "enum":
             labels = ", ".join(literal(label).strip() for label in work.after(key, Enum).labels)
             sql = f"CREATE TYPE {key.name} AS ENUM ({labels})"
-            yield work.step(key, Phase.CREATE, sql, f"create {key}", work.making(key))
-    for key in sorted(work.found.changed):
+            yield from taken_down(work, key, "TYPE")
+            yield from made(work, key, sql, "TYPE")
+    for key in sorted(work.found.changed - work.rebuilt):
         if key.kind == "enum":
             yield from _labels(work, key)
-    for key in sorted(work.found.dropped):
+    for key in sorted(work.drops):
         if key.kind == "schema":
             yield work.step(key, Phase.DROP, f"DROP SCHEMA {key.name}", f"drop {key}", work.dropping(key))
         elif key.kind == "enum":
-            yield work.step(key, Phase.DROP, f"DROP TYPE {key.name}", f"drop {key}", work.dropping(key))
+            yield from left(work, key, "TYPE")
 
 
 def extends(before: Enum, after: Enum) -> bool:

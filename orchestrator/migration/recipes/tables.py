@@ -107,6 +107,7 @@ def _attributes(work: Work, key: Key, before: Table, after: Table, *, new: bool)
             key, Phase.CHANGE, f"{alter} {change}", f"change storage parameters of {key}", work.changing(key),
             tables=[key], lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
         )  # fmt: skip
+    yield from _row_security(work, key, before, after)
     identity = _index(work, key, after.replica_identity.removeprefix("USING INDEX "))
     if before.replica_identity != after.replica_identity or _again(work, identity):
         yield work.step(
@@ -121,6 +122,25 @@ def _attributes(work: Work, key: Key, before: Table, after: Table, *, new: bool)
             key, Phase.FINISH, f"{alter} {chosen}", f"change which index CLUSTER uses on {key}",
             tables=[key], lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
             wants=[ready(key), *clustered],
+        )  # fmt: skip
+
+
+def _row_security(work: Work, key: Key, before: Table, after: Table) -> Iterator[Step]:
+    """Switched on only when the policies are there, and off before they go: nobody is locked out for a moment."""
+    policies = [ready(each) for each in work.goal.members(key) if each.kind == "policy"]
+    changes = []
+    if before.row_security != after.row_security:
+        changes.append("ENABLE" if after.row_security else "DISABLE")
+    if before.row_security_forced != after.row_security_forced:
+        changes.append("FORCE" if after.row_security_forced else "NO FORCE")
+    for change in changes:
+        tighter = change in {"ENABLE", "FORCE"}
+        detail = f"whoever no policy of {key.name} lets through sees no rows from here on"
+        tight = (hazard("breaks_running_code", key.name, detail),) if not work.is_new(key) else ()
+        yield work.step(
+            key, Phase.FINISH if tighter else Phase.CHANGE, f"ALTER TABLE {key.name} {change} ROW LEVEL SECURITY",
+            f"{change.lower()} row level security on {key}", tables=[key], lock=LockMode.ACCESS_EXCLUSIVE,
+            wants=[ready(key), *policies] if tighter else [], hazards=tight if tighter else (),
         )  # fmt: skip
 
 

@@ -4,22 +4,8 @@ with users as (
     select oid, nspname from pg_namespace
     where nspname !~ '^pg_' and nspname not in ('information_schema', 'preview_internal')
 )
-select 'pg_policy'::regclass::oid::int8 as class, p.oid::int8 as oid, 'policy' as kind,
-       array[n.nspname, c.relname, p.polname] as path,
-       jsonb_build_array(p.polcmd, p.polpermissive, pg_get_expr(p.polqual, p.polrelid),
-           pg_get_expr(p.polwithcheck, p.polrelid),
-           (select array_agg(case r when 0 then 'public' else pg_get_userbyid(r)::text end order by 1)
-            from unnest(p.polroles) r))::text as definition,
-       c.oid::int8 as of_relation
-from pg_policy p join pg_class c on c.oid = p.polrelid join users n on n.oid = c.relnamespace
-union all
-select 'pg_rewrite'::regclass::oid::int8, r.oid::int8, 'rule', array[n.nspname, c.relname, r.rulename],
-       pg_get_ruledef(r.oid) || r.ev_enabled::text, c.oid::int8
-from pg_rewrite r join pg_class c on c.oid = r.ev_class join users n on n.oid = c.relnamespace
-where r.rulename <> '_RETURN'
-union all
-select 'pg_extension'::regclass::oid::int8, e.oid::int8, 'extension', array[e.extname],
-       jsonb_build_array(e.extversion, n.nspname)::text, 0
+select 'pg_extension'::regclass::oid::int8 as class, e.oid::int8 as oid, 'extension' as kind, array[e.extname] as path,
+       jsonb_build_array(e.extversion, n.nspname)::text as definition, 0 as of_relation
 from pg_extension e join pg_namespace n on n.oid = e.extnamespace
 union all
 select 'pg_collation'::regclass::oid::int8, k.oid::int8, 'collation', array[n.nspname, k.collname],
@@ -36,6 +22,8 @@ select 'pg_cast'::regclass::oid::int8, k.oid::int8, 'cast',
        array[format_type(k.castsource, null), format_type(k.casttarget, null)],
        jsonb_build_array(k.castfunc::regprocedure::text, k.castcontext, k.castmethod)::text, 0
 from pg_cast k where k.oid >= 16384
+  and not exists (select from pg_depend d where d.classid = 'pg_cast'::regclass and d.objid = k.oid
+                  and d.refclassid = 'pg_type'::regclass and d.deptype = 'i')
 union all
 select 'pg_opclass'::regclass::oid::int8, o.oid::int8, 'operator class', array[n.nspname, o.opcname, a.amname],
        jsonb_build_array(format_type(o.opcintype, null), o.opcdefault, format_type(o.opckeytype, null),
@@ -71,10 +59,6 @@ union all
 select 'pg_ts_template'::regclass::oid::int8, t.oid::int8, 'text search template', array[n.nspname, t.tmplname],
        jsonb_build_array(t.tmplinit::text, t.tmpllexize::text)::text, 0
 from pg_ts_template t join users n on n.oid = t.tmplnamespace
-union all
-select 'pg_statistic_ext'::regclass::oid::int8, s.oid::int8, 'statistics', array[n.nspname, s.stxname],
-       pg_get_statisticsobjdef(s.oid) || ' ' || coalesce(s.stxstattarget::text, ''), s.stxrelid::int8
-from pg_statistic_ext s join users n on n.oid = s.stxnamespace
 union all
 select 'pg_event_trigger'::regclass::oid::int8, t.oid::int8, 'event trigger', array[t.evtname],
        jsonb_build_array(t.evtevent, t.evtfoid::regprocedure::text, t.evtenabled, t.evttags)::text, 0

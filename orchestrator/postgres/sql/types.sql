@@ -4,14 +4,29 @@ select t.oid::int8 as oid, n.nspname as schema, t.typname as name, t.typtype as 
        t.typlen = -1 and t.typelem <> 0 and exists (select from pg_type e where e.typarray = t.oid) as is_array,
        coalesce((select array_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid), '{}')
            as labels,
+       case when t.typtype = 'd' then format_type(t.typbasetype, t.typtypmod) end as base, t.typnotnull as not_null,
+       pg_get_expr(t.typdefaultbin, 'pg_type'::regclass) as "default",
+       case when t.typtype = 'd' and t.typcollation <> (select typcollation from pg_type where oid = t.typbasetype) then
+           (select quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
+            from pg_collation co join pg_namespace cn on cn.oid = co.collnamespace where co.oid = t.typcollation)
+       end as collation,
+       coalesce((select jsonb_agg(jsonb_build_array(k.oid::int8, k.conname, pg_get_constraintdef(k.oid), k.convalidated)
+                        order by k.conname) from pg_constraint k where k.contypid = t.oid and k.contype = 'c'), '[]')
+           as rules,
+       pg_get_userbyid(t.typowner) as owner, t.typacl is not null as granted,
+       (select m.typname from pg_range r join pg_type m on m.oid = r.rngmultitypid where r.rngtypid = t.oid) as multirange,
        case t.typtype
-           when 'd' then jsonb_build_array(format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault,
-               t.typcollation::regcollation::text,
-               (select jsonb_agg(jsonb_build_array(k.conname, pg_get_constraintdef(k.oid), k.convalidated)
-                       order by k.conname) from pg_constraint k where k.contypid = t.oid))::text
-           when 'r' then (select jsonb_build_array(format_type(r.rngsubtype, null), r.rngcanonical::text,
-               r.rngsubdiff::text, r.rngcollation::regcollation::text, format_type(r.rngmultitypid, null),
-               (select opcname from pg_opclass where oid = r.rngsubopc))::text from pg_range r where r.rngtypid = t.oid)
+           when 'r' then (select concat_ws(', ', 'SUBTYPE = ' || format_type(r.rngsubtype, null),
+                   'SUBTYPE_OPCLASS = ' || (select quote_ident(ns.nspname) || '.' || quote_ident(o.opcname)
+                       from pg_opclass o join pg_namespace ns on ns.oid = o.opcnamespace where o.oid = r.rngsubopc),
+                   'COLLATION = ' || (select quote_ident(ns.nspname) || '.' || quote_ident(co.collname)
+                       from pg_collation co join pg_namespace ns on ns.oid = co.collnamespace
+                       where co.oid = r.rngcollation and co.oid <> (select typcollation from pg_type where oid = r.rngsubtype)),
+                   'CANONICAL = ' || nullif(r.rngcanonical, 0)::regproc::text,
+                   'SUBTYPE_DIFF = ' || nullif(r.rngsubdiff, 0)::regproc::text,
+                   'MULTIRANGE_TYPE_NAME = ' || (select quote_ident(ns.nspname) || '.' || quote_ident(m.typname)
+                       from pg_type m join pg_namespace ns on ns.oid = m.typnamespace where m.oid = r.rngmultitypid))
+               from pg_range r where r.rngtypid = t.oid)
            when 'b' then jsonb_build_array(t.typinput::text, t.typoutput::text, t.typlen, t.typalign, t.typstorage)::text
            else ''
        end as definition

@@ -167,9 +167,7 @@ def test_the_goal_is_reached_also_after_an_interruption(
     note(before + "\n--->\n" + after)
     base, goal = pair.begin(before, after)
     assert not diff(base, base)
-    whole = plan_or_refusal(base, goal)
-    if whole is None:
-        return
+    whole = plan(base, goal)
     assert plan(base, goal) == whole
     groups = sorted({each.group for each in whole.statements})
     until = groups[stop % len(groups)] if groups else 0
@@ -182,17 +180,6 @@ def test_the_goal_is_reached_also_after_an_interruption(
     apply(pair.main.connect, rest)
     assert describe_difference(pair.main.inspect(), goal) == ()
     assert pair.main.dump() == pair.goal.dump()
-
-
-def plan_or_refusal(base: Snapshot, goal: Snapshot) -> Plan | None:
-    """None where labels go: that is refused by name in this version."""
-    from orchestrator.errors import UnsupportedObject
-
-    try:
-        return plan(base, goal)
-    except UnsupportedObject as refused:
-        assert "enum public.mood loses labels" in refused.message  # noqa: PT017
-        return None
 
 
 SCRIPT = """

@@ -1,0 +1,110 @@
+"""Types that cannot change in place: the new form is made beside the old one, columns move over. Pure: no I/O."""
+
+from collections.abc import Iterator
+
+from orchestrator.migration import types
+from orchestrator.migration.hazards import hazard
+from orchestrator.migration.helpers import helper_name
+from orchestrator.migration.plan import Probe
+from orchestrator.migration.recipes.views import grants
+from orchestrator.migration.step import Phase, Step, Token, gone, ready, released
+from orchestrator.migration.work import Work, slots_of
+from orchestrator.schema.names import TYPES, Key, dotted, literal, quote
+from orchestrator.schema.objects import Column, Domain, Enum
+
+
+def swapped(work: Work, key: Key) -> bool:
+    """Whether columns move from the old form of a type to the new one, so that both must be there for a moment."""
+    return key in work.rebuilt and any(each in work.retyped for each in work.columns_on(key))
+
+
+def moved(work: Work, column: Key) -> list[Key]:
+    """Types under a column that are made again while the column stays."""
+    return [each for each in work.base.needs.get(column, ()) if each.kind in TYPES and each in work.rebuilt]
+
+
+def cast(work: Work, key: Key, after: Column) -> str | None:
+    """The USING expression for a column whose type is made again under the same name: through its text."""
+    for each in moved(work, key):
+        old, new = work.base.objects[each], work.goal.objects[each]
+        if (
+            isinstance(old, Domain)
+            and isinstance(new, Domain)
+            and after.type == each.name
+            and old.base != new.base
+        ):
+            return (
+                types.using(old.base, new.base, quote(key.path[-1]))
+                and f"{quote(key.path[-1])}::text::{after.type}"
+            )
+    return f"{quote(key.path[-1])}::text::{after.type}"
+
+
+def lost_labels(work: Work, key: Key) -> Iterator[Probe]:
+    """Rows of a column with a label that its enum loses."""
+    for each in moved(work, key):
+        old, new = work.base.objects[each], work.goal.objects[each]
+        if isinstance(old, Enum) and isinstance(new, Enum) and each.name == work.before(key, Column).type:
+            lost = ", ".join(literal(label).strip() for label in old.labels if label not in new.labels)
+            probing = work.probing(key.parent)
+            name = probing.column(key.path[-1])
+            if lost:
+                yield probing.where(
+                    f"{name}::text IN ({lost})",
+                    kind="cast",
+                    subject=key.name,
+                    problem=f"{{count}} rows of {probing.name} have a label in {name} that {each.name} loses",
+                    remedy="give these rows another label",
+                )
+
+
+def aside(key: Key) -> str:
+    """The helper's name that the old form has for a moment."""
+    return helper_name("old", key)
+
+
+def taken_down(work: Work, key: Key, noun: str) -> Iterator[Step]:
+    """The old form steps aside under a helper's name."""
+    if not swapped(work, key):
+        return
+    users = [
+        gone(each)
+        for each in work.base.users.get(key, ())
+        if each in work.drops and each.kind not in TYPES and Key("column", each.path) not in work.retyped
+    ]
+    yield work.step(
+        key, Phase.TAKE_DOWN, f"ALTER {noun} {key.name} RENAME TO {quote(aside(key))}",
+        f"{key} steps aside while its columns move to its new form",
+        gives=[("away", key), *slots_of(work.base, key)], wants=users,
+    )  # fmt: skip
+
+
+def made(work: Work, key: Key, sql: str, noun: str) -> Iterator[Step]:
+    """Create the type, with owner and grants as they were when it is made again."""
+    gives, wants = work.making(key)
+    away: set[Token] = {("away", key)} if swapped(work, key) else set()
+    again = key in work.rebuilt
+    phase = Phase.CHANGE if again else Phase.CREATE
+    yield work.step(
+        key, phase, sql, f"create {key}" + (" in its new form" if again else ""), (gives, wants | away)
+    )
+    if again:
+        yield from grants(work, key, noun)
+
+
+def left(work: Work, key: Key, noun: str) -> Iterator[Step]:
+    """Drop the type; of one that stepped aside, the old form."""
+    gives, wants = work.dropping(key)
+    if swapped(work, key):
+        yield work.step(
+            key, Phase.CHANGE, f"DROP {noun} {dotted(key.path[0], aside(key))}", f"nothing uses the old form of {key}",
+            (gives - slots_of(work.base, key), wants), wants=[released(key), ready(key)], gives=[gone(key)],
+        )  # fmt: skip
+        return
+    again = key in work.rebuilt
+    broken = hazard("breaks_running_code", key.name, f"code that still names {key.name} fails from here on")
+    yield work.step(
+        key, Phase.TAKE_DOWN if again else Phase.DROP, f"DROP {noun} {key.name}",
+        f"drop {key}" + (", to make it again in its new form" if again else ""), (gives, wants),
+        hazards=() if again else (broken,),
+    )  # fmt: skip

@@ -1,0 +1,2 @@
+CREATE TYPE gone AS (a int);
+CREATE FUNCTION g(gone) RETURNS int LANGUAGE sql AS $$ SELECT 1 $$;

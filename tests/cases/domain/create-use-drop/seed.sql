@@ -1,0 +1,1 @@
+INSERT INTO old VALUES ('x');

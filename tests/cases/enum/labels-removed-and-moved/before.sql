@@ -1,0 +1,12 @@
+CREATE TYPE e AS ENUM ('a', 'b', 'gone', 'c');
+COMMENT ON TYPE e IS 'kept';
+CREATE FUNCTION f(x e) RETURNS e LANGUAGE sql AS $$ SELECT x $$;
+CREATE FUNCTION trg() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TABLE t (id int PRIMARY KEY, a e DEFAULT 'a', b e[], CHECK (a <> 'b'::e OR id > 0), g text GENERATED ALWAYS AS (CASE a WHEN 'a'::e THEN 'x' ELSE 'y' END) STORED);
+CREATE TABLE u (id int PRIMARY KEY, a e NOT NULL UNIQUE);
+CREATE INDEX plain ON t (a);
+CREATE INDEX part ON t (id) WHERE a = 'c'::e;
+CREATE VIEW v AS SELECT id, f(a) AS a FROM t WHERE a <> 'c'::e;
+COMMENT ON VIEW v IS 'kept';
+CREATE VIEW w AS SELECT * FROM v;
+CREATE TRIGGER tr BEFORE UPDATE OF a ON t FOR EACH ROW WHEN (NEW.a = 'b'::e) EXECUTE FUNCTION trg();

@@ -1,0 +1,4 @@
+CREATE TABLE t (id int PRIMARY KEY, name text);
+CREATE POLICY p ON t USING (name = 'x');
+CREATE STATISTICS s ON id, name FROM t;
+CREATE RULE r AS ON DELETE TO t DO ALSO NOTIFY gone;

@@ -1,1 +1,0 @@
-CREATE AGGREGATE g(int) (SFUNC = int4pl, STYPE = int);

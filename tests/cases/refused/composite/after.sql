@@ -1,1 +1,0 @@
-CREATE TYPE c AS (a int);

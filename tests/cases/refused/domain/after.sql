@@ -1,1 +1,0 @@
-CREATE DOMAIN d AS int CHECK (VALUE > 0);

@@ -1,1 +1,0 @@
-CREATE TABLE t (a text); CREATE POLICY p ON t USING (a = 'x');

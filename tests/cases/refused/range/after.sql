@@ -1,1 +1,0 @@
-CREATE TYPE r AS RANGE (subtype = float8);
