@@ -113,9 +113,9 @@ def _places() -> Iterator[Path]:
 
 @functools.cache  # heal() asks often; programs do not change under a running server
 def _look(bin_dir: Path) -> Binaries | None:
-    if not all((bin_dir / program).is_file() for program in _NEEDED):
-        return None
     try:
+        if not all((bin_dir / program).is_file() for program in _NEEDED):
+            return None
         answer = subprocess.run(
             [bin_dir / "postgres", "--version"], capture_output=True, text=True, timeout=30, check=True
         ).stdout

@@ -304,3 +304,12 @@ def _reached(python: str, account: Account) -> str | None:
         if shown.stdout.split() == [str(number) for number in sys.version_info[:2]]:
             return python
     return None
+
+
+def test_a_folder_of_the_path_that_cannot_be_looked_into_is_passed_by(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`su` keeps root's PATH, with folders below /root in it; a name that is too long fails alike for everybody."""
+    monkeypatch.setenv("PATH", f"/{'x' * 300}:{os.environ['PATH']}")
+
+    assert find_binaries(16, home).version == 16
