@@ -1,6 +1,5 @@
 """The verbs: what a person can ask for, as methods. Knows no adapter; is handed the engine and the rooms below."""
 
-import shlex
 from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.errors import (
@@ -11,7 +10,7 @@ from orchestrator.errors import (
     UsageError,
     WaitingForAnswers,
 )
-from orchestrator.facts import answer_command, check_answers, open_questions
+from orchestrator.facts import answer_command, check_answers, open_questions, promote_command
 from orchestrator.hooks import Hooks
 from orchestrator.lifecycle import Engine, Preview, State, Store, Wanted
 from orchestrator.lifecycle.store import Lease
@@ -29,7 +28,7 @@ _RESUME_IN = {
 #: What is remembered of one branch and is not true of the next.
 _OF_A_BRANCH = (
     *("rotated", "plan", "questions", "reached", "rows_before", "values_before", "preflight"),
-    *("report", "url", "candidate"),
+    *("report", "url"),
 )
 
 
@@ -281,10 +280,9 @@ class Controller:
         allowed = self._allowed | frozenset(allow)
         refused = self.refused_hazards(plan, allowed)
         if refused:
-            flags = " ".join(f"--allow {shlex.quote(hazard.name)}" for hazard in refused)
             raise HazardNotAllowed(
                 f"{preview.name}: {'; '.join(hazard.detail for hazard in refused)}",
-                hint=f"if that is wanted: preview promote {preview.name} {flags}",
+                hint=f"if that is wanted: {promote_command(preview.name, refused)}",
             )
         report = preview.facts["report"]
         blocked = [

@@ -13,6 +13,12 @@ from orchestrator.errors import DatabaseUnreachable
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+#: How long a cold compute may take to accept connections, in seconds (Neon: "a few hundred ms", plus margin).
+COLD_SECONDS = 30.0
+
+#: The names by which this machine calls itself.
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
 #: SQLSTATEs that say "not yet": starting up, shutting down, too many connections (Postgres docs, appendix A).
 _NOT_YET = {"57P03", "57P01", "57P02", "53300"}
 

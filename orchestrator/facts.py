@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator.errors import UnknownPreview, UsageError
 from orchestrator.lifecycle import Event, Preview, Store
+from orchestrator.migration.plan import Hazard
 from orchestrator.schema.questions import Question
 from orchestrator.settings import check_name
 
@@ -68,6 +69,12 @@ def answer_command(preview: Preview, questions: Iterable[Question]) -> str:
             taken.add((where, value))
         words.append(shlex.quote(f"{question.id}={value}"))
     return f"preview answer {preview.name} {' '.join(words)}"
+
+
+def promote_command(name: str, hazards: Iterable[Hazard]) -> str:
+    """The command that promotes and allows these hazards, fit for a shell whatever the objects are called."""
+    flags = [word for hazard in hazards for word in ("--allow", hazard.name)]
+    return shlex.join(["preview", "promote", name, *flags])
 
 
 def preview_json(preview: Preview) -> dict[str, Any]:

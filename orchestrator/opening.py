@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from neon_client import NeonClient, Secret
 from neon_client.errors import NeonUnreachable
 from neon_client.retry import Patience
-from orchestrator.database import connect
+from orchestrator.database import COLD_SECONDS, LOOPBACK, connect
 from orchestrator.errors import SettingsError, StepFailed
 from orchestrator.lifecycle.store import Store, losing_store, whoami
 from orchestrator.projects import STORE_PROJECT
@@ -24,11 +24,6 @@ NEON_URL = "https://console.neon.tech/api/v2"
 EMBEDDED = "embedded"
 
 T = TypeVar("T")
-
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
-#: How long a cold compute may take to accept connections, in seconds.
-COLD_SECONDS = 30.0
 
 
 class _ThisMachine(Patience):
@@ -59,7 +54,7 @@ def open_neon(where: str) -> Iterator[NeonClient]:
             raise SettingsError("$NEON_API_KEY is not set", hint="make a key in Neon's console and export it")
         url, key = (NEON_URL if where == "neon" else where), Secret(given)
     parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         # The key would cross the network for everybody to read.
         raise SettingsError(
             f"project.neon is {where!r}", hint="use `embedded`, `neon` or the https URL of a Neon API"

@@ -1,6 +1,6 @@
 """Findings and the report made of them: values only. Never looks at anything itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -49,6 +49,16 @@ class Finding:
             subject=value["subject"],
             message=value["message"],
         )
+
+
+def blocking(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those that block."""
+    return tuple(finding for finding in findings if finding.severity is Severity.BLOCKED)
+
+
+def in_lines(findings: Iterable[Finding]) -> str:
+    """One line a finding, for an error's detail."""
+    return "\n".join(f"{finding.subject}: {finding.message}" for finding in findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,5 @@
 """The commands about one preview's life: up, answer, list, show, promote, discard, history. Verb to render only."""
 
-import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -111,10 +110,11 @@ def _failed_so(rooms: "Assembly", name: str, error: OrchestratorError) -> "Previ
 
 def next_command(name: str, refused: "Iterable[Hazard]") -> str:
     """What to type when a preview is ready, fit for a shell whatever the objects are called."""
-    flags = [word for hazard in refused for word in ("--allow", hazard.name)]
-    if not flags:
-        return f"preview promote {name}   or   preview discard {name}"
-    return shlex.join(["preview", "promote", name, *flags])
+    from orchestrator.facts import promote_command
+
+    hazards = tuple(refused)
+    command = promote_command(name, hazards)
+    return command if hazards else f"{command}   or   preview discard {name}"
 
 
 def list_(

@@ -223,19 +223,6 @@ class Store:
             self._event(lease.preview_id, kind, to, note=note, milliseconds=milliseconds, detail=detail)
         return self.get(lease.preview_id)
 
-    def note(
-        self,
-        preview_id: str,
-        *,
-        kind: str,
-        state: State,
-        note: str,
-        detail: Mapping[str, Any] | None = None,
-        milliseconds: float | None = None,
-    ) -> None:
-        """Write an event that changes nothing else."""
-        self._event(preview_id, kind, state, note=note, detail=detail, milliseconds=milliseconds)
-
     def _event(
         self,
         preview_id: str,

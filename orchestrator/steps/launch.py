@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 from neon_client.models import ConnectionURI
+from orchestrator.database import LOOPBACK
 from orchestrator.errors import SettingsError
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.settings import Settings
@@ -12,8 +13,6 @@ from orchestrator.steps.border import translating
 from orchestrator.steps.project import NeonProject
 from preview.runtime import Runtime
 from preview.spec import BuildSpec, CandidateSpec, HealthCheck, Image, Resources
-
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Candidates:
@@ -44,10 +43,6 @@ class Candidates:
         self.prepare(preview)
         with translating("getting the image"):
             return self._builds[preview.id].result(detail)
-
-    def forget_image(self, preview: Preview) -> None:
-        """Build anew the next time: the sources may have changed."""
-        self._builds.pop(preview.id, None)
 
     def _make_image(self, runtime: Runtime, preview: Preview, say: Callable[[str], None]) -> Image | None:
         app = self._settings.app
@@ -80,7 +75,7 @@ class Candidates:
                 hint='for example command = ["python", "app.py"]; or start a Docker engine',
             )
         with translating(f"reaching this machine from the {runtime.kind} runtime"):
-            if uri.host in _LOOPBACK:
+            if uri.host in LOOPBACK:
                 uri = uri.with_host(runtime.host_address().name)
         local = runtime.kind == "process"
         spec = CandidateSpec(
@@ -152,7 +147,6 @@ class LaunchStep:
             facts={
                 "url": url,
                 "image": {"reference": image.reference, "id": image.id} if image else None,
-                "candidate": candidate_name(preview),
             },
         )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestrator.checks.data import sum_tables
 from orchestrator.checks.preflight import preflight
-from orchestrator.checks.report import Finding, Severity
+from orchestrator.checks.report import Finding, blocking, in_lines
 from orchestrator.checks.rows import count_rows
 from orchestrator.errors import PlanDoesNotConverge, StepFailed
 from orchestrator.lifecycle import Advance, Next, Preview, Rest, State
@@ -131,12 +131,12 @@ def _unused(answers: Sequence[str]) -> str:
 
 
 def _refuse_what_would_fail(findings: Sequence[Finding]) -> None:
-    blocking = [finding for finding in findings if finding.severity is Severity.BLOCKED]
-    if blocking:
+    blocked = blocking(findings)
+    if blocked:
         raise StepFailed(
-            f"the migration would fail on the data: {blocking[0].subject}"
-            + (f" and {len(blocking) - 1} more" if len(blocking) > 1 else ""),
-            detail="\n".join(f"{finding.subject}: {finding.message}" for finding in blocking),
+            f"the migration would fail on the data: {blocked[0].subject}"
+            + (f" and {len(blocked) - 1} more" if len(blocked) > 1 else ""),
+            detail=in_lines(blocked),
             hint="mend the rows in production or change the goal, then run `preview up` again",
         )
 

@@ -8,13 +8,10 @@ from functools import cached_property
 
 from neon_client import NeonClient
 from neon_client.models import Branch, ConnectionURI
-from orchestrator.database import Connection, connect
+from orchestrator.database import COLD_SECONDS, Connection, connect
 from orchestrator.errors import SettingsError, StepFailed
 from orchestrator.lifecycle import Preview
 from orchestrator.steps.border import translating
-
-#: How long a cold compute may take to accept connections, in seconds (neon-api: "a few hundred ms", plus margin).
-COLD_SECONDS = 30.0
 
 
 @dataclass(kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.checks.preflight import preflight
-from orchestrator.checks.report import Finding, Severity
+from orchestrator.checks.report import Finding, blocking, in_lines
 from orchestrator.database import Connection, advisory_lock, lock_key
 from orchestrator.errors import MainMoved, OrchestratorError, PlanDoesNotConverge, Refused
 from orchestrator.lifecycle import Advance, Next, Preview, State
@@ -186,12 +186,12 @@ class PromoteStep:
 
 def _refuse_what_would_fail(preview: Preview, findings: Sequence[Finding]) -> None:
     """Production's rows may have changed since the rehearsal: what would fail now is said before anything runs."""
-    blocking = [finding for finding in findings if finding.severity is Severity.BLOCKED]
-    if blocking:
+    blocked = blocking(findings)
+    if blocked:
         raise Refused(
             f"production's data has changed since {preview.name} was rehearsed, and the plan would fail on it: "
-            f"{blocking[0].subject}",
-            detail="\n".join(f"{finding.subject}: {finding.message}" for finding in blocking),
+            f"{blocked[0].subject}",
+            detail=in_lines(blocked),
             hint=f"mend the rows and promote again, or `preview up {preview.name} --fresh` rehearses again",
         )
 
