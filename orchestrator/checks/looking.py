@@ -77,7 +77,5 @@ def reason(error: Exception) -> str:
 
 
 def not_looked_at(check: str, subject: str, why: str) -> Finding:
-    """The finding for what was not looked at (DESIGN, rule 9)."""
-    return Finding(
-        check=check, severity=Severity.NOT_LOOKED_AT, subject=subject, message=f"not looked at: {why}"
-    )
+    """The finding for what was not looked at (DESIGN, rule 9); its severity says that, its message why."""
+    return Finding(check=check, severity=Severity.NOT_LOOKED_AT, subject=subject, message=why)

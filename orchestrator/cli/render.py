@@ -192,7 +192,8 @@ def plan(value: Mapping[str, Any], *, to_stdout: bool = False) -> None:
         if statement["lock"] != "none" and statement["lock_on"]:
             out.print(f"      [dim]{statement['lock']} on {escape(', '.join(statement['lock_on']))}[/]")
         for hazard in statement["hazards"]:
-            out.print(f"      [yellow]{hazard['code']}[/] {escape(hazard['detail'])}")
+            scale = f"  [dim]{escape(hazard['scale'])}[/]" if hazard.get("scale") else ""
+            out.print(f"      [yellow]{hazard['code']}[/] {escape(hazard['detail'])}{scale}")
     for note in value.get("notes", ()):
         out.print(f"  note: {note}", markup=False)
 
@@ -208,7 +209,7 @@ def report(value: Mapping[str, Any]) -> None:
         word = finding["severity"].replace("_", " ")
         out.print(
             f"    [{colour}]{word:<13}[/] {escape(finding['check'])}: "
-            f"{escape(finding['subject'])}: {escape(finding['message'].removeprefix('not looked at: '))}"
+            f"{escape(finding['subject'])}: {escape(finding['message'])}"
         )
 
 

@@ -17,11 +17,14 @@ class Hazard:
         code: one of ``hazards.CATALOGUE``, e.g. ``deletes_data``.
         on: the object in danger, e.g. ``public.customers.fax``.
         detail: one sentence for a person: what happens, to what, what to do about it.
+        scale: how large and how busy that is: ``about 5,000,000 rows, 1.2 GB, about 40 writes a second``; empty
+            where it says nothing. No part of a plan's SQL text, which is the same on the same schemas.
     """
 
     code: str
     on: str
     detail: str
+    scale: str = ""
 
     @property
     def name(self) -> str:
@@ -29,8 +32,8 @@ class Hazard:
         return f"{self.code}:{self.on}"
 
     def to_json(self) -> dict[str, Any]:
-        """``{"code", "on", "detail"}``."""
-        return {"code": self.code, "on": self.on, "detail": self.detail}
+        """``{"code", "on", "detail", "scale"}``."""
+        return {"code": self.code, "on": self.on, "detail": self.detail, "scale": self.scale}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

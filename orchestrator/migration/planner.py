@@ -27,6 +27,7 @@ from orchestrator.migration.recipes import (
     views,
 )
 from orchestrator.migration.step import Phase, Step, Token
+from orchestrator.migration.weighing import with_scale
 from orchestrator.migration.work import Work
 from orchestrator.schema import candidates
 from orchestrator.schema.catalog import Snapshot
@@ -118,6 +119,7 @@ def make_plan(
     except DependencyCycle:
         # A table that names what names the table: make the table bare, then the rest.
         statements = _statements(replace(work, fold=False), done)
+    statements = tuple(with_scale(each, now) for each in statements)
     notes = (*_column_order(now, goal), *((NOT_COMPARED,) if statements else ()))
     plan = Plan(base=base.fingerprint(), goal=goal.fingerprint(), statements=statements, notes=notes)
     return Planned(plan=plan, questions=asking.asked, unused_answers=unused)

@@ -13,6 +13,7 @@ from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences
 from orchestrator.schema.names import MEMBERS, Key
 from orchestrator.schema.objects import Column, Constraint, Index, Sequence, Stated, table_of
+from orchestrator.schema.scale import scale
 
 #: How long to wait for a weak lock that nobody else waits behind, milliseconds (CONCURRENTLY waits for old
 #: transactions; while it waits, readers and writers go on).
@@ -99,8 +100,7 @@ class Work:
 
     def rows(self, table: Key) -> str:
         """About how many rows, for a sentence."""
-        size, rows = self.base.sizes.get(table, (0, 0))
-        return f"about {rows:,} rows" if rows else ("some rows" if size else "no rows")
+        return scale(self.base.sizes.get(table, (0, 0)))
 
     def probing(self, table: Key) -> Probing:
         """Makes probes about a table, in today's names."""

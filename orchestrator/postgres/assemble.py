@@ -70,6 +70,11 @@ class Assembly(Relations):
             lineage=self.lineage,
             origin=f"{system[0]['system']}/{origin['database']}" if system else "",
             sizes=self.sizes,
+            writes={
+                self.tables[row["relation"]]: row["writes"]
+                for row in self.rows["traffic"]
+                if row["relation"] in self.tables
+            },
             leftovers=tuple(sorted(self.leftovers, key=lambda each: each.key)),
             role=origin["role"],
         )

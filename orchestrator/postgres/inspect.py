@@ -1,5 +1,6 @@
 """Inspect: read a database's whole catalogue as one Snapshot. Only reads; decides nothing."""
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -11,6 +12,7 @@ from orchestrator.database import Connection
 from orchestrator.errors import DatabaseUnreachable, LockNotAcquired, StatementFailed
 from orchestrator.postgres.assemble import Assembly
 from orchestrator.schema.catalog import Snapshot
+from orchestrator.schema.names import Key
 
 #: Everything that PostgreSQL's deparser looks at, pinned, so that equal objects have equal texts everywhere.
 _PINNED = {
@@ -48,6 +50,7 @@ QUERIES = (
     "others",
     "dependencies",
     "origin",
+    "traffic",
 )
 
 
@@ -90,6 +93,20 @@ def inspect(connection: Connection) -> Snapshot:
                     hint="the role must be able to read the catalogue; PostgreSQL 15 or later is needed",
                 ) from None
     raise AssertionError("unreachable")
+
+
+def inspect_writes(connection: Connection) -> Mapping[Key, float]:
+    """Rows written per second, by table, as this server's statistics count them.
+
+    Raises:
+        StatementFailed: the server refused the question, or the connection was lost.
+    """
+    try:
+        with connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(_query("traffic").encode()).fetchall()
+    except psycopg.Error as error:
+        raise StatementFailed(f"the traffic of the tables could not be read ({error.sqlstate})") from None
+    return {Key("table", (row["schema"], row["name"])): row["writes"] for row in rows}
 
 
 class _Reading:

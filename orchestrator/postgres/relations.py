@@ -175,7 +175,7 @@ class Relations:
         self.add(thing, "pg_class", oid)
         self.tables[oid] = key
         self.lineage[key] = str(oid)
-        self.sizes[key] = (row["bytes"], max(row["rows"], 0))
+        self.sizes[key] = (row["bytes"], row["rows"])
         if row["access_method"] or row["tablespace"]:
             where = Key("table storage", path)
             self.objects[where] = Other(

@@ -10,6 +10,7 @@ from orchestrator.schema.names import Key, quote
 from orchestrator.schema.objects import Column, Constraint, Enum, Index, Object, Sequence, table_of
 from orchestrator.schema.questions import Choice, Question
 from orchestrator.schema.renames import Renames
+from orchestrator.schema.scale import scale
 
 #: The answer that says: not a rename.
 NO = "-"
@@ -118,10 +119,8 @@ def _columns(base: Snapshot, goal: Snapshot, before: Column, after: Column) -> t
 
 
 def _rows(base: Snapshot, table: Key) -> str:
-    size, rows = base.sizes.get(table, (1, 0))
-    if not size:
-        return f"{table.name} is empty: nothing can be lost"
-    return f"{table.name} has about {rows:,} rows" if rows else f"{table.name} has rows"
+    size = base.sizes.get(table, (1, 0))
+    return f"{table.name} has {scale(size)}" if size[0] else f"{table.name} is empty: nothing can be lost"
 
 
 def label_questions(base: Snapshot, goal: Snapshot, found: Differences) -> Iterator[Question]:

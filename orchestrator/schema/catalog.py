@@ -22,7 +22,8 @@ class Snapshot:
         privileges: owner and grants of views and functions.
         lineage: physical identity of tables and columns, e.g. ``"16390"`` and ``"16390/2"``.
         origin: system identifier and database oid; lineage means something only between equal origins.
-        sizes: bytes and estimated rows of each table.
+        sizes: bytes and estimated rows of each table; -1 rows: never analysed.
+        writes: rows inserted, updated and deleted per second, of tables where that is known.
         leftovers: helper objects of an interrupted run.
         role: who inspected.
     """
@@ -33,6 +34,7 @@ class Snapshot:
     lineage: Mapping[Key, str] = field(default_factory=dict, compare=False)
     origin: str = field(default="", compare=False)
     sizes: Mapping[Key, tuple[int, int]] = field(default_factory=dict, compare=False)
+    writes: Mapping[Key, float] = field(default_factory=dict, compare=False)
     leftovers: tuple[Leftover, ...] = field(default=(), compare=False)
     role: str = field(default="", compare=False)
 
@@ -92,6 +94,7 @@ class Snapshot:
             "lineage": [[key, self.lineage[key]] for key in sorted(self.lineage)],
             "origin": self.origin,
             "sizes": [[key, self.sizes[key]] for key in sorted(self.sizes)],
+            "writes": [[key, self.writes[key]] for key in sorted(self.writes)],
             "leftovers": [asdict(leftover) for leftover in self.leftovers],
             "role": self.role,
         }
@@ -110,6 +113,7 @@ class Snapshot:
             lineage={_key(key): line for key, line in value["lineage"]},
             origin=value["origin"],
             sizes={_key(key): (size[0], size[1]) for key, size in value["sizes"]},
+            writes={_key(key): rate for key, rate in value.get("writes", ())},
             leftovers=tuple(
                 Leftover(key=_key(each["key"]), table=tuple(each["table"]), valid=each["valid"])
                 for each in value["leftovers"]

@@ -66,6 +66,7 @@ def renamed(base: Snapshot, renames: Renames) -> Snapshot:
         lineage={work.key(key): each for key, each in base.lineage.items()},
         origin=base.origin,
         sizes={work.key(key): each for key, each in base.sizes.items()},
+        writes={work.key(key): each for key, each in base.writes.items()},
         leftovers=tuple(replace(each, table=work.table(each.table)) for each in base.leftovers),
         role=base.role,
     )

@@ -1,21 +1,23 @@
 """migrating -> launching: the generated plan, rehearsed on the branch. Touches the branch's PostgreSQL."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.checks.data import sum_tables
 from orchestrator.checks.preflight import preflight
 from orchestrator.checks.report import Finding, blocking, in_lines
 from orchestrator.checks.rows import count_rows
-from orchestrator.errors import PlanDoesNotConverge, StepFailed
+from orchestrator.errors import OrchestratorError, PlanDoesNotConverge, StepFailed
 from orchestrator.lifecycle import Advance, Next, Preview, Rest, State
 from orchestrator.migration.plan import Plan, Statement
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
-from orchestrator.postgres.inspect import inspect
+from orchestrator.postgres.inspect import inspect, inspect_writes
 from orchestrator.postgres.trace import StatementTrace
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import describe_difference
+from orchestrator.schema.names import Key
 from orchestrator.steps.border import translating
 from orchestrator.steps.goal import Goal
 from orchestrator.steps.project import NeonProject
@@ -42,6 +44,7 @@ class MigrateStep:
                     note="the branch was left half migrated: a fresh one",
                     facts={"rotated": None},
                 )
+            base = replace(base, writes=self._writes_of_main())
             goal = self._goal.snapshot(branch_id, detail)
             planned = make_plan(base, goal, answers=preview.facts.get("answers", {}))
             questions = [question.to_json() for question in planned.questions]
@@ -76,6 +79,14 @@ class MigrateStep:
                 "preflight": [finding.to_json() for finding in findings],
             },
         )
+
+    def _writes_of_main(self) -> Mapping[Key, float]:
+        """How busy production's tables are: a branch's own statistics begin with the branch."""
+        try:
+            with self._project.connect_reading(self._project.main.id, "read traffic") as connection:
+                return inspect_writes(connection)
+        except OrchestratorError:
+            return {}  # only the plan's words about traffic are missing then
 
     def _apply(self, branch_id: str, plan: Plan, detail: Callable[[str], None]) -> tuple[StatementTrace, ...]:
         return apply(

@@ -172,7 +172,7 @@ def _retype_dangers(
     hazards: list[Hazard] = []
     probes: list[Probe] = []
     if types.rewrites(before.type, after.type) or (before.type == after.type and moved(work, key)):
-        detail = f"{before.type} to {after.type} writes every row of {table.name} again ({work.rows(table)})"
+        detail = f"{before.type} to {after.type} writes every row of {table.name} again"
         hazards.append(hazard("rewrites_table", table.name, detail))
         hazards.append(
             hazard("blocks_reads", table.name, f"queries on {table.name} wait until it is written")
@@ -217,7 +217,7 @@ def _not_null(work: Work, key: Key, tokens: tuple[frozenset[Token], frozenset[To
         key, Phase.VALIDATE, f"ALTER TABLE {table.name} VALIDATE CONSTRAINT {helper}",
         f"look for NULL in {key}; reads and writes go on", tables=[table], lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
         wants=[marks[1]], gives=[marks[2]], alone=True,
-        hazards=(hazard("scans_table", table.name, f"{table.name} is read ({work.rows(table)})"),),
+        hazards=(hazard("scans_table", table.name, f"{table.name} is read"),),
     )  # fmt: skip
     yield work.step(
         key, Phase.FINISH, f"{_alter(key)} SET NOT NULL",

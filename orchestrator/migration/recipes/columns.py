@@ -94,7 +94,7 @@ def _add(work: Work, key: Key, column: Column) -> Iterator[Step]:
     probes: list[Probe] = []
     each_row = column.generated is not None or column.identity or (expression and is_volatile(expression))
     if each_row and work.has_rows(table):
-        detail = f"{table.name} is written again ({work.rows(table)}), because each row gets its own value"
+        detail = f"{table.name} is written again, because each row gets its own value"
         hazards.append(hazard("rewrites_table", table.name, detail))
         hazards.append(
             hazard("blocks_reads", table.name, f"queries on {table.name} wait until it is written")
@@ -104,7 +104,7 @@ def _add(work: Work, key: Key, column: Column) -> Iterator[Step]:
         fill = work.answers.get(fill_id(key), "-")
         if fill == "-":
             fill = None
-            detail = f"{key.name} must not be NULL and has no default; {table.name} has {work.rows(table)}"
+            detail = f"{key.name} must not be NULL and has no default"
             hazards.append(
                 hazard("needs_value", key.name, f"{detail}: give a value with {fill_id(key)}=EXPRESSION")
             )
@@ -145,7 +145,7 @@ def _drop(work: Work, key: Key) -> Step:
     derived = work.before(key, Column).generated is not None and key in work.rebuilt
     where = key.name
     hazards = (
-        hazard("deletes_data", where, f"the values of {where} are gone ({work.rows(table)})"),
+        hazard("deletes_data", where, f"the values of {where} are gone"),
         hazard("breaks_running_code", where, f"code that still names {where} fails from here on"),
     )
     return work.step(

@@ -161,7 +161,7 @@ def _validate(work: Work, key: Key, thing: Constraint, *, wants: tuple[Token, ..
         lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
         wants=wants,
         alone=True,
-        hazards=(hazard("scans_table", table.name, f"{table.name} is read ({work.rows(table)})"),),
+        hazards=(hazard("scans_table", table.name, f"{table.name} is read"),),
         probes=() if wants else _probe(work, key, thing),
     )
 
@@ -202,7 +202,7 @@ def _key(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
                 transactional=False,
                 lock_timeout_ms=PATIENT_MS,
                 hazards=(
-                    hazard("builds_index", table.name, f"{table.name} is read ({work.rows(table)})"),
+                    hazard("builds_index", table.name, f"{table.name} is read"),
                     hazard("may_fail_on_data", key.name, f"rows of {table.name} that are equal here make this fail"),
                 ),
                 probes=_probe(work, key, thing),

@@ -154,6 +154,6 @@ def _reading(work: Work, key: Key, danger: str) -> dict[str, Any]:
         [hazard("may_fail_on_data", key.name, f"{danger} makes this fail")] if tables else []
     )
     for table in tables:
-        hazards.append(hazard("scans_table", table.name, f"{table.name} is read ({work.rows(table)})"))
+        hazards.append(hazard("scans_table", table.name, f"{table.name} is read"))
         hazards.append(hazard("blocks_writes", table.name, f"writes to {table.name} wait until it is read"))
     return {"tables": tables, "lock": LockMode.SHARE, "heavy": True, "hazards": tuple(hazards)}

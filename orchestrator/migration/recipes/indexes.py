@@ -41,7 +41,7 @@ def _create(work: Work, key: Key, tokens: tuple[frozenset[Token], frozenset[Toke
     unique = "UNIQUE " if thing.unique else ""
     hazards: list[Hazard] = []
     if not new:
-        hazards.append(hazard("builds_index", table.name, f"{table.name} is read ({work.rows(table)})"))
+        hazards.append(hazard("builds_index", table.name, f"{table.name} is read"))
         if thing.unique:
             detail = f"rows of {table.name} that are equal in {key.name} make this fail"
             hazards.append(hazard("may_fail_on_data", key.name, detail))

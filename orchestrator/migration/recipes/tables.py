@@ -56,7 +56,7 @@ def steps(work: Work) -> Iterator[Step]:
                 tables=[key],
                 lock=LockMode.ACCESS_EXCLUSIVE,
                 hazards=(
-                    hazard("deletes_data", key.name, f"{key} goes with its rows ({work.rows(key)})"),
+                    hazard("deletes_data", key.name, f"{key} goes with its rows"),
                     hazard(
                         "breaks_running_code", key.name, f"code that still uses {key.name} fails from here on"
                     ),
@@ -98,7 +98,7 @@ def _attributes(work: Work, key: Key, before: Table, after: Table, *, new: bool)
             key, Phase.CHANGE, f"{alter} SET {word}", f"make {key} {word.lower()}: {why}", work.changing(key),
             tables=[key], lock=LockMode.ACCESS_EXCLUSIVE, heavy=True,
             hazards=(
-                hazard("rewrites_table", key.name, f"{key.name} is written again ({work.rows(key)})"),
+                hazard("rewrites_table", key.name, f"{key.name} is written again"),
                 hazard("blocks_reads", key.name, f"queries on {key.name} wait until it is written"),
             ),
         )  # fmt: skip

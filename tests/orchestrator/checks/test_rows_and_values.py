@@ -162,7 +162,7 @@ def test_values_of_other_rows_are_not_compared(branch):
     assert found[1] == (
         "not_looked_at",
         "public.a",
-        "not looked at: it had 100 rows and has 99, so its values cannot be compared as a whole",
+        "it had 100 rows and has 99, so its values cannot be compared as a whole",
     )
 
 
