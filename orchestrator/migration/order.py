@@ -25,6 +25,7 @@ _RANK = {
             "default",
             "function",
             "view",
+            "materialized view",
             "constraint",
             "index",
             "trigger",

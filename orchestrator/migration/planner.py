@@ -18,6 +18,7 @@ from orchestrator.migration.recipes import (
     domains,
     functions,
     indexes,
+    matviews,
     ranges,
     renames,
     schemas,
@@ -49,6 +50,7 @@ _RECIPES = (
     constraints,
     indexes,
     views,
+    matviews,
     functions,
     stated,
     comments,
@@ -252,9 +254,10 @@ def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
             # A type that stepped aside goes after its new form is there.
             last = [*made[key], *left[key]] if key.kind in TYPES else made[key]
             spans.append((min(first), max(last)))
-    for table in work.found.added:
+    again = {key for key in work.rebuilt if key.kind == "materialized view"}
+    for table in work.found.added | again:
         # What belongs to a new table comes with it, so that nobody ever has to add it beside traffic.
-        if table.kind == "table":
+        if table.kind in {"table", "materialized view"}:
             indexes_too = (key for key in work.goal.members(table) if key.kind == "index")
             at = [i for key in (table, *indexes_too) for i in made.get(key, ())]
             spans.append((min(at), max(at)))

@@ -15,6 +15,7 @@ from orchestrator.schema.objects import (
     Enum,
     Function,
     Index,
+    MaterializedView,
     Object,
     Other,
     Stated,
@@ -59,6 +60,10 @@ def rebuild(base: Snapshot, goal: Snapshot, found: Differences, renamed: Iterabl
         elif not _in_place(before, after):
             result.rebuilt.add(key)
             queue.append((key, "replaced"))
+            if isinstance(before, Index) and isinstance(after, Index):
+                # One that moves to another relation cannot step aside there: it goes first.
+                moved = (before.on, before.table) != (after.on, after.table)
+                result.hard |= {key} if moved else set()
     queue += [(key, "renamed") for key in sorted(renamed)]
     queue += [(key, "dropped") for key in sorted(found.dropped)]
     while queue:
@@ -109,6 +114,8 @@ def _in_place(before: Object, after: Object) -> bool:  # noqa: PLR0911 - one cas
         return changed <= {"comment"}
     if isinstance(before, Domain) and isinstance(after, Domain):
         return domains.in_place(before, after)
+    if isinstance(before, MaterializedView) and isinstance(after, MaterializedView):
+        return "definition" not in changed and "columns" not in changed
     if isinstance(before, View) and isinstance(after, View):
         return views.replaceable(before, after)
     if isinstance(before, Function) and isinstance(after, Function):

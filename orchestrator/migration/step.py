@@ -66,8 +66,8 @@ def gone(key: Key) -> Token:
     return ("gone", key)
 
 
-_RELATIONS = frozenset({"table", "view", "sequence", "index"})
-_TYPES = frozenset({"table", "view"}) | TYPES
+_RELATIONS = frozenset({"table", "view", "materialized view", "sequence", "index"})
+_TYPES = frozenset({"table", "view", "materialized view"}) | TYPES
 
 
 def slots(key: Key, *, has_index: bool = False) -> frozenset[Token]:

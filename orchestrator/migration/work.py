@@ -129,7 +129,7 @@ class Work:
 
     def falls_with(self, container: Key) -> list[Key]:
         """Everything in the base that has no statement of its own because the container takes it along."""
-        if container.kind in {"table", "view"}:
+        if container.kind in {"table", "view", "materialized view"}:
             inner = [*self.base.members(container), *self.owned.get(container.path[:2], ())]
         elif container.kind == "column":
             inner = [Key("default", container.path), *self.owned.get(container.path, ())]
@@ -255,4 +255,4 @@ def column_of(snapshot: Snapshot, table: tuple[str, ...], name: str) -> Column |
 
 def table_key(thing: Index | Constraint) -> Key:
     """The table of an index or constraint."""
-    return Key("table", thing.table if isinstance(thing, Index) else thing.key.path[:2])
+    return Key(thing.on, thing.table) if isinstance(thing, Index) else Key("table", thing.key.path[:2])

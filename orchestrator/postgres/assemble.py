@@ -240,7 +240,7 @@ class Assembly(Relations):
                 self.fold(row["relation"], "index", row["name"], *fact, self.comment("pg_class", row["oid"]))
                 self.alias("pg_class", row["oid"], row["relation"])
                 continue
-            table = self.tables.get(row["relation"])
+            table = self.tables.get(row["relation"]) or self.views.get(row["relation"])
             if table is None or row["owner"]:
                 continue
             key = Key("index", (row["schema"], row["name"]))
@@ -251,6 +251,7 @@ class Assembly(Relations):
                 key=key,
                 comment=self.comment("pg_class", row["oid"]),
                 table=table.path,
+                on=table.kind,
                 unique=row["unique"],
                 definition=row["definition"].removeprefix(row["head"]),
                 valid=row["valid"],
@@ -330,7 +331,7 @@ class Assembly(Relations):
         for key, thing in self.objects.items():
             parent = key.parent if key.kind in {"column", "constraint", "trigger"} else None
             if isinstance(thing, Index):
-                parent = Key("table", thing.table)
+                parent = Key(thing.on, thing.table)
             elif isinstance(thing, Stated):
                 parent = thing.of
             if parent is not None and parent in self.objects:

@@ -6,14 +6,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.schema.names import HELPER_PREFIX, Key, dotted
-from orchestrator.schema.objects import Column, Default, Object, Other, Pairs, Privileges, Table, View
+from orchestrator.schema.objects import (
+    Column,
+    Default,
+    MaterializedView,
+    Object,
+    Other,
+    Pairs,
+    Privileges,
+    Table,
+    View,
+)
 
 Address = tuple[int, int, int]
 
 #: Relations that are looked at as one: with their columns, constraints, indexes and triggers folded in.
 _FOLDED = {
     "p": "partitioned table",
-    "m": "materialized view",
     "f": "foreign table",
     "r": "inherited table",
 }
@@ -26,6 +35,18 @@ def pairs(options: list[str], prefix: str = "") -> Pairs:
     """``["fillfactor=70"]`` as sorted pairs."""
     split = (each.partition("=") for each in options)
     return tuple(sorted((prefix + name, value) for name, _, value in split))
+
+
+def column_settings(row: Mapping[str, Any]) -> Pairs:
+    """STORAGE, COMPRESSION, STATISTICS and attribute options of a column that are not the default, sorted."""
+    settings = list(pairs(row["options"]))
+    if row["storage"]:
+        settings.append(("STORAGE", _STORAGE[row["storage"]]))
+    if row["compression"]:
+        settings.append(("COMPRESSION", _COMPRESSION[row["compression"]]))
+    if row["statistics"] is not None:
+        settings.append(("STATISTICS", str(row["statistics"])))
+    return tuple(sorted(settings))
 
 
 class Relations:
@@ -132,7 +153,7 @@ class Relations:
                 continue
             if row["kind"] == "r" and row["plain"]:
                 self._table(oid, row, path)
-            elif row["kind"] == "v":
+            elif row["kind"] in {"v", "m"}:
                 self._view(oid, row, definitions[oid], columns.get(oid, []))
             elif row["kind"] == "c":
                 self.composites[oid] = columns.get(oid, [])
@@ -184,17 +205,41 @@ class Relations:
 
     def _view(self, oid: int, row: dict[str, Any], definition: str, columns: list[dict[str, Any]]) -> None:
         comments = [(each["name"], self.comment("pg_class", oid, each["number"])) for each in columns]
-        key = Key("view", (row["schema"], row["name"]))
-        thing = View(
-            key=key,
+        path = (row["schema"], row["name"])
+        view = View(
+            key=Key("view", path),
             comment=self.comment("pg_class", oid),
             definition=definition,
-            options=pairs(row["options"]),
+            options=pairs(row["options"]) + pairs(row["toast_options"], "toast."),
             columns=tuple((each["name"], each["type"]) for each in columns),
             column_comments=tuple(sorted((name, text) for name, text in comments if text is not None)),
         )
-        self.add(thing, "pg_class", oid)
-        self.views[oid] = key
+        if row["kind"] == "m":
+            view = self._materialized(oid, row, view, columns)
+        self.add(view, "pg_class", oid)
+        self.views[oid] = view.key
+
+    def _materialized(
+        self, oid: int, row: dict[str, Any], view: View, columns: list[dict[str, Any]]
+    ) -> MaterializedView:
+        key = Key("materialized view", view.key.path)
+        settings = [(each["name"], *pair) for each in columns for pair in column_settings(each)]
+        self.sizes[key] = (row["bytes"], max(row["rows"], 0))
+        if row["tablespace"]:
+            where = Key("table storage", key.path)
+            self.objects[where] = Other(key=where, digest=_digest("", row["tablespace"]), of=key)
+        return MaterializedView(
+            key=key,
+            comment=view.comment,
+            definition=view.definition,
+            options=view.options,
+            columns=view.columns,
+            column_comments=view.column_comments,
+            access_method=row["access_method"],
+            clustered_on=self._chosen.get(oid, {}).get("clustered"),
+            column_settings=tuple(sorted(settings)),
+            populated=row["populated"],
+        )
 
     def read_columns(self) -> None:
         """Columns and defaults of tables; defaults of views; the rest is folded."""
@@ -219,13 +264,6 @@ class Relations:
 
     def _column(self, table: Key, row: dict[str, Any], position: int, sequence: Pairs) -> None:
         key = Key("column", (*table.path, row["name"]))
-        settings = list(pairs(row["options"]))
-        if row["storage"]:
-            settings.append(("STORAGE", _STORAGE[row["storage"]]))
-        if row["compression"]:
-            settings.append(("COMPRESSION", _COMPRESSION[row["compression"]]))
-        if row["statistics"] is not None:
-            settings.append(("STATISTICS", str(row["statistics"])))
         thing = Column(
             key=key,
             comment=self.comment("pg_class", row["relation"], row["number"]),
@@ -235,7 +273,7 @@ class Relations:
             identity={"a": "ALWAYS", "d": "BY DEFAULT"}.get(row["identity"]),
             identity_sequence=sequence,
             generated=row["expression"] if row["generated"] else None,
-            settings=tuple(sorted(settings)),
+            settings=column_settings(row),
             position=position,
         )
         self.add(thing, "pg_class", row["relation"], row["number"])

@@ -54,7 +54,7 @@ class Key(NamedTuple):
 
     Attributes:
         kind: ``schema`` ``table`` ``column`` ``default`` ``constraint`` ``index`` ``sequence`` ``enum``
-            ``view`` ``function`` ``trigger``, or the name of a kind that is only looked at.
+            ``view`` ``materialized view`` ``function`` ``trigger``, or the name of a kind that is only looked at.
         path: schema first, e.g. ``("public", "orders", "id")``; for functions
             ``(schema, name, argument types)``.
     """
@@ -96,6 +96,7 @@ PLANNED = frozenset(
         "composite type",
         "range type",
         "view",
+        "materialized view",
         "function",
         "trigger",
     }

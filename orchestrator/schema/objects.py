@@ -106,11 +106,12 @@ class Index(Object):
     """An index that no constraint owns.
 
     Attributes:
-        table: schema and name of its table.
+        table: schema and name of its table or materialized view.
         unique: whether it refuses duplicates.
         definition: pg_get_indexdef() from the access method on: ``btree (a) WHERE (b > 0)``.
         valid: False for what an interrupted CREATE INDEX CONCURRENTLY leaves.
         statistics: statistics targets of its expression columns, by column number.
+        on: the kind of what it is on: ``table`` or ``materialized view``.
     """
 
     table: tuple[str, ...]
@@ -118,6 +119,7 @@ class Index(Object):
     definition: str
     valid: bool = True
     statistics: Pairs = ()
+    on: str = "table"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +227,24 @@ class View(Object):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MaterializedView(View):
+    """A view whose rows are kept.
+
+    Attributes:
+        access_method: the table access method when it is not heap, else empty.
+        clustered_on: the name of the index that CLUSTER ON chose, or None.
+        column_settings: STORAGE, COMPRESSION, STATISTICS and attribute options that are not the default: column,
+            setting, value; sorted.
+        populated: whether it can be read; not compared (REFRESH changes it, and it is no part of a schema).
+    """
+
+    access_method: str = ""
+    clustered_on: str | None = None
+    column_settings: tuple[tuple[str, str, str], ...] = ()
+    populated: bool = field(default=True, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Function(Object):
     """A function, window function or procedure.
 
@@ -298,7 +318,7 @@ class Leftover:
 def table_of(thing: Object) -> Key | None:
     """The table (or view) that an object is part of and goes with; None for what stands alone."""
     if isinstance(thing, Index):
-        return Key("table", thing.table)
+        return Key(thing.on, thing.table)
     if isinstance(thing, Stated):
         return thing.of
     return thing.key.parent if thing.key.kind in MEMBERS else None

@@ -161,24 +161,31 @@ def _drop(work: Work, key: Key) -> Step:
     )
 
 
-def settings(
-    work: Work, key: Key, before: tuple[tuple[str, str], ...], after: tuple[tuple[str, str], ...]
-) -> Iterator[Step]:
-    """STORAGE, COMPRESSION, STATISTICS and attribute options."""
-    old, new = dict(before), dict(after)
+def setting_changes(before: tuple[tuple[str, ...], ...], after: tuple[tuple[str, ...], ...]) -> list[str]:
+    """STORAGE, COMPRESSION, STATISTICS and attribute options, as clauses of ALTER COLUMN."""
+    old, new = {each[0]: each[1] for each in before}, {each[0]: each[1] for each in after}
     resets = {"STORAGE": "DEFAULT", "COMPRESSION": "default", "STATISTICS": "-1"}
-    changes = [f"SET {name} {value}" for name, value in after if name in _SETTINGS and old.get(name) != value]
-    changes += [f"SET {name} {resets[name]}" for name, _ in before if name in _SETTINGS and name not in new]
+    changes = [
+        f"SET {name} {value}" for name, value in new.items() if name in _SETTINGS and old.get(name) != value
+    ]
+    changes += [f"SET {name} {resets[name]}" for name in old if name in _SETTINGS and name not in new]
     options = [
         f"{name}={literal(value).strip()}"
-        for name, value in after
+        for name, value in new.items()
         if name not in _SETTINGS and old.get(name) != value
     ]
     changes += [f"SET ({', '.join(options)})"] if options else []
-    dropped = [name for name, _ in before if name not in _SETTINGS and name not in new]
+    dropped = [name for name in old if name not in _SETTINGS and name not in new]
     changes += [f"RESET ({', '.join(dropped)})"] if dropped else []
+    return changes
+
+
+def settings(
+    work: Work, key: Key, before: tuple[tuple[str, str], ...], after: tuple[tuple[str, str], ...]
+) -> Iterator[Step]:
+    """A step for each setting of a table's column that differs."""
     table = Key("table", key.path[:2])
-    for change in changes:
+    for change in setting_changes(before, after):
         yield work.step(
             key, Phase.CHANGE, f"ALTER TABLE {table.name} ALTER COLUMN {quote(key.path[-1])} {change}",
             f"change how {key} is stored or measured", tables=[table], lock=LockMode.ACCESS_EXCLUSIVE,

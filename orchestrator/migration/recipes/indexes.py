@@ -7,7 +7,7 @@ from orchestrator.migration.helpers import helper_name
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released, slots
-from orchestrator.migration.work import PATIENT_MS, QUICK_LOCK_MS, Work
+from orchestrator.migration.work import PATIENT_MS, QUICK_LOCK_MS, Work, table_key
 from orchestrator.schema.names import HELPER_PREFIX, Key, dotted, quote
 from orchestrator.schema.objects import Index
 
@@ -36,8 +36,9 @@ def steps(work: Work) -> Iterator[Step]:
 
 def _create(work: Work, key: Key, tokens: tuple[frozenset[Token], frozenset[Token]]) -> Iterator[Step]:
     thing = work.after(key, Index)
-    table = Key("table", thing.table)
-    new = work.is_new(table)
+    table = table_key(thing)
+    # On what is made again in the same transaction, nobody can wait for a plain build.
+    new = work.is_new(table) or table in work.rebuilt
     unique = "UNIQUE " if thing.unique else ""
     hazards: list[Hazard] = []
     if not new:
@@ -64,7 +65,7 @@ def _create(work: Work, key: Key, tokens: tuple[frozenset[Token], frozenset[Toke
 def _swap(work: Work, key: Key) -> Iterator[Step]:
     """The old index steps aside under a helper's name, works on until the new one is built, then goes."""
     before = work.before(key, Index)
-    table = Key("table", before.table)
+    table = table_key(before)
     aside = helper_name("old", key, before.definition)
     away: Token = ("away", "index", key.path)
     yield work.step(
@@ -88,7 +89,7 @@ def _swap(work: Work, key: Key) -> Iterator[Step]:
 
 def _drop(work: Work, key: Key, before: Index) -> Step:
     gives, wants = work.dropping(key)
-    table = Key("table", before.table)
+    table = table_key(before)
     if key in work.hard:
         return work.step(
             key, Phase.TAKE_DOWN, f"DROP INDEX {key.name}", f"drop {key}: what it stands on changes",

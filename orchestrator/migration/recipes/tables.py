@@ -158,4 +158,4 @@ def _again(work: Work, tokens: list[Token]) -> bool:
 def _chosen_again(work: Work) -> set[Key]:
     """Tables of indexes and constraints that are made again."""
     owners = {table_of(work.base.objects[key]) for key in work.rebuilt if key.kind in {"index", "constraint"}}
-    return {key for key in owners if key is not None and key in work.goal.objects}
+    return {key for key in owners if key is not None and key.kind == "table" and key in work.goal.objects}

@@ -63,7 +63,7 @@ def grants(work: Work, key: Key, noun: str) -> Iterator[Step]:
         return
     if had.owner != work.base.role:
         yield work.step(
-            key, Phase.ATTACH, f"ALTER {'VIEW' if noun == 'TABLE' else noun} {key.name} OWNER TO {quote(had.owner)}",
+            key, Phase.ATTACH, f"ALTER {key.kind.upper() if noun == 'TABLE' else noun} {key.name} OWNER TO {quote(had.owner)}",
             f"{key} belongs to {had.owner} again", wants=[ready(key)], gives=[("owner", key)],
         )  # fmt: skip
     if had.defaults_kept:
