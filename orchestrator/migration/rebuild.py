@@ -51,19 +51,7 @@ def rebuild(base: Snapshot, goal: Snapshot, found: Differences, renamed: Iterabl
         renamed: tables and columns (by their new key) whose views must be made again.
     """
     result = Rebuild()
-    queue: list[tuple[Key, str]] = []
-    for key in sorted(found.changed):
-        before, after = base.objects[key], goal.objects[key]
-        if isinstance(before, Column) and isinstance(after, Column) and _retyped(before, after):
-            result.retyped.add(key)
-            queue.append((key, "retyped"))
-        elif not _in_place(before, after):
-            result.rebuilt.add(key)
-            queue.append((key, "replaced"))
-            if isinstance(before, Index) and isinstance(after, Index):
-                # One that moves to another relation cannot step aside there: it goes first.
-                moved = (before.on, before.table) != (after.on, after.table)
-                result.hard |= {key} if moved else set()
+    queue = _first(base, goal, found, result)
     queue += [(key, "renamed") for key in sorted(renamed)]
     queue += [(key, "dropped") for key in sorted(found.dropped)]
     while queue:
@@ -87,6 +75,24 @@ def rebuild(base: Snapshot, goal: Snapshot, found: Differences, renamed: Iterabl
         if any(needed in result.retyped or needed in result.rebuilt for needed in base.needs.get(key, ())):
             result.hard.add(key)
     return result
+
+
+def _first(base: Snapshot, goal: Snapshot, found: Differences, result: Rebuild) -> list[tuple[Key, str]]:
+    """What cannot change in place, with how it changes."""
+    queue: list[tuple[Key, str]] = []
+    for key in sorted(found.changed):
+        before, after = base.objects[key], goal.objects[key]
+        if isinstance(before, Column) and isinstance(after, Column) and _retyped(before, after):
+            result.retyped.add(key)
+            queue.append((key, "retyped"))
+        elif not _in_place(before, after):
+            result.rebuilt.add(key)
+            queue.append((key, "replaced"))
+            if isinstance(before, Index) and isinstance(after, Index):
+                # One that moves to another relation cannot step aside there: it goes first.
+                moved = (before.on, before.table) != (after.on, after.table)
+                result.hard |= {key} if moved else set()
+    return queue
 
 
 def _retyped(before: Column, after: Column) -> bool:

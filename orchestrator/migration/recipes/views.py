@@ -62,8 +62,9 @@ def grants(work: Work, key: Key, noun: str) -> Iterator[Step]:
     if had is None:
         return
     if had.owner != work.base.role:
+        kind = key.kind.upper() if noun == "TABLE" else noun
         yield work.step(
-            key, Phase.ATTACH, f"ALTER {key.kind.upper() if noun == 'TABLE' else noun} {key.name} OWNER TO {quote(had.owner)}",
+            key, Phase.ATTACH, f"ALTER {kind} {key.name} OWNER TO {quote(had.owner)}",
             f"{key} belongs to {had.owner} again", wants=[ready(key)], gives=[("owner", key)],
         )  # fmt: skip
     if had.defaults_kept:
