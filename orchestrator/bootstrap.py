@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.approval import Guards
+from orchestrator.checks.policy import Policy
 from orchestrator.controller import Controller
 from orchestrator.errors import StepFailed
 from orchestrator.hooks import Hooks
@@ -65,7 +67,7 @@ def assemble(
                 State.BRANCHING: BranchStep(project, lambda preview: _endpoint_settings(settings, preview)),
                 State.MIGRATING: MigrateStep(project, goal),
                 State.LAUNCHING: LaunchStep(project, candidates),
-                State.CHECKING: CheckStep(project),
+                State.CHECKING: CheckStep(project, policy(settings)),
                 State.PROMOTING: PromoteStep(project, lock_attempts=settings.promote.lock_attempts),
                 State.DISCARDING: DiscardStep(project, candidates),
             },
@@ -81,8 +83,11 @@ def assemble(
                 freshness=Freshness(project, goal, candidates, observer.detail),
                 runtime_kind=lambda: runtime_kind(settings),
             ),
-            blocking_hazards=settings.promote.block,
-            allowed=settings.promote.allow,
+            guards=Guards(
+                blocking=frozenset(settings.promote.block),
+                allowed=frozenset(settings.promote.allow),
+                required=settings.promote.approval == "required",
+            ),
             wait=wait,
         )
         yield Assembly(
@@ -93,6 +98,16 @@ def assemble(
             goal=goal,
             controller=controller,
         )
+
+
+def policy(settings: Settings) -> Policy:
+    """How findings are judged."""
+    rules = settings.report
+    return Policy(
+        ignore=tuple((rule.finding, rule.reason) for rule in rules.ignore),
+        block=tuple(rules.block),
+        warn=tuple(rules.warn),
+    )
 
 
 def runtime_kind(settings: Settings) -> str:

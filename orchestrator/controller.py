@@ -1,16 +1,17 @@
 """The verbs: what a person can ask for, as methods. Knows no adapter; is handed the engine and the rooms below."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 
+from orchestrator.approval import Guards, facts_of
 from orchestrator.errors import (
-    HazardNotAllowed,
     NameTaken,
     Refused,
     UnknownPreview,
     UsageError,
     WaitingForAnswers,
 )
-from orchestrator.facts import answer_command, check_answers, open_questions, promote_command
+from orchestrator.facts import answer_command, check_answers, open_questions
 from orchestrator.hooks import Hooks
 from orchestrator.lifecycle import Engine, Preview, State, Store, Wanted
 from orchestrator.lifecycle.store import Lease
@@ -40,6 +41,7 @@ class Controller:
         project: the project's key, ``where/id``.
         engine: runs steps.
         hooks: see Hooks.
+        guards: what a yes must get past.
         wait: asked while another process holds a preview's lease; see `Store.lease`.
     """
 
@@ -50,16 +52,14 @@ class Controller:
         project: str,
         engine: Engine,
         hooks: Hooks,
-        blocking_hazards: Iterable[str],
-        allowed: Iterable[str],
+        guards: Guards,
         wait: Callable[[str], bool] = lambda _holder: False,
     ) -> None:
         self._store = store
         self._project = project
         self._engine = engine
         self._hooks = hooks
-        self._blocking = frozenset(blocking_hazards)
-        self._allowed = frozenset(allowed)
+        self._guards = guards
         self._wait = wait
 
     # looking
@@ -250,7 +250,7 @@ class Controller:
             if preview.wanted is Wanted.CLOSED and preview.state is State.READY:
                 raise Refused(f"{name} is being discarded", hint=f"`preview discard {name}` finishes it")
             if preview.state is State.READY:
-                self._approve(lease, preview, allow)
+                self._begin_promotion(lease, preview, allow)
             elif preview.state is State.PROMOTING or _failed_in(preview) is State.PROMOTING:
                 self._store.record(
                     lease,
@@ -274,50 +274,64 @@ class Controller:
             self._store.want(preview.id, Wanted.CLOSED, note="discard after the promotion")
             return self._engine.run_until_rest(lease)
 
-    def _approve(self, lease: Lease, preview: Preview, allow: Iterable[str]) -> None:
-        """Check the hazards and the report; write down the yes, bound to the facts it was given for."""
-        plan = Plan.from_json(preview.facts["plan"])
-        allowed = self._allowed | frozenset(allow)
-        refused = self.refused_hazards(plan, allowed)
-        if refused:
-            raise HazardNotAllowed(
-                f"{preview.name}: {'; '.join(hazard.detail for hazard in refused)}",
-                hint=f"if that is wanted: {promote_command(preview.name, refused)}",
-            )
-        report = preview.facts["report"]
-        blocked = [
-            finding
-            for finding in report["findings"]
-            if finding["severity"] == "blocked" and f"{finding['check']}:{finding['subject']}" not in allowed
-        ]
-        if blocked:
-            raise Refused(
-                f"{preview.name}: the report blocks it: {blocked[0]['subject']}: {blocked[0]['message']}",
-                hint=f"`preview show {preview.name}` shows the report",
-            )
+    def approve(self, name: str, *, allow: Iterable[str], note: str = "") -> Preview:
+        """Say yes to a ready preview; bound to what it is now. `promote` asks for it and refuses when it moved.
+
+        Raises:
+            HazardNotAllowed: a blocking hazard is not allowed by name; prints the flags.
+            Refused: not ready, report blocked, or what it was rehearsed for has moved.
+        """
+        preview = self.mine(name)
+        with self._store.lease(preview.id, wait=self._wait) as lease:
+            preview = self._store.get(preview.id)
+            if preview.state is not State.READY or preview.wanted is Wanted.CLOSED:
+                raise Refused(
+                    f"{name} is {preview.state}; only a ready preview can be approved",
+                    hint=f"`preview up {name}` brings it there",
+                )
+            return self._approve(lease, preview, allow, note=note, to=State.READY)
+
+    def _approve(
+        self, lease: Lease, preview: Preview, allow: Iterable[str], *, to: State, note: str = ""
+    ) -> Preview:
+        """Write down the yes, bound to the facts it was given for."""
+        approval = self._guards.approval(
+            preview,
+            allow=allow,
+            who=self._store.who,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            note=note,
+            beforehand=to is State.READY,
+        )
+        plan = str(approval.facts["plan_digest"])[:12]
+        return self._store.record(
+            lease,
+            to=to,
+            kind="approved",
+            note=f"plan {plan}" + (f": {note}" if note else ""),
+            detail=approval.to_json(),
+            facts={"approval": approval.to_json()},
+        )
+
+    def _begin_promotion(self, lease: Lease, preview: Preview, allow: Iterable[str]) -> None:
+        """Go on from a yes that was given before, or take this as the yes."""
+        now = facts_of(preview)
+        if preview.facts.get("approval"):
+            now["goal_fingerprint"] = self._hooks.freshness.goal(preview)
+        approval = self._guards.holding(preview, now)
+        if approval is None:
+            self._approve(lease, preview, allow, to=State.PROMOTING)
+            return
         self._store.record(
             lease,
             to=State.PROMOTING,
-            kind="approved",
-            note=f"plan {plan.digest[:12]}",
-            detail={
-                "plan_digest": plan.digest,
-                "main_fingerprint": preview.facts["base"],
-                "goal_fingerprint": preview.facts["reached"],
-                "image": preview.facts.get("image"),
-                "answers": preview.facts.get("answers", {}),
-                "allowed": sorted(allowed),
-            },
+            kind="promoting",
+            note=f"approved by {approval.who} at {approval.at}",
         )
 
     def refused_hazards(self, plan: Plan, allowed: Iterable[str] = ()) -> tuple[Hazard, ...]:
-        """The hazards that stop a promotion: blocking by the settings and allowed neither by code nor by name."""
-        yes = self._allowed | frozenset(allowed)
-        return tuple(
-            hazard
-            for hazard in plan.hazards
-            if hazard.code in self._blocking and hazard.code not in yes and hazard.name not in yes
-        )
+        """See Guards."""
+        return self._guards.refused_hazards(plan, allowed)
 
     def discard(self, name: str, *, force: bool = False) -> Preview:
         """Remove everything of this preview; also while another process works on it.

@@ -99,6 +99,7 @@ def preview_json(preview: Preview) -> dict[str, Any]:
         },
         "answers": facts.get("answers", {}),
         "report": facts.get("report"),
+        "approval": facts.get("approval"),
         "promotion": facts.get("promotion"),
         "error": preview.error,
         "created_by": preview.created_by,

@@ -13,6 +13,9 @@ class Freshness(Protocol):
     def stale(self, preview: Preview) -> tuple[State, str] | None:
         """The state to go back to and the reason, or None when all is as it should be."""
 
+    def goal(self, preview: Preview) -> str:
+        """The goal's fingerprint as it is now."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:

@@ -148,12 +148,41 @@ class PromoteSection(_Section):
     allow: list[str] = Field(
         default_factory=list, description="Hazards allowed for every preview: `code` or `code:object`."
     )
+    approval: Literal["implicit", "required"] = Field(
+        "implicit",
+        description="`implicit`: `preview promote` is the yes of whoever runs it; `required`: it refuses without a "
+        "`preview approve` before it.",
+    )
     lock_attempts: int = Field(
         12,
         ge=1,
         le=1000,
         description="How often statements are tried when a lock is not granted in time; between two tries "
         "everybody else goes first.",
+    )
+
+
+class IgnoreRule(_Section):
+    """A finding that the verdict leaves out, with the reason that the report repeats."""
+
+    finding: str = Field(description="The finding's name, `check:subject`; `*` and `?` stand for anything.")
+    reason: str = Field(min_length=3, description="Why; the report repeats it.")
+
+
+class ReportSection(_Section):
+    """How findings are judged; they are named `check:subject`, where `*` and `?` stand for anything."""
+
+    block: list[str] = Field(
+        default_factory=list,
+        description="Findings that stop a promotion where they would only need attention (or were not looked at).",
+    )
+    warn: list[str] = Field(
+        default_factory=list,
+        description="Findings that only need attention where they would stop a promotion.",
+    )
+    ignore: list[IgnoreRule] = Field(
+        default_factory=list,
+        description="Findings that the verdict leaves out: tables of `finding` and `reason`; the report shows both.",
     )
 
 
@@ -175,6 +204,7 @@ class Settings(_Section):
     app: AppSection = AppSection()
     runtime: RuntimeSection = RuntimeSection()
     promote: PromoteSection = PromoteSection()
+    report: ReportSection = ReportSection()
     store: StoreSection = StoreSection()
     directory: Path = Field(Path(), exclude=True)
 

@@ -1,7 +1,9 @@
 """Findings and the report made of them: values only. Never looks at anything itself."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -23,22 +25,45 @@ class Finding:
         check: the check's name, e.g. ``rows``.
         severity: how much it matters.
         subject: the object, e.g. ``public.orders``.
-        message: what was seen, with the number, and what to do next; no row values.
+        message: what was seen, with the number; no row values.
+        mitigation: what to do about it, one sentence; may be empty where the message says it.
+        evidence: what was measured, JSON: numbers, names, keys of rows; never other values of rows.
+        ignored: why the settings take it out of the verdict; empty when they do not.
+        judged: which rule of the settings made it milder or harder, and what it was; empty when none did.
     """
 
     check: str
     severity: Severity
     subject: str
     message: str
+    mitigation: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    ignored: str = ""
+    judged: str = ""
+
+    @property
+    def name(self) -> str:
+        """How it is named in settings and by ``--allow``: ``check:subject``."""
+        return f"{self.check}:{self.subject}"
+
+    @property
+    def counts_as(self) -> Severity:
+        """How much it matters for the verdict."""
+        return Severity.OK if self.ignored else self.severity
 
     def to_json(self) -> dict[str, Any]:
-        """``{"check", "severity", "subject", "message"}``."""
-        return {
+        """``{"check", "severity", "subject", "message"}`` and, where there is any, the rest by name."""
+        value: dict[str, Any] = {
             "check": self.check,
             "severity": self.severity.value,
             "subject": self.subject,
             "message": self.message,
         }
+        more = {"mitigation": self.mitigation, "ignored": self.ignored, "judged": self.judged}
+        value |= {key: text for key, text in more.items() if text}
+        if self.evidence:
+            value["evidence"] = dict(self.evidence)
+        return value
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Finding":
@@ -48,12 +73,16 @@ class Finding:
             severity=Severity(value["severity"]),
             subject=value["subject"],
             message=value["message"],
+            mitigation=value.get("mitigation", ""),
+            evidence=value.get("evidence", {}),
+            ignored=value.get("ignored", ""),
+            judged=value.get("judged", ""),
         )
 
 
 def blocking(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Those that block."""
-    return tuple(finding for finding in findings if finding.severity is Severity.BLOCKED)
+    return tuple(finding for finding in findings if finding.counts_as is Severity.BLOCKED)
 
 
 def in_lines(findings: Iterable[Finding]) -> str:
@@ -70,14 +99,34 @@ class Report:
     @property
     def verdict(self) -> str:
         """``blocked`` if anything blocks, else ``attention`` if anything needs it, else ``ok``."""
-        seen = {finding.severity for finding in self.findings}
+        seen = {finding.counts_as for finding in self.findings}
         if Severity.BLOCKED in seen:
             return "blocked"
         return "attention" if Severity.ATTENTION in seen else "ok"
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the verdict is what it is: the findings of its severity, ``subject: message``."""
+        return tuple(
+            f"{finding.subject}: {finding.message}"
+            for finding in self.findings
+            if self.verdict != "ok" and finding.counts_as.value == self.verdict
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all findings: what an approval is bound to."""
+        content = json.dumps([finding.to_json() for finding in self.findings], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
     def to_json(self) -> dict[str, Any]:
-        """``{"verdict", "findings"}``."""
-        return {"verdict": self.verdict, "findings": [finding.to_json() for finding in self.findings]}
+        """``{"verdict", "digest", "reasons", "findings"}``."""
+        return {
+            "verdict": self.verdict,
+            "digest": self.digest,
+            "reasons": list(self.reasons),
+            "findings": [finding.to_json() for finding in self.findings],
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Report":

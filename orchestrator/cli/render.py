@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +18,9 @@ from rich.table import Table
 from orchestrator.errors import OrchestratorError
 from orchestrator.lifecycle import Event, Preview, State
 from orchestrator.schema.questions import Question
+
+if TYPE_CHECKING:
+    from orchestrator.pages.view import Line
 
 _WORDS = {
     State.BRANCHING: "branch",
@@ -211,6 +214,48 @@ def report(value: Mapping[str, Any]) -> None:
             f"    [{colour}]{word:<13}[/] {escape(finding['check'])}: "
             f"{escape(finding['subject'])}: {escape(finding['message'])}"
         )
+
+
+def whole_report(value: Mapping[str, Any], commands: Iterable[tuple[str, str]]) -> None:
+    """The report on standard output: verdict and reasons, each statement with what it took, every finding."""
+    from orchestrator.pages.view import page
+
+    shown = page(value)
+    out = stdout()
+    colour = _COLOURS.get(shown.verdict, "white")
+    out.print(f"{escape(shown.name)}  [{colour}]{shown.verdict}[/]: {shown.verdict_words}")
+    for line in shown.reasons:
+        _finding_line(out, line)
+    out.print(f"\nplan, {len(shown.acts)} statement{'s' * (len(shown.acts) != 1)}")
+    for act in shown.acts:
+        took = _time(act.milliseconds) if act.milliseconds is not None else "not measured"
+        bar = "█" * max(1, act.share // 10) if act.share else ""
+        out.print(f"  {act.number:>2}  {escape(act.why)}")
+        waits = f"others wait with {act.strongest}"
+        more = "".join(f", {name} {text}" for name, text in act.measured)
+        rewrote = f", rewrote {', '.join(act.rewritten)}" if act.rewritten else ""
+        out.print(f"      [dim]{took:>9} {bar:<10} {escape(waits + rewrote + more)}[/]")
+        for code, _, detail, _ in act.hazards:
+            out.print(f"      [yellow]{code}[/] {escape(detail)}")
+    for note in shown.notes:
+        out.print(f"  note: {note}", markup=False)
+    for check, lines in shown.checks:
+        out.print(f"\n{check}", markup=False)
+        for line in lines:
+            _finding_line(out, line)
+    if shown.approval:
+        out.print("\napproved " + ", ".join(f"{name} {text}" for name, text in shown.approval), markup=False)
+    for what, command in commands:
+        out.print(f"\n{what}\n  {command}", markup=False)
+
+
+def _finding_line(out: Console, line: "Line") -> None:
+    colour = _COLOURS.get(line.severity, "dim")
+    out.print(f"  [{colour}]{line.word:<13}[/] {escape(line.subject)}: {escape(line.message)}")
+    if line.mitigation:
+        out.print(f"                do: {line.mitigation}", markup=False)
+    if line.aside:
+        out.print(f"                {line.aside}", markup=False)
 
 
 def previews(values: Iterable[Mapping[str, Any]]) -> None:

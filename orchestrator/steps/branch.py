@@ -61,7 +61,7 @@ class BranchStep:
             note=f"{name} from {project.main.name}",
             facts={
                 "branch": {"id": branch.id, "name": branch.name},
-                "main": {"id": project.main.id, "name": project.main.name},
+                "main": {"id": project.main.id, "name": project.main.name, "lsn": branch.parent_lsn},
                 "base": base.fingerprint(),
                 "rotated": True,
             },

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from orchestrator.checks.data import TableSums
+from orchestrator.checks.policy import Policy, idle_rules, judged
 from orchestrator.checks.report import Finding
 from orchestrator.checks.runner import run_all
 from orchestrator.lifecycle import Advance, Next, Preview, State
@@ -14,8 +15,9 @@ from orchestrator.steps.project import NeonProject
 class CheckStep:
     """Runs all checks and keeps their report."""
 
-    def __init__(self, project: NeonProject) -> None:
+    def __init__(self, project: NeonProject, policy: Policy) -> None:
         self._project = project
+        self._policy = policy
 
     def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
         """Make the report."""
@@ -35,4 +37,7 @@ class CheckStep:
                 },
                 preflight=[Finding.from_json(finding) for finding in facts["preflight"]],
             )
-        return Advance(to=State.READY, note=f"verdict {report.verdict}", facts={"report": report.to_json()})
+        idle = idle_rules(report, self._policy)
+        report = judged(report, self._policy)
+        note = f"verdict {report.verdict}" + (f" (rules that fit nothing: {', '.join(idle)})" if idle else "")
+        return Advance(to=State.READY, note=note, facts={"report": report.to_json()})

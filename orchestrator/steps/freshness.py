@@ -21,6 +21,10 @@ class Freshness:
         self._candidates = candidates
         self._detail = detail
 
+    def goal(self, preview: Preview) -> str:
+        """The goal's fingerprint as it is now."""
+        return self._goal.snapshot(preview.facts["branch"]["id"], self._detail).fingerprint()
+
     def stale(self, preview: Preview) -> tuple[State, str] | None:
         """The state to go back to and why, or None."""
         facts, project = preview.facts, self._project
@@ -34,7 +38,7 @@ class Freshness:
         ):
             if inspect(connection).fingerprint() != facts["base"]:
                 return State.BRANCHING, "main has changed"
-        if self._goal.snapshot(branch.id, self._detail).fingerprint() != facts["goal"]:
+        if self.goal(preview) != facts["goal"]:
             return State.BRANCHING, "the goal has changed"
         image = self._candidates.image(preview, self._detail)
         if image is not None and image.id != (facts.get("image") or {}).get("id"):

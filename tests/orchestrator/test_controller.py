@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.approval import Guards
 from orchestrator.controller import Controller
 from orchestrator.errors import (
     HazardNotAllowed,
@@ -53,6 +54,8 @@ class World:
         self.questions: tuple[Question, ...] = ()
         self.fails: dict[State, Exception] = {}
         self.stale_answer: tuple[State, str] | None = None
+        self.goal_now = "goal-1"
+        self.required = False
         self.report: dict[str, Any] = {"verdict": "ok", "findings": []}
 
     def controller(self, *, project: str = "embedded/p-1", allowed: tuple[str, ...] = ()) -> Controller:
@@ -80,12 +83,16 @@ class World:
                 withdraw=lambda _: self.ran.append("withdraw"),
                 runtime_kind=lambda: "process",
             ),
-            blocking_hazards=["deletes_data"],
-            allowed=allowed,
+            guards=Guards(
+                blocking=frozenset({"deletes_data"}), allowed=frozenset(allowed), required=self.required
+            ),
         )
 
     def stale(self, preview: Preview) -> tuple[State, str] | None:
         return self.stale_answer
+
+    def goal(self, preview: Preview) -> str:
+        return self.goal_now
 
     def _step(self, state: State, what: Callable[[Preview], Next]) -> Any:
         world = self
@@ -111,7 +118,9 @@ class World:
         answers = preview.facts["answers"]
         if any(question.id not in answers for question in self.questions):
             return Rest(to=State.WAITING, facts={"questions": [each.to_json() for each in self.questions]})
-        return Advance(to=State.LAUNCHING, facts={"plan": PLAN.to_json(), "reached": "goal-1"})
+        return Advance(
+            to=State.LAUNCHING, facts={"plan": PLAN.to_json(), "reached": "goal-1", "goal": "goal-1"}
+        )
 
 
 class Silent:
@@ -283,6 +292,64 @@ def test_a_report_that_blocks_stops_the_promotion(world: World) -> None:
 
     with pytest.raises(Refused, match="7 rows were lost"):
         world.controller().promote("pr-1", allow=["deletes_data"], keep=False)
+
+
+def test_an_approval_is_bound_to_its_facts_and_says_which_of_them_moved(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    with pytest.raises(HazardNotAllowed):
+        world.controller().approve("pr-1", allow=[])
+    approved = world.controller().approve("pr-1", allow=["deletes_data"], note="seen with Bo")
+    assert approved.state is State.READY
+    assert approved.facts["approval"]["note"] == "seen with Bo"
+
+    world.goal_now = "goal-2"
+    with pytest.raises(
+        Refused, match=r"by ada@test does not hold any more: the goal's schema \(goal-1 then, goal-2 now"
+    ):
+        world.controller().promote("pr-1", allow=[], keep=False)
+    assert world.controller().show("pr-1").state is State.READY
+
+    world.goal_now = "goal-1"
+    world.report = {
+        "verdict": "ok",
+        "findings": [{"check": "rows", "severity": "ok", "subject": "public.orders", "message": "7 rows"}],
+    }
+    world.controller().up("pr-1", answers={}, fresh=True)
+    with pytest.raises(Refused, match="the report"):
+        world.controller().promote("pr-1", allow=[], keep=False)
+    world.controller().approve("pr-1", allow=["deletes_data"])
+    assert world.controller().promote("pr-1", allow=[], keep=False).state is State.CLOSED
+
+
+def test_where_an_approval_is_required_nobody_promotes_without_one(world: World) -> None:
+    world.required = True
+    world.controller().up("pr-1", answers={})
+    with pytest.raises(Refused, match="nobody approved pr-1"):
+        world.controller().promote("pr-1", allow=["deletes_data"], keep=False)
+    world.controller().approve("pr-1", allow=["deletes_data"])
+    assert world.controller().promote("pr-1", allow=[], keep=False).state is State.CLOSED
+
+
+def test_the_yes_of_a_promotion_that_was_refused_does_not_bind_the_next(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    world.fails[State.PROMOTING] = Refused("another promotion is under way")
+    with pytest.raises(Refused, match="another promotion"):
+        world.controller().promote("pr-1", allow=["deletes_data"], keep=False)
+    world.goal_now = "goal-2"
+    assert world.controller().promote("pr-1", allow=["deletes_data"], keep=False).state is State.CLOSED
+
+
+def test_a_blocking_finding_can_be_allowed_by_name(world: World) -> None:
+    finding = {
+        "check": "rows",
+        "severity": "blocked",
+        "subject": "public.orders",
+        "message": "7 rows were lost",
+    }
+    world.report = {"verdict": "blocked", "findings": [finding]}
+    world.controller().up("pr-1", answers={})
+    allow = ["deletes_data", "rows:public.orders"]
+    assert world.controller().promote("pr-1", allow=allow, keep=False).state is State.CLOSED
 
 
 def test_only_a_ready_preview_can_be_promoted(world: World) -> None:

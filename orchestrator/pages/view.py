@@ -1,0 +1,233 @@
+"""What a report page shows, in the order in which a person asks. Pure: a preview's JSON in, plain values out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.migration.hazards import CATALOGUE
+from orchestrator.migration.locks import LockMode
+
+#: Mildest last; the word stands beside the sign, so that black and white lose nothing.
+SEVERITIES = ("blocked", "attention", "not_looked_at", "ok", "ignored")
+SIGNS = {"blocked": "✕", "attention": "!", "not_looked_at": "?", "ok": "✓", "ignored": "–"}
+VERDICTS = {
+    "ok": "nothing stands in the way",
+    "attention": "look at this before you say yes",
+    "blocked": "this stops the promotion",
+    "none": "not rehearsed to the end yet",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One finding as it is shown.
+
+    Attributes:
+        severity: one of SEVERITIES.
+        word, sign: the severity for eyes.
+        check, subject, message, mitigation: the finding's own.
+        aside: why it is ignored, or which rule judged it.
+    """
+
+    severity: str
+    word: str
+    sign: str
+    check: str
+    subject: str
+    message: str
+    mitigation: str
+    aside: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """One statement as it is shown.
+
+    Attributes:
+        number: from 1.
+        why, sql: the statement's own.
+        declared: what it declared to lock, in words; empty for nothing.
+        took: (relation, mode, what that blocks) as measured.
+        milliseconds: as measured; None when it was not.
+        share: of the longest statement, percent, for a bar.
+        rewritten: tables whose files were written anew.
+        measured: further measures, (name, value in words).
+        hazards: (code, title, detail, advice).
+        strongest: what others wait with while it runs: ``nothing``, ``writes``, ``reads and writes``...
+    """
+
+    number: int
+    why: str
+    sql: str
+    declared: str
+    took: tuple[tuple[str, str, str], ...]
+    milliseconds: float | None
+    share: int
+    rewritten: tuple[str, ...]
+    measured: tuple[tuple[str, str], ...]
+    hazards: tuple[tuple[str, str, str, str], ...]
+    strongest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Everything on the page; see ``page``."""
+
+    name: str
+    state: str
+    verdict: str
+    verdict_words: str
+    reasons: tuple[Line, ...]
+    facts: tuple[tuple[str, str], ...]
+    acts: tuple[Act, ...]
+    notes: tuple[str, ...]
+    checks: tuple[tuple[str, tuple[Line, ...]], ...]
+    counts: tuple[tuple[str, int], ...]
+    answers: tuple[tuple[str, str, str], ...]
+    approval: tuple[tuple[str, str], ...]
+    commands: tuple[tuple[str, str], ...]
+
+
+def page(value: Mapping[str, Any], *, commands: Iterable[tuple[str, str]] = ()) -> Page:
+    """The page of a preview.
+
+    Args:
+        value: the preview's JSON (DESIGN, section 6).
+        commands: (what for, what to type), shown at the end.
+    """
+    report = value.get("report") or {"verdict": "none", "findings": []}
+    lines = sorted(
+        (_line(each) for each in report["findings"]), key=lambda each: SEVERITIES.index(each.severity)
+    )
+    by_check: dict[str, list[Line]] = {}
+    for line in lines:
+        by_check.setdefault(line.check, []).append(line)
+    top = {"blocked": "blocked", "attention": "attention"}.get(report["verdict"], "")
+    return Page(
+        name=value["name"],
+        state=value["state"],
+        verdict=report["verdict"],
+        verdict_words=VERDICTS[report["verdict"]],
+        reasons=tuple(line for line in lines if line.severity == top),
+        facts=tuple(_facts(value)),
+        acts=tuple(_acts(value["plan"]["statements"])),
+        notes=tuple(value["plan"]["notes"]),
+        checks=tuple((check, tuple(found)) for check, found in by_check.items()),
+        counts=tuple(
+            (severity, sum(line.severity == severity for line in lines))
+            for severity in SEVERITIES
+            if any(line.severity == severity for line in lines)
+        ),
+        answers=tuple(_answers(value)),
+        approval=tuple(_approval(value.get("approval"))),
+        commands=tuple(commands),
+    )
+
+
+def _line(finding: Mapping[str, Any]) -> Line:
+    severity = "ignored" if finding.get("ignored") else finding["severity"]
+    aside = f"ignored: {finding['ignored']}" if finding.get("ignored") else finding.get("judged", "")
+    return Line(
+        severity=severity,
+        word=severity.replace("_", " "),
+        sign=SIGNS[severity],
+        check=finding["check"],
+        subject=finding["subject"],
+        message=finding["message"],
+        mitigation=finding.get("mitigation", ""),
+        aside=aside,
+    )
+
+
+def _acts(statements: Iterable[Mapping[str, Any]]) -> Iterable[Act]:
+    listed = list(statements)
+    longest = max((each["trace"]["milliseconds"] for each in listed if each.get("trace")), default=0.0)
+    for number, statement in enumerate(listed, 1):
+        trace = statement.get("trace") or {}
+        took = trace.get("milliseconds")
+        modes = [(relation, mode, LockMode(mode)) for relation, mode in trace.get("locks", ())]
+        strongest = max((mode for _, _, mode in modes), key=lambda mode: mode.strength, default=LockMode.NONE)
+        locks = statement["lock"] != "none" and statement["lock_on"]
+        yield Act(
+            number=number,
+            why=statement["why"],
+            sql=statement["sql"],
+            declared=f"{statement['lock']} on {', '.join(statement['lock_on'])}" if locks else "",
+            took=tuple((relation, name, mode.blocks) for relation, name, mode in modes),
+            milliseconds=took,
+            share=round(100 * took / longest) if took and longest else 0,
+            rewritten=tuple(trace.get("rewritten", ())),
+            measured=tuple(_measured(trace)),
+            hazards=tuple(
+                (
+                    each["code"],
+                    CATALOGUE[each["code"]].title if each["code"] in CATALOGUE else each["code"],
+                    each["detail"],
+                    CATALOGUE[each["code"]].advice if each["code"] in CATALOGUE else "",
+                )
+                for each in statement["hazards"]
+            ),
+            strongest=strongest.blocks,
+        )
+
+
+def _measured(trace: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for key, word in (("rows_scanned", "rows read"), ("wal_bytes", "WAL"), ("temp_bytes", "temporary files")):
+        amount = trace.get(key)
+        if amount:
+            yield word, f"{amount:,}" if key == "rows_scanned" else size(amount)
+
+
+def size(count: float) -> str:
+    """Bytes for a person, units of 1,024: ``1.4 MiB``."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
+        count /= 1024
+    raise AssertionError("unreachable")
+
+
+def duration(milliseconds: float | None) -> str:
+    """Milliseconds for a person: ``0.4 ms``, ``840 ms``, ``1.4 s``, ``3 min 20 s``."""
+    if milliseconds is None:
+        return "not measured"
+    if milliseconds < 10:
+        return f"{milliseconds:.1f} ms"
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1000
+    return f"{seconds:.1f} s" if seconds < 120 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def _facts(value: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    yield "state", value["state"]
+    if value.get("url"):
+        yield "URL", value["url"]
+    if value.get("branch"):
+        yield "branch", value["branch"]["name"]
+    if value["plan"]["digest"]:
+        yield "plan", value["plan"]["digest"][:12]
+    image = (value.get("image") or {}).get("id")
+    if image:
+        yield "image", str(image).removeprefix("sha256:")[:12]
+    report = value.get("report") or {}
+    if report.get("digest"):
+        yield "report", report["digest"][:12]
+    yield "made by", f"{value['created_by']} at {value['created_at'][:16].replace('T', ' ')} UTC"
+
+
+def _answers(value: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
+    prompts = {each["id"]: each.get("prompt", "") for each in value["plan"]["questions"]}
+    for question, answer in sorted(value.get("answers", {}).items()):
+        yield question, answer, prompts.get(question, "")
+
+
+def _approval(given: Mapping[str, Any] | None) -> Iterable[tuple[str, str]]:
+    if not given:
+        return
+    yield "by", given["who"]
+    yield "at", given["at"]
+    if given.get("note"):
+        yield "note", given["note"]
+    if given.get("allowed"):
+        yield "allowed", ", ".join(given["allowed"])
