@@ -15,6 +15,7 @@ _RANK = {
     for rank, kind in enumerate(
         (
             "schema",
+            "extension",
             "enum",
             "domain",
             "composite type",

@@ -16,6 +16,7 @@ from orchestrator.migration.recipes import (
     composites,
     constraints,
     domains,
+    extensions,
     functions,
     indexes,
     matviews,
@@ -33,13 +34,15 @@ from orchestrator.migration.work import Work
 from orchestrator.schema import candidates
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences, diff
+from orchestrator.schema.moves import moved
 from orchestrator.schema.names import TYPES, Key
-from orchestrator.schema.objects import Constraint, Enum, Index, Other
+from orchestrator.schema.objects import Constraint, Enum, Extension, Index, Other
 from orchestrator.schema.questions import Answers, Question
 from orchestrator.schema.renames import Renames, renamed
 
 _RECIPES = (
     schemas,
+    extensions,
     domains,
     composites,
     ranges,
@@ -97,6 +100,7 @@ def make_plan(
     asking = Asking(answers or {}, assume_defaults=assume_defaults)
     now, done = _with_renames(base, goal, asking)
     found, adopted = _adopted(now, goal, diff(now, goal))
+    found, joins = extensions.joining(now, goal, found)
     again = rebuild(now, goal, found, _renamed_relations(done))
     work = Work(
         base=now,
@@ -106,6 +110,7 @@ def make_plan(
         hard=frozenset(again.hard),
         retyped=frozenset(again.retyped),
         adopted=adopted,
+        joins=joins,
         today=_today(done),
     )
     fills = {question.id: asking.ask(question) for question in fill_questions(work)}
@@ -150,7 +155,7 @@ def _with_renames(base: Snapshot, goal: Snapshot, asking: Asking) -> tuple[Snaps
         )
         labels[key.path, old] = label
     step = Renames(labels=labels)
-    base, done = renamed(base, step), done | step
+    base, done = moved(renamed(base, step), goal), done | step
     for _ in range(2):  # sequences first: a default that names one makes no difference afterwards
         step = candidates.certain(base, goal, diff(base, goal))
         base, done = renamed(base, step), done | step
@@ -205,6 +210,8 @@ def _refuse_unsupported(work: Work, again: Rebuild) -> None:
             said.append(f"{key} differs")
         elif key.kind == "domain" and key not in again.rebuilt:
             said += [refusal] if (refusal := domains.refused(work, key)) else []
+        elif isinstance(after, Extension):
+            said += extensions.refused(work, key)
         elif isinstance(after, Index) and not after.valid:
             said.append(f"{key} is INVALID in the goal (rebuild it there)")
     said += [

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from orchestrator.migration.recipes import composites, domains, functions, schemas, views
+from orchestrator.migration.recipes import composites, domains, extensions, functions, schemas, views
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences, changed_attributes
 from orchestrator.schema.names import TYPES, Key
@@ -13,6 +13,7 @@ from orchestrator.schema.objects import (
     Constraint,
     Domain,
     Enum,
+    Extension,
     Function,
     Index,
     MaterializedView,
@@ -116,6 +117,8 @@ def _in_place(before: Object, after: Object) -> bool:  # noqa: PLR0911 - one cas
         return schemas.extends(before, after)
     if isinstance(before, Composite) and isinstance(after, Composite):
         return composites.in_place(before, after)
+    if isinstance(before, Extension) and isinstance(after, Extension):
+        return extensions.in_place(before, after)
     if isinstance(before, Stated):
         return changed <= {"comment"}
     if isinstance(before, Domain) and isinstance(after, Domain):
@@ -135,6 +138,8 @@ def _reaction(user: Object, wanted: Object, key: Key, how: str, found: Differenc
     """What happens to an object when one that it needs is ``retyped``, ``replaced``, ``renamed`` or ``dropped``."""
     if how == "dropped" and user.key in found.changed:
         return ""  # changed in place: that statement lets go
+    if key.kind == "extension" and user.key.kind in extensions.HELD:
+        return "refuse"
     if isinstance(user, View):
         return "rebuild"
     if how == "renamed":

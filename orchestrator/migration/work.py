@@ -43,6 +43,7 @@ class Work:
         today: the names that tables and columns have before any rename, for probes.
         fold: whether a table is created with its defaults, checks and keys; False breaks circles.
         adopted: constraints that take over an index that is there already, with that index.
+        joins: what becomes a member of an extension, as ALTER EXTENSION names it.
     """
 
     base: Snapshot
@@ -55,6 +56,7 @@ class Work:
     today: Today = field(default_factory=Today)
     fold: bool = True
     adopted: Mapping[Key, Key] = field(default_factory=dict)
+    joins: frozenset[str] = frozenset()
 
     @cached_property
     def makes(self) -> frozenset[Key]:

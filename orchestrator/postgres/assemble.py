@@ -13,6 +13,7 @@ from orchestrator.schema.objects import (
     Constraint,
     Domain,
     Enum,
+    Extension,
     Function,
     Index,
     Leftover,
@@ -45,6 +46,7 @@ class Assembly(Relations):
         self.leftovers: list[Leftover] = []
         self.privileges: dict[Key, Privileges] = {}
         self._schemas()
+        self._extensions()
         self.read_relations()
         self.read_columns()
         self._types()
@@ -85,6 +87,18 @@ class Assembly(Relations):
             self.add(
                 Schema(key=key, comment=self.comment("pg_namespace", row["oid"])), "pg_namespace", row["oid"]
             )
+
+    def _extensions(self) -> None:
+        for row in self.rows["extensions"]:
+            thing = Extension(
+                key=Key("extension", (row["name"],)),
+                comment=self.comment("pg_extension", row["oid"]),
+                version=row["version"],
+                schema=row["schema"],
+                members=tuple(sorted(row["members"])),
+                relocatable=row["relocatable"],
+            )
+            self.add(thing, "pg_extension", row["oid"])
 
     def _types(self) -> None:
         grants = self.grants()

@@ -34,6 +34,7 @@ _ATTEMPTS = 4
 QUERIES = (
     "catalogs",
     "extension_members",
+    "extensions",
     "schemas",
     "comments",
     "relations",

@@ -24,6 +24,12 @@ _HINTS = {
 }
 
 
+_NO_EXTENSION = (
+    "main's server does not have it: install there what the goal has, or use what pg_available_extension_versions"
+    " shows there on the goal too"
+)
+
+
 def translated(error: psycopg.Error, *, index: int, total: int, statement: Statement) -> StatementFailed:
     """A StatementFailed that names the statement, the SQLSTATE, the object and what to do."""
     diag = error.diag
@@ -37,8 +43,13 @@ def translated(error: psycopg.Error, *, index: int, total: int, statement: State
         if diag.message_detail and _shows_no_values(code)
         else ""
     )
+    extension = statement.sql.startswith(("CREATE EXTENSION ", "ALTER EXTENSION ")) and code in {
+        "0A000",
+        "22023",
+    }
     hint = (
-        _HINTS.get(code)
+        (_NO_EXTENSION if extension else None)
+        or _HINTS.get(code)
         or (diag.message_hint or "")
         or "nothing of this statement's group was done; correct the cause and run the same command again"
     )

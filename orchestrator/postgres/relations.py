@@ -85,11 +85,7 @@ class Relations:
             for role in ("clustered", "replica_identity"):
                 if row[role]:
                     self._chosen.setdefault(row["relation"], {})[role] = row["name"]
-        extensions = {
-            row["oid"]: Key("extension", tuple(row["path"]))
-            for row in rows["others"]
-            if row["kind"] == "extension"
-        }
+        extensions = {row["oid"]: Key("extension", (row["name"],)) for row in rows["extensions"]}
         for row in rows["extension_members"]:
             self.address[row["class"], row["oid"], 0] = extensions[row["extension"]]
 

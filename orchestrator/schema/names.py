@@ -85,6 +85,7 @@ class Key(NamedTuple):
 PLANNED = frozenset(
     {
         "schema",
+        "extension",
         "table",
         "column",
         "default",

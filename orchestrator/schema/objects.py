@@ -26,6 +26,23 @@ class Schema(Object):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extension(Object):
+    """An extension; what belongs to it comes and goes with it.
+
+    Attributes:
+        version: the installed version.
+        schema: where its objects are.
+        members: what belongs to it, as ``ALTER EXTENSION ... ADD`` names it, sorted.
+        relocatable: whether it can move to another schema; not compared.
+    """
+
+    version: str
+    schema: str
+    members: tuple[str, ...] = ()
+    relocatable: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table(Object):
     """An ordinary table, without its columns.
 

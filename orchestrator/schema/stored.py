@@ -12,6 +12,7 @@ from orchestrator.schema.objects import (
     Default,
     Domain,
     Enum,
+    Extension,
     Function,
     Index,
     MaterializedView,
@@ -61,6 +62,7 @@ _CLASSES: dict[str, Any] = {
     each.__name__: each
     for each in (
         Schema,
+        Extension,
         Table,
         Column,
         Default,

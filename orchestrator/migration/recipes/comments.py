@@ -31,7 +31,8 @@ def steps(work: Work) -> Iterator[Step]:
         new = key in work.makes
         before = None if new else work.base.objects[key].comment
         after = work.goal.objects[key].comment
-        if before != after:
+        # CREATE EXTENSION brings a comment of its own.
+        if before != after or (new and key.kind == "extension"):
             yield _comment(work, key, _subject(work, key), after)
         thing = work.goal.objects[key]
         if isinstance(thing, Domain):

@@ -4,12 +4,8 @@ with users as (
     select oid, nspname from pg_namespace
     where nspname !~ '^pg_' and nspname not in ('information_schema', 'preview_internal')
 )
-select 'pg_extension'::regclass::oid::int8 as class, e.oid::int8 as oid, 'extension' as kind, array[e.extname] as path,
-       jsonb_build_array(e.extversion, n.nspname)::text as definition, 0 as of_relation
-from pg_extension e join pg_namespace n on n.oid = e.extnamespace
-union all
-select 'pg_collation'::regclass::oid::int8, k.oid::int8, 'collation', array[n.nspname, k.collname],
-       (to_jsonb(k) - array['oid', 'collnamespace', 'collowner', 'collversion'])::text, 0
+select 'pg_collation'::regclass::oid::int8 as class, k.oid::int8 as oid, 'collation' as kind, array[n.nspname, k.collname] as path,
+       (to_jsonb(k) - array['oid', 'collnamespace', 'collowner', 'collversion'])::text as definition, 0 as of_relation
 from pg_collation k join users n on n.oid = k.collnamespace
 union all
 select 'pg_operator'::regclass::oid::int8, o.oid::int8, 'operator',

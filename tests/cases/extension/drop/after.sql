@@ -1,0 +1,2 @@
+CREATE TABLE t (id int, w text);
+CREATE VIEW n AS SELECT id FROM t;

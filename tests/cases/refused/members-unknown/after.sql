@@ -1,0 +1,4 @@
+CREATE EXTENSION vector;
+CREATE TABLE t (id int);
+CREATE TABLE u (id int);
+ALTER EXTENSION vector ADD TABLE u;

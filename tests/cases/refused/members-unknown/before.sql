@@ -1,0 +1,3 @@
+CREATE EXTENSION vector;
+CREATE TABLE t (id int);
+ALTER EXTENSION vector ADD TABLE t;
