@@ -52,13 +52,12 @@ def _asked(connection: Connection, probe: Probe, number: int, timeout_ms: int) -
     if not count:
         return Finding(check=CHECK, severity=Severity.OK, subject=probe.subject, message=problem)
     if not probe.blocks:
-        parts = [problem, _examples(connection, probe, count, timeout_ms), probe.remedy]
+        parts = [problem, _examples(connection, probe, count, timeout_ms)]
         severity = Severity.ATTENTION
     else:
         parts = [
             f"{problem}, so statement {number} will fail",
             _examples(connection, probe, count, timeout_ms),
-            probe.remedy,
         ]
         severity = Severity.BLOCKED
     return Finding(
@@ -66,6 +65,8 @@ def _asked(connection: Connection, probe: Probe, number: int, timeout_ms: int) -
         severity=severity,
         subject=probe.subject,
         message="; ".join(part for part in parts if part),
+        mitigation=probe.remedy,
+        evidence={"rows": count, "statement": number, "kind": probe.kind},
     )
 
 

@@ -87,7 +87,10 @@ def blocking(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def in_lines(findings: Iterable[Finding]) -> str:
     """One line a finding, for an error's detail."""
-    return "\n".join(f"{finding.subject}: {finding.message}" for finding in findings)
+    return "\n".join(
+        f"{finding.subject}: {finding.message}" + (f"; {finding.mitigation}" if finding.mitigation else "")
+        for finding in findings
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

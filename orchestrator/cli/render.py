@@ -231,7 +231,7 @@ def whole_report(value: Mapping[str, Any], commands: Iterable[tuple[str, str]]) 
         took = _time(act.milliseconds) if act.milliseconds is not None else "not measured"
         bar = "█" * max(1, act.share // 10) if act.share else ""
         out.print(f"  {act.number:>2}  {escape(act.why)}")
-        waits = f"others wait with {act.strongest}"
+        waits = f"blocks {act.strongest}"
         more = "".join(f", {name} {text}" for name, text in act.measured)
         rewrote = f", rewrote {', '.join(act.rewritten)}" if act.rewritten else ""
         out.print(f"      [dim]{took:>9} {bar:<10} {escape(waits + rewrote + more)}[/]")

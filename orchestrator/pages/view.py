@@ -141,12 +141,17 @@ def _line(finding: Mapping[str, Any]) -> Line:
 
 def _acts(statements: Iterable[Mapping[str, Any]]) -> Iterable[Act]:
     listed = list(statements)
+    held: tuple[object, LockMode] = (None, LockMode.NONE)
     longest = max((each["trace"]["milliseconds"] for each in listed if each.get("trace")), default=0.0)
     for number, statement in enumerate(listed, 1):
         trace = statement.get("trace") or {}
         took = trace.get("milliseconds")
         modes = [(relation, mode, LockMode(mode)) for relation, mode in trace.get("locks", ())]
-        strongest = max((mode for _, _, mode in modes), key=lambda mode: mode.strength, default=LockMode.NONE)
+        # A transaction keeps its locks: whoever waits for the first statement's waits through the next ones too.
+        group = statement.get("group") if statement.get("transactional", True) else None
+        before = held[1] if group is not None and held[0] == group else LockMode.NONE
+        strongest = max((before, *(mode for _, _, mode in modes)), key=lambda mode: mode.strength)
+        held = (group, strongest)
         locks = statement["lock"] != "none" and statement["lock_on"]
         yield Act(
             number=number,

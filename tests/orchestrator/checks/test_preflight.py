@@ -92,7 +92,7 @@ def test_a_violation_blocks_with_number_examples_and_remedy(branch, reader, kind
     assert (finding.severity, finding.subject) == (Severity.BLOCKED, probe.subject)
     assert finding.message.startswith(probe.problem.replace("{count}", str(number)))
     assert "statement 2 will fail" in finding.message
-    assert probe.remedy in finding.message
+    assert finding.mitigation == probe.remedy
 
 
 @pytest.mark.parametrize("kind", PROBES)

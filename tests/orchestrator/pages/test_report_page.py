@@ -107,3 +107,25 @@ def test_ignored_findings_show_their_reason_and_do_not_count() -> None:
     assert dict(shown.counts) == {"blocked": 1, "attention": 1, "not_looked_at": 1, "ignored": 1}
     ignored = next(line for _, lines in shown.checks for line in lines if line.severity == "ignored")
     assert ignored.aside == "ignored: x"
+
+
+def test_a_lock_counts_until_its_transaction_ends() -> None:
+    def statement(group: int, mode: str | None) -> dict[str, Any]:
+        locks = [["public.a", mode]] if mode else []
+        return {
+            "sql": "select 1",
+            "why": "w",
+            "lock": "none",
+            "lock_on": [],
+            "hazards": [],
+            "group": group,
+            "trace": {"milliseconds": 1.0, "locks": locks},
+        }
+
+    value = a_preview("x")
+    value["plan"]["statements"] = [
+        statement(0, "AccessExclusiveLock"),
+        statement(0, None),
+        statement(1, None),
+    ]
+    assert [act.strongest for act in page(value).acts] == ["reads and writes", "reads and writes", "nothing"]
