@@ -16,6 +16,7 @@ _RANK = {
         (
             "schema",
             "extension",
+            "collation",
             "enum",
             "domain",
             "composite type",
@@ -30,6 +31,20 @@ _RANK = {
             "constraint",
             "index",
             "trigger",
+            "operator",
+            "operator family",
+            "operator class",
+            "cast",
+            "text search template",
+            "text search parser",
+            "text search dictionary",
+            "text search configuration",
+            "foreign-data wrapper",
+            "server",
+            "user mapping",
+            "foreign table",
+            "publication",
+            "event trigger",
         )
     )
 }

@@ -221,6 +221,7 @@ def _refuse_unsupported(work: Work, again: Rebuild) -> None:
     ]
     said += [each for key in sorted(again.rebuilt) if (each := composites.refused(work, key))]
     said += [each for key in sorted(again.rebuilt) if (each := ranges.refused(work, key))]
+    said += [each for key in sorted(work.makes | work.found.changed) if (each := stated.refused(work, key))]
     said += again.refused
     if said:
         raise UnsupportedObject(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from orchestrator.migration.recipes import composites, domains, extensions, functions, schemas, views
+from orchestrator.migration.recipes import composites, domains, extensions, functions, schemas, stated, views
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences, changed_attributes
 from orchestrator.schema.names import TYPES, Key
@@ -119,8 +119,8 @@ def _in_place(before: Object, after: Object) -> bool:  # noqa: PLR0911 - one cas
         return composites.in_place(before, after)
     if isinstance(before, Extension) and isinstance(after, Extension):
         return extensions.in_place(before, after)
-    if isinstance(before, Stated):
-        return changed <= {"comment"}
+    if isinstance(before, Stated) and isinstance(after, Stated):
+        return stated.in_place(before, after)
     if isinstance(before, Domain) and isinstance(after, Domain):
         return domains.in_place(before, after)
     if isinstance(before, MaterializedView) and isinstance(after, MaterializedView):
@@ -148,14 +148,19 @@ def _reaction(user: Object, wanted: Object, key: Key, how: str, found: Differenc
         return "" if user.of is not None and key == user.of else "refuse"
     if isinstance(user, Stated) and user.key.kind == "statistics" and how == "retyped":
         return ""  # ALTER COLUMN TYPE makes it again by itself
+    if isinstance(user, Stated) and user.key.kind == "publication":
+        # A publication is never made again in silence: its subscribers would stop.
+        return "refuse"
     if isinstance(user, Stated) and user.key.kind != "range type":
         return "rebuild"
+    if key.kind == "collation" and isinstance(user, (Column, Domain, Composite)):
+        return "refuse"  # it cannot step aside as a type does
     if isinstance(user, Column) and user.generated is None and key.kind in TYPES and how == "replaced":
         return "retype"
     if isinstance(user, (Domain, Enum, Composite)) or user.key.kind == "range type":
         return "rebuild" if key.kind in TYPES or key.kind == "function" else ""
     if isinstance(user, Column):
-        return "rebuild" if user.generated is not None and key.kind in {"column", "function"} | TYPES else ""
+        return "rebuild" if user.generated is not None and key.kind not in _PLACES else ""
     if isinstance(user, Constraint):
         if how == "retyped":
             return "hard" if user.type == "foreign" or user != wanted else ""
@@ -169,6 +174,10 @@ def _reaction(user: Object, wanted: Object, key: Key, how: str, found: Differenc
         if user.key.kind in {"function", "trigger", "default"} and not _own_default(user.key, key, how)
         else ""
     )
+
+
+#: What holds a column; a generated one stands on everything else that it needs.
+_PLACES = frozenset({"table", "schema", "sequence", "extension"})
 
 
 def _own_default(user: Key, key: Key, how: str) -> bool:

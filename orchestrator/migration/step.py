@@ -66,8 +66,11 @@ def gone(key: Key) -> Token:
     return ("gone", key)
 
 
-_RELATIONS = frozenset({"table", "view", "materialized view", "sequence", "index"})
-_TYPES = frozenset({"table", "view", "materialized view"}) | TYPES
+_RELATIONS = frozenset(
+    {"table", "view", "materialized view", "sequence", "index", "foreign table", "composite type"}
+)
+_TYPES = frozenset({"table", "view", "materialized view", "foreign table", "base type"}) | TYPES
+_ROUTINES = frozenset({"function", "aggregate"})
 
 
 def slots(key: Key, *, has_index: bool = False) -> frozenset[Token]:
@@ -82,6 +85,8 @@ def slots(key: Key, *, has_index: bool = False) -> frozenset[Token]:
         found.add(("free", "relation", key.path))
     if key.kind in _TYPES:
         found.add(("free", "type", key.path))
+    if key.kind in _ROUTINES:
+        found.add(("free", "routine", key.path))
     if has_index:
         found.add(("free", "relation", (key.path[0], key.path[-1])))
     return frozenset(found)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.postgres.further import read_stated
 from orchestrator.postgres.relations import Relations, pairs
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.names import Key, dotted
@@ -55,7 +56,7 @@ class Assembly(Relations):
         self._constraints()
         self._indexes()
         self._triggers()
-        self._stated()
+        read_stated(self)
         self._others()
         self.close_folded()
         self._unclaimed_comments()
@@ -286,29 +287,6 @@ class Assembly(Relations):
             key = Key("trigger", (*owner.path, row["name"]))
             thing = Trigger(key=key, comment=comment, definition=row["definition"], enabled=row["enabled"])
             self.add(thing, "pg_trigger", row["oid"])
-
-    def _stated(self) -> None:
-        names = {oid: name for name, oid in self.catalog.items()}
-        for row in self.rows["stated"]:
-            if (row["class"], row["oid"]) in self.members:
-                continue
-            catalog = names[row["class"]]
-            relation = row["of_relation"]
-            comment = self.comment(catalog, row["oid"])
-            if relation in self.folded:
-                self.fold(relation, row["kind"], row["create"], row["after"], comment)
-                self.address[row["class"], row["oid"], 0] = self.folded[relation]
-                continue
-            thing = Stated(
-                key=Key(row["kind"], tuple(row["path"])),
-                comment=comment,
-                noun=row["noun"],
-                create=row["create"],
-                subject=row["subject"],
-                after=tuple(row["after"]),
-                of=self.tables.get(relation) or self.views.get(relation),
-            )
-            self.add(thing, catalog, row["oid"])
 
     def _others(self) -> None:
         names = {oid: name for name, oid in self.catalog.items()}

@@ -68,6 +68,7 @@ class Relations:
         self.tables: dict[int, Key] = {}
         self.views: dict[int, Key] = {}
         self.composites: dict[int, list[dict[str, Any]]] = {}
+        self.foreign: dict[int, Key] = {}
         self.folded: dict[int, Key] = {}
         self.facts: dict[int, list[str]] = {}
         self.lineage: dict[Key, str] = {}
@@ -154,6 +155,8 @@ class Relations:
             elif row["kind"] == "c":
                 self.composites[oid] = columns.get(oid, [])
                 self.address[self.catalog["pg_class"], oid, 0] = Key("composite type", path)
+            elif row["kind"] == "f" and not row["bound"] and not row["parents"]:
+                self.foreign[oid] = Key("foreign table", path)
             else:
                 key = Key("partition" if row["bound"] else _FOLDED[row["kind"]], path)
                 self.folded[oid] = key

@@ -100,6 +100,7 @@ PLANNED = frozenset(
         "materialized view",
         "function",
         "trigger",
+        "foreign table",
     }
 )
 

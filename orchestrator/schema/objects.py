@@ -6,6 +6,9 @@ from orchestrator.schema.names import MEMBERS, Key, quote
 
 Pairs = tuple[tuple[str, str], ...]
 
+#: Name, and the statements that add, change and take away.
+Part = tuple[str, str, str, str]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Object:
@@ -207,7 +210,12 @@ class Stated(Object):
         noun: its kind as DROP and COMMENT ON write it: ``POLICY``.
         create: the statement that makes it.
         subject: its name as these write it; empty for what is named ``name ON relation``.
-        after: statements that finish it, in order.
+        parts: what can be added, changed and taken away in place: (name, statement that adds it, statement that
+            changes it, statement that takes it away); an empty statement: that takes making the object again.
+            A part ``a/b`` comes and goes with the part ``a``.
+        whole: the statement that makes it with all its parts but those whose name begins with ``+``; empty:
+            ``create``, then every part is added.
+        secrets: names and digests of what must never be shown (passwords); a difference is refused.
         of: the relation that it goes with when that is dropped, or None.
         more_names: other names that it occupies as a type (the multirange of a range type).
     """
@@ -215,7 +223,9 @@ class Stated(Object):
     noun: str
     create: str
     subject: str = ""
-    after: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    whole: str = field(default="", compare=False)
+    secrets: Pairs = ()
     of: Key | None = field(default=None, compare=False)
     more_names: tuple[str, ...] = ()
 

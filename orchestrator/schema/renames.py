@@ -149,10 +149,21 @@ class _Renaming:
             return replace(thing, key=key, definition=definition.replace(old, new, 1))
         if isinstance(thing, Stated) and thing.of is not None:
             old, new = dotted(*thing.of.path), dotted(*self.key(thing.of).path)
-            texts = [
-                self.text(text, thing.of.path).replace(old, new) for text in (thing.create, *thing.after)
-            ]
-            return replace(thing, key=key, of=self.key(thing.of), create=texts[0], after=tuple(texts[1:]))
+
+            def said(text: str) -> str:
+                return self.text(text, thing.of.path).replace(old, new) if thing.of else text
+
+            parts = tuple(
+                (name, said(add), said(change), said(drop)) for name, add, change, drop in thing.parts
+            )
+            return replace(
+                thing,
+                key=key,
+                of=self.key(thing.of),
+                create=said(thing.create),
+                whole=said(thing.whole),
+                parts=parts,
+            )
         if isinstance(thing, Other):
             return replace(thing, key=key, of=self.key(thing.of) if thing.of else None)
         return replace(thing, key=key)

@@ -10,7 +10,7 @@ select a.attrelid::int8 as relation, a.attnum as number, a.attname as name,
        case when a.attstorage <> t.typstorage then a.attstorage end as storage,
        nullif(a.attcompression, '') as compression,
        case when a.attstattarget >= 0 then a.attstattarget end as statistics,
-       coalesce(a.attoptions, '{}') as options, a.attacl is not null as granted
+       coalesce(a.attoptions, '{}') as options, coalesce(a.attfdwoptions, '{}') as foreign_options, a.attacl is not null as granted
 from pg_attribute a
 join pg_class c on c.oid = a.attrelid
 join pg_namespace n on n.oid = c.relnamespace

@@ -1,5 +1,6 @@
 -- Kinds whose objects are fully said by one statement, written out as that statement.
 -- "of_relation" is the relation that one goes with when that is dropped; "subject" is empty for "name ON relation".
+-- "parts" can be changed in place: name, and the statements that add, change and take away.
 with users as (
     select oid, nspname from pg_namespace
     where nspname !~ '^pg_' and nspname not in ('information_schema', 'preview_internal')
@@ -13,20 +14,23 @@ select 'pg_policy'::regclass::oid::int8 as class, p.oid::int8 as oid, 'policy' a
                 order by pg_get_userbyid(r)) from unnest(p.polroles) r))
        || coalesce(' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')', '')
        || coalesce(' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', '') as "create",
-       '{}'::text[] as after, c.oid::int8 as of_relation
+       '[]'::jsonb as parts, c.oid::int8 as of_relation
 from pg_policy p join pg_class c on c.oid = p.polrelid join users n on n.oid = c.relnamespace
 union all
 select 'pg_rewrite'::regclass::oid::int8, r.oid::int8, 'rule', 'RULE', array[n.nspname, c.relname, r.rulename], '',
        rtrim(pg_get_ruledef(r.oid), ';'),
-       case r.ev_enabled when 'O' then '{}' else array[format('ALTER TABLE %I.%I %s RULE %I', n.nspname, c.relname,
-           case r.ev_enabled when 'D' then 'DISABLE' when 'R' then 'ENABLE REPLICA' else 'ENABLE ALWAYS' end, r.rulename)]
+       case r.ev_enabled when 'O' then '[]' else (select jsonb_build_array(jsonb_build_array('state', s.said, s.said,
+           format('ALTER TABLE %I.%I ENABLE RULE %I', n.nspname, c.relname, r.rulename)))
+           from (select format('ALTER TABLE %I.%I %s RULE %I', n.nspname, c.relname, case r.ev_enabled when 'D' then 'DISABLE'
+               when 'R' then 'ENABLE REPLICA' else 'ENABLE ALWAYS' end, r.rulename) as said) s)
        end, c.oid::int8
 from pg_rewrite r join pg_class c on c.oid = r.ev_class join users n on n.oid = c.relnamespace
 where r.rulename <> '_RETURN'
 union all
 select 'pg_statistic_ext'::regclass::oid::int8, s.oid::int8, 'statistics', 'STATISTICS', array[n.nspname, s.stxname],
        format('%I.%I', n.nspname, s.stxname), pg_get_statisticsobjdef(s.oid),
-       case when coalesce(s.stxstattarget, -1) >= 0
-           then array[format('ALTER STATISTICS %I.%I SET STATISTICS %s', n.nspname, s.stxname, s.stxstattarget)]
-           else '{}' end, s.stxrelid::int8
+       case when coalesce(s.stxstattarget, -1) < 0 then '[]' else (select jsonb_build_array(jsonb_build_array('target',
+           a.said || s.stxstattarget, a.said || s.stxstattarget, a.said || '-1'))
+           from (select format('ALTER STATISTICS %I.%I SET STATISTICS ', n.nspname, s.stxname) as said) a) end,
+       s.stxrelid::int8
 from pg_statistic_ext s join users n on n.oid = s.stxnamespace

@@ -1,0 +1,12 @@
+CREATE SCHEMA s;
+CREATE FUNCTION s.same(int, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1::text = $2';
+CREATE OPERATOR s.=== (LEFTARG = int, RIGHTARG = text, FUNCTION = s.same, RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE FUNCTION s.plus(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
+CREATE OPERATOR s.@+@ (RIGHTARG = int, FUNCTION = s.plus);
+CREATE FUNCTION s.lt(point, point) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1[0] < $2[0]';
+CREATE FUNCTION s.gt(point, point) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1[0] > $2[0]';
+CREATE OPERATOR s.<<< (LEFTARG = point, RIGHTARG = point, FUNCTION = s.lt, COMMUTATOR = OPERATOR(s.>>>));
+CREATE OPERATOR s.>>> (LEFTARG = point, RIGHTARG = point, FUNCTION = s.gt, COMMUTATOR = OPERATOR(s.<<<));
+COMMENT ON OPERATOR s.@+@ (NONE, int) IS 'one more';
+CREATE TABLE t (a int, b text);
+CREATE VIEW v AS SELECT a OPERATOR(s.===) b AS x FROM t;

@@ -1,0 +1,7 @@
+CREATE SCHEMA s;
+CREATE FUNCTION s.same(int, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1::text = $2';
+CREATE OPERATOR s.=== (LEFTARG = int, RIGHTARG = text, FUNCTION = s.same);
+CREATE OPERATOR s.#< (LEFTARG = int, RIGHTARG = text, FUNCTION = s.same);
+CREATE FUNCTION s.plus(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
+CREATE TABLE t (a int, b text);
+CREATE VIEW v AS SELECT a OPERATOR(s.===) b AS x FROM t;

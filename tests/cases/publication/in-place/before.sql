@@ -1,0 +1,6 @@
+CREATE SCHEMA s;
+CREATE TABLE t (id int PRIMARY KEY, b int, gone int);
+CREATE TABLE u (id int PRIMARY KEY, b int);
+CREATE TABLE w (id int);
+CREATE PUBLICATION p FOR TABLE t (id, b), u WHERE (b > 0), w;
+CREATE PUBLICATION gone FOR ALL TABLES;

@@ -1,0 +1,2 @@
+CREATE TABLE t (id bigint PRIMARY KEY, b int);
+CREATE PUBLICATION p FOR TABLE t WHERE (id > 0);

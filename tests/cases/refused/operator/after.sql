@@ -1,1 +1,0 @@
-CREATE FUNCTION eq(int, text) RETURNS bool LANGUAGE sql AS 'SELECT true'; CREATE OPERATOR === (LEFTARG = int, RIGHTARG = text, FUNCTION = eq);
