@@ -80,6 +80,9 @@ class Statement:
         statement_timeout_ms: how long it may run, milliseconds; 0 is no limit.
         repair: it cleans up what an interrupted run of this very plan left (an INVALID index, a helper
             constraint); such statements may appear in a resumed plan without having been approved.
+        by_blocks: the table whose rows it changes in batches, each committed, or empty. Its SQL ends with a
+            condition that a range of blocks can be added to with AND, does the same when it is run as it
+            stands, and changes nothing where it has been already.
     """
 
     sql: str
@@ -93,6 +96,7 @@ class Statement:
     lock_timeout_ms: int = 2_000
     statement_timeout_ms: int = 0
     repair: bool = False
+    by_blocks: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """All attributes by name; ``lock`` as PostgreSQL writes it in pg_locks."""
@@ -108,6 +112,7 @@ class Statement:
             "lock_timeout_ms": self.lock_timeout_ms,
             "statement_timeout_ms": self.statement_timeout_ms,
             "repair": self.repair,
+            "by_blocks": self.by_blocks,
         }
 
     @classmethod
@@ -125,6 +130,7 @@ class Statement:
             lock_timeout_ms=value["lock_timeout_ms"],
             statement_timeout_ms=value["statement_timeout_ms"],
             repair=value["repair"],
+            by_blocks=value.get("by_blocks", ""),
         )
 
 
@@ -137,12 +143,15 @@ class Plan:
         goal: fingerprint of the snapshot it leads to.
         statements: in the order in which they are applied.
         notes: differences that need no statement (column order, what is not compared), one sentence each.
+        online: names of the columns that are written anew beside the traffic (``recipes/online.py``): whoever plans
+            the remainder of this plan must decide the same, whatever the size of the tables is by then.
     """
 
     base: str
     goal: str
     statements: tuple[Statement, ...]
     notes: tuple[str, ...] = ()
+    online: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -187,6 +196,7 @@ class Plan:
             "goal": self.goal,
             "statements": [statement.to_json() for statement in self.statements],
             "notes": list(self.notes),
+            "online": list(self.online),
         }
 
     @classmethod
@@ -197,4 +207,5 @@ class Plan:
             goal=value["goal"],
             statements=tuple(Statement.from_json(statement) for statement in value["statements"]),
             notes=tuple(value["notes"]),
+            online=tuple(value.get("online", ())),
         )

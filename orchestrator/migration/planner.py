@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.errors import DependencyCycle, UnsupportedObject
 from orchestrator.migration.asking import Asking, expression, extra_fills, fill_questions
+from orchestrator.migration.online import Online, decide
 from orchestrator.migration.order import grouped, in_order
 from orchestrator.migration.plan import Plan, Statement
 from orchestrator.migration.probes import Today
@@ -19,7 +20,9 @@ from orchestrator.migration.recipes import (
     extensions,
     functions,
     indexes,
+    leftovers,
     matviews,
+    online,
     ranges,
     renames,
     schemas,
@@ -50,6 +53,7 @@ _RECIPES = (
     tables,
     columns,
     column_changes,
+    online,
     constraints,
     indexes,
     views,
@@ -82,7 +86,12 @@ class Planned:
 
 
 def make_plan(
-    base: Snapshot, goal: Snapshot, *, answers: Answers | None = None, assume_defaults: bool = False
+    base: Snapshot,
+    goal: Snapshot,
+    *,
+    answers: Answers | None = None,
+    assume_defaults: bool = False,
+    policy: Online = Online(),  # noqa: B008 - a frozen value
 ) -> Planned:
     """Work out how to get from one snapshot to another.
 
@@ -91,6 +100,7 @@ def make_plan(
         goal: the goal's.
         answers: question id to answer.
         assume_defaults: answer every open question with its default: not a rename, no invented value.
+        policy: which tables are written again beside the traffic.
 
     Raises:
         UnsupportedObject: objects of kinds that are not planned differ; all are named.
@@ -101,7 +111,8 @@ def make_plan(
     now, done = _with_renames(base, goal, asking)
     found, adopted = _adopted(now, goal, diff(now, goal))
     found, joins = extensions.joining(now, goal, found)
-    again = rebuild(now, goal, found, _renamed_relations(done))
+    beside = decide(now, goal, found, policy)
+    again = rebuild(now, goal, found, _renamed_relations(done), beside)
     work = Work(
         base=now,
         goal=goal,
@@ -112,6 +123,7 @@ def make_plan(
         adopted=adopted,
         joins=joins,
         today=_today(done),
+        online=beside,
     )
     fills = {question.id: asking.ask(question) for question in fill_questions(work)}
     taken = extra_fills(work) & set(asking.unused)
@@ -127,8 +139,14 @@ def make_plan(
         # A table that names what names the table: make the table bare, then the rest.
         statements = _statements(replace(work, fold=False), done)
     statements = tuple(with_scale(each, now) for each in statements)
-    notes = (*_column_order(now, goal), *((NOT_COMPARED,) if statements else ()))
-    plan = Plan(base=base.fingerprint(), goal=goal.fingerprint(), statements=statements, notes=notes)
+    notes = (*beside.notes, *_column_order(now, goal), *((NOT_COMPARED,) if statements else ()))
+    plan = Plan(
+        base=base.fingerprint(),
+        goal=goal.fingerprint(),
+        statements=statements,
+        notes=notes,
+        online=work.online.names,
+    )
     return Planned(plan=plan, questions=asking.asked, unused_answers=unused)
 
 
@@ -231,7 +249,7 @@ def _refuse_unsupported(work: Work, again: Rebuild) -> None:
 
 
 def _statements(work: Work, done: Renames) -> tuple[Statement, ...]:
-    steps: list[Step] = [*indexes.leftovers(work), *renames.steps(work, done)]
+    steps: list[Step] = [*leftovers.steps(work), *renames.steps(work, done)]
     barrier: Token = ("all", "renamed", ())
     rename_steps = {i for i, step in enumerate(steps) if step.phase is Phase.RENAME}
     waited = {token for i in rename_steps for token in steps[i].wants}
@@ -262,6 +280,12 @@ def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
             # A type that stepped aside goes after its new form is there.
             last = [*made[key], *left[key]] if key.kind in TYPES else made[key]
             spans.append((min(first), max(last)))
+    for table in work.online.retyped:
+        # Nobody may see a column without its old form and without its new one.
+        swap = [
+            i for i, step in enumerate(ordered) if step.gives & {("swap begins", table), ("swapped", table)}
+        ]
+        spans.append((min(swap), max(swap)))
     again = {key for key in work.rebuilt if key.kind == "materialized view"}
     for table in work.found.added | again:
         # What belongs to a new table comes with it, so that nobody ever has to add it beside traffic.

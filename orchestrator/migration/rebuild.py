@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from orchestrator.migration.online import Decided
 from orchestrator.migration.recipes import composites, domains, extensions, functions, schemas, stated, views
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences, changed_attributes
@@ -42,7 +43,13 @@ class Rebuild:
     refused: list[str] = field(default_factory=list)
 
 
-def rebuild(base: Snapshot, goal: Snapshot, found: Differences, renamed: Iterable[Key]) -> Rebuild:
+def rebuild(
+    base: Snapshot,
+    goal: Snapshot,
+    found: Differences,
+    renamed: Iterable[Key],
+    online: Decided = Decided(),  # noqa: B008 - a frozen value
+) -> Rebuild:
     """Decide for every changed object whether it changes in place, and follow who stands on those that do not.
 
     Args:
@@ -50,17 +57,22 @@ def rebuild(base: Snapshot, goal: Snapshot, found: Differences, renamed: Iterabl
         goal: the goal.
         found: their differences.
         renamed: tables and columns (by their new key) whose views must be made again.
+        online: columns that change through a shadow: what moves with them is not made again.
     """
     result = Rebuild()
-    queue = _first(base, goal, found, result)
+    queue = _first(base, goal, found, result, online)
     queue += [(key, "renamed") for key in sorted(renamed)]
     queue += [(key, "dropped") for key in sorted(found.dropped)]
     while queue:
         key, how = queue.pop(0)
         for user in base.users.get(key, ()):
-            if user not in goal.objects or user in result.rebuilt:
+            if user not in goal.objects or user in result.rebuilt or user in online.moved:
                 continue
-            verdict = _reaction(base.objects[user], goal.objects[user], key, how, found)
+            # What ALTER COLUMN TYPE would make again by itself goes with a column that gives way to another.
+            gone = user.kind == "statistics" and key in online.columns
+            verdict = (
+                "rebuild" if gone else _reaction(base.objects[user], goal.objects[user], key, how, found)
+            )
             if verdict == "refuse":
                 result.refused.append(f"{user} stands on {key}, which must be {how}")
             elif verdict == "retype" and user not in result.retyped:
@@ -78,7 +90,9 @@ def rebuild(base: Snapshot, goal: Snapshot, found: Differences, renamed: Iterabl
     return result
 
 
-def _first(base: Snapshot, goal: Snapshot, found: Differences, result: Rebuild) -> list[tuple[Key, str]]:
+def _first(
+    base: Snapshot, goal: Snapshot, found: Differences, result: Rebuild, online: Decided
+) -> list[tuple[Key, str]]:
     """What cannot change in place, with how it changes."""
     queue: list[tuple[Key, str]] = []
     for key in sorted(found.changed):
@@ -86,7 +100,7 @@ def _first(base: Snapshot, goal: Snapshot, found: Differences, result: Rebuild) 
         if isinstance(before, Column) and isinstance(after, Column) and _retyped(before, after):
             result.retyped.add(key)
             queue.append((key, "retyped"))
-        elif not _in_place(before, after):
+        elif key not in online.moved and not _in_place(before, after):
             result.rebuilt.add(key)
             queue.append((key, "replaced"))
             if isinstance(before, Index) and isinstance(after, Index):

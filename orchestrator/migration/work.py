@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from orchestrator.migration.locks import LockMode
+from orchestrator.migration.online import Decided
 from orchestrator.migration.plan import Statement
 from orchestrator.migration.probes import Probing, Today
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released, slots
@@ -44,6 +45,7 @@ class Work:
         fold: whether a table is created with its defaults, checks and keys; False breaks circles.
         adopted: constraints that take over an index that is there already, with that index.
         joins: what becomes a member of an extension, as ALTER EXTENSION names it.
+        online: what is written again beside the traffic.
     """
 
     base: Snapshot
@@ -57,6 +59,7 @@ class Work:
     fold: bool = True
     adopted: Mapping[Key, Key] = field(default_factory=dict)
     joins: frozenset[str] = frozenset()
+    online: Decided = field(default_factory=Decided)
 
     @cached_property
     def makes(self) -> frozenset[Key]:
@@ -207,7 +210,7 @@ class Work:
         on = self.locked(*tables)
         held = lock if on else LockMode.NONE
         quick = held.blocks_writes and not heavy
-        names = ("hazards", "probes", "transactional", "repair", "lock_timeout_ms")
+        names = ("hazards", "probes", "transactional", "repair", "lock_timeout_ms", "by_blocks")
         extra = {name: more.pop(name) for name in names if name in more}
         statement = Statement(
             sql=sql,

@@ -13,6 +13,7 @@ from psycopg import errors, sql
 from orchestrator.database import Connection
 from orchestrator.errors import DatabaseUnreachable, LockNotAcquired
 from orchestrator.migration.plan import Plan, Statement
+from orchestrator.postgres.batches import in_batches
 from orchestrator.postgres.blockers import Blocker, blockers
 from orchestrator.postgres.refusals import translated
 from orchestrator.postgres.trace import StatementTrace, Tracer
@@ -37,6 +38,9 @@ class Observer(Protocol):
     def waiting(self, index: int, statement: Statement, reason: str) -> None:
         """A statement's group could not be done and is tried again; the reason names who is in the way."""
 
+    def progress(self, index: int, statement: Statement, done: int, total: int) -> None:
+        """A statement that runs in batches has done so many of so many blocks of its table."""
+
 
 class _Silent:
     """Watches nothing."""
@@ -48,6 +52,9 @@ class _Silent:
         """Nothing."""
 
     def waiting(self, index: int, statement: Statement, reason: str) -> None:
+        """Nothing."""
+
+    def progress(self, index: int, statement: Statement, done: int, total: int) -> None:
         """Nothing."""
 
 
@@ -151,9 +158,14 @@ class _Run:
         self.observer.started(index, statement)
         _time_outs(connection, statement, local=False)
         try:
-            remove_invalid(connection, statement.sql)
-            with Tracer(connection) as tracer:
-                trace = tracer.run(index, statement.sql, in_transaction=False)
+            if statement.by_blocks:
+                trace = in_batches(
+                    connection, index, statement, lambda *far: self.observer.progress(index, statement, *far)
+                )
+            else:
+                remove_invalid(connection, statement.sql)
+                with Tracer(connection) as tracer:
+                    trace = tracer.run(index, statement.sql, in_transaction=False)
         finally:
             if not connection.closed:
                 for name in ("lock_timeout", "statement_timeout"):
@@ -188,8 +200,10 @@ def _persist(
             if not run.lost:
                 _tidy(run, statement)
                 raise translated(error, index=index, total=run.total, statement=statement) from None
-            if run.committing or not transactional or attempt >= attempts:
-                raise _lost(index, run.total, in_doubt=run.committing or not transactional) from None
+            # Batches may be done again from the first block: what is done already is passed over.
+            once = not transactional and not group[0][1].by_blocks
+            if run.committing or once or attempt >= attempts:
+                raise _lost(index, run.total, in_doubt=run.committing or once) from None
             pause(random.uniform(0.05, min(_LONGEST_PAUSE, 0.1 * 2**attempt)))  # noqa: S311 - jitter
 
 

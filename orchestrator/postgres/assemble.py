@@ -44,7 +44,6 @@ class Assembly(Relations):
 
     def __init__(self, rows: Rows) -> None:
         super().__init__(rows)
-        self.leftovers: list[Leftover] = []
         self.privileges: dict[Key, Privileges] = {}
         self._schemas()
         self._extensions()
@@ -182,6 +181,10 @@ class Assembly(Relations):
     def _functions(self) -> None:
         grants = self.grants()
         for row in self.free("functions", "pg_proc"):
+            if self.is_helper(row["name"]):
+                key = Key("function", (row["schema"], row["name"], row["arguments"]))
+                self.leftovers.append(Leftover(key=key, table=(row["schema"],), valid=True))
+                continue
             path = (row["schema"], row["name"], row["arguments"])
             comment = self.comment("pg_proc", row["oid"])
             if row["kind"] == "a":
@@ -285,6 +288,9 @@ class Assembly(Relations):
             if owner is None:
                 continue
             key = Key("trigger", (*owner.path, row["name"]))
+            if self.is_helper(row["name"]):
+                self.leftovers.append(Leftover(key=key, table=owner.path, valid=True))
+                continue
             thing = Trigger(key=key, comment=comment, definition=row["definition"], enabled=row["enabled"])
             self.add(thing, "pg_trigger", row["oid"])
 

@@ -5,10 +5,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.schema.names import HELPER_PREFIX, Key, dotted
+from orchestrator.schema.names import HELPER_PREFIX, LAST_PREFIX, Key, dotted
 from orchestrator.schema.objects import (
     Column,
     Default,
+    Leftover,
     MaterializedView,
     Object,
     Other,
@@ -72,6 +73,7 @@ class Relations:
         self.folded: dict[int, Key] = {}
         self.facts: dict[int, list[str]] = {}
         self.lineage: dict[Key, str] = {}
+        self.leftovers: list[Leftover] = []
         self.sizes: dict[Key, tuple[int, int]] = {}
         self.index_options = {row["oid"]: row["options"] for row in rows["indexes"]}
         self._owners: dict[Address, Address] = {
@@ -116,7 +118,7 @@ class Relations:
 
     def is_helper(self, name: str) -> bool:
         """Whether the name is one of ours, left by an interrupted run."""
-        return name.startswith(HELPER_PREFIX)
+        return name.startswith((HELPER_PREFIX, LAST_PREFIX))
 
     def resolve(self, address: Address) -> Key | None:
         """The object that an address belongs to, following internal dependencies upwards."""
@@ -255,6 +257,11 @@ class Relations:
                 self.fold(oid, "column", json.dumps(facts, sort_keys=True, default=str))
                 self.fold(oid, "column comment", row["name"], self.comment("pg_class", oid, row["number"]))
                 self.fold(oid, "identity", row["name"], sequences.get((oid, row["number"])))
+            elif oid in self.tables and self.is_helper(row["name"]):
+                path = self.tables[oid].path
+                self.leftovers.append(
+                    Leftover(key=Key("column", (*path, row["name"])), table=path, valid=True)
+                )
             elif oid in self.tables:
                 positions[oid] = positions.get(oid, 0) + 1
                 self._column(self.tables[oid], row, positions[oid], sequences.get((oid, row["number"]), ()))
@@ -274,6 +281,7 @@ class Relations:
             generated=row["expression"] if row["generated"] else None,
             settings=column_settings(row),
             position=position,
+            granted=row["granted"],
         )
         self.add(thing, "pg_class", row["relation"], row["number"])
         self.lineage[key] = f"{row['relation']}/{row['number']}"

@@ -42,6 +42,8 @@ class StatementTrace:
             transaction; empty for statements outside of transactions, which leave no lock to look at.
         rewritten: tables whose file is another one now.
         notices: what the server said about scans, rewrites and builds, and its warnings.
+        batches: into how many transactions it was split; 0 when it was not.
+        longest_ms: the longest of these, milliseconds.
     """
 
     index: int
@@ -49,6 +51,8 @@ class StatementTrace:
     locks: tuple[tuple[str, str], ...] = ()
     rewritten: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    batches: int = 0
+    longest_ms: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """All attributes by name."""
@@ -58,6 +62,8 @@ class StatementTrace:
             "locks": [list(each) for each in self.locks],
             "rewritten": list(self.rewritten),
             "notices": list(self.notices),
+            "batches": self.batches,
+            "longest_ms": self.longest_ms,
         }
 
     @classmethod
@@ -69,6 +75,8 @@ class StatementTrace:
             locks=tuple((relation, mode) for relation, mode in value["locks"]),
             rewritten=tuple(value["rewritten"]),
             notices=tuple(value["notices"]),
+            batches=value.get("batches", 0),
+            longest_ms=value.get("longest_ms", 0.0),
         )
 
 

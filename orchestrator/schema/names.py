@@ -6,6 +6,9 @@ from typing import NamedTuple
 #: Prefix of everything this product creates in a user's database for a moment; never part of a snapshot.
 HELPER_PREFIX = "preview_tmp_"
 
+#: What the names of helpers begin with that must come after all others: triggers fire in the order of their names.
+LAST_PREFIX = f"~{HELPER_PREFIX}"
+
 #: The longest name PostgreSQL keeps, in bytes (NAMEDATALEN - 1); longer ones are cut in silence.
 MAX_NAME_BYTES = 63
 

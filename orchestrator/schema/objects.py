@@ -79,6 +79,7 @@ class Column(Object):
         generated: the expression of a stored generated column, or None.
         settings: STORAGE, COMPRESSION, STATISTICS and attribute options that are not the default, sorted.
         position: where it stands among the live columns, from 1; not compared (it cannot be changed).
+        granted: whether it has grants of its own, which a column that takes its place would lose; not compared.
     """
 
     type: str
@@ -89,6 +90,7 @@ class Column(Object):
     generated: str | None = None
     settings: Pairs = ()
     position: int = field(default=0, compare=False)
+    granted: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,11 +331,13 @@ class Privileges:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
-    """A helper object that an interrupted run left: ``index`` or ``constraint`` with a reserved name.
+    """A helper object that an interrupted run left: one of our reserved names.
+
+    Its kind is ``index``, ``constraint``, ``column``, ``trigger``, ``function`` (no arguments) or ``sequence``.
 
     Attributes:
         key: what identifies it.
-        table: schema and name of the table it is on.
+        table: schema and name of the table it is on; of a function its schema only.
         valid: whether it is usable.
     """
 

@@ -114,6 +114,10 @@ class Telling:
         """A statement's group will be tried again."""
         self._detail(f"{index + 1}/{self._total} {statement.why}: waits: {reason}")
 
+    def progress(self, index: int, statement: Statement, done: int, total: int) -> None:
+        """One more batch is done."""
+        self._detail(f"{index + 1}/{self._total} {statement.why}: {100 * done // max(total, 1)} %")
+
 
 def table_names(snapshot: Snapshot) -> tuple[str, ...]:
     """Every table of a snapshot, qualified and quoted as SQL needs it."""

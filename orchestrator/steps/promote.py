@@ -15,6 +15,7 @@ from orchestrator.database import Connection, advisory_lock, lock_key
 from orchestrator.errors import MainMoved, OrchestratorError, PlanDoesNotConverge, Refused
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.migration import part_of
+from orchestrator.migration.online import as_in
 from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
@@ -166,7 +167,7 @@ class PromoteStep:
 
     def _remaining(self, preview: Preview, main: Snapshot, goal: Snapshot, approved: Plan) -> Plan:
         """diff(main, branch), which must be a part of what was approved."""
-        planned = make_plan(main, goal, answers=preview.facts.get("answers", {}))
+        planned = make_plan(main, goal, answers=preview.facts.get("answers", {}), policy=as_in(approved))
         if planned.plan is None:
             raise MainMoved(
                 f"main has moved since {preview.name} was rehearsed: the comparison now asks "

@@ -69,7 +69,9 @@ def _changed(work: Work, key: Key, before: Column, after: Column) -> Iterator[St
             key, Phase.CHANGE, f"{_alter(key)} DROP NOT NULL", f"let {key} be NULL", **strong,
             gives=chain["gives"], wants=[*chain["wants"], *(gone(each) for each in keys)],
         )  # fmt: skip
-    if key in work.retyped:
+    if key in work.online.columns:
+        last[:] = [("swapped", table)]
+    elif key in work.retyped:
         chain = chained("type")
         yield _retype(
             work, key, before, after, (gives | frozenset(chain["gives"]), wants | frozenset(chain["wants"]))
@@ -203,9 +205,10 @@ def _not_null(work: Work, key: Key, tokens: tuple[frozenset[Token], frozenset[To
     strong: dict[str, Any] = {"tables": [table], "lock": LockMode.ACCESS_EXCLUSIVE}
     if fill != "-":
         yield work.step(
-            key, Phase.CHANGE, f"UPDATE {table.name} SET {name} = {fill} WHERE {name} IS NULL",
-            f"fill {key} with {fill} where it is NULL", tables=[table], lock=LockMode.ROW_EXCLUSIVE, heavy=True,
-            wants=tokens[1], gives=[marks[0]], alone=True,
+            key, Phase.BUILD, f"UPDATE {table.name} SET {name} = {fill} WHERE ({name} IS NULL)",
+            f"fill {key} with {fill} where it is NULL, batch by batch", tables=[table],
+            lock=LockMode.ROW_EXCLUSIVE, heavy=True, wants=tokens[1], gives=[marks[0]], transactional=False,
+            by_blocks=table.name,
         )  # fmt: skip
     yield work.step(
         key, Phase.CHANGE, f"ALTER TABLE {table.name} ADD CONSTRAINT {helper} CHECK ({name} IS NOT NULL) NOT VALID",

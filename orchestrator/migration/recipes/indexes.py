@@ -142,34 +142,3 @@ def _statistics(
                 f"ALTER INDEX {key.name} ALTER COLUMN {number} SET STATISTICS {new.get(number, '-1')}",
                 f"change the statistics target of {key}", wants=[ready(key)],
             )  # fmt: skip
-
-
-def leftovers(work: Work) -> Iterator[Step]:
-    """Helper objects that an interrupted run left: those in the way go first, usable ones that we adopt stay."""
-    wanted: set[Key] = set()
-    for key in work.makes:
-        if key.kind == "constraint" and key in work.goal.objects:
-            definition = getattr(work.goal.objects[key], "definition", "")
-            wanted.add(Key("index", (key.path[0], helper_name("key", key, definition))))
-    for each in work.base.leftovers:
-        table = Key("table", each.table)
-        path = each.key.path
-        if each.key.kind == "constraint":
-            yield work.step(
-                each.key, Phase.REPAIR, f"ALTER TABLE {table.name} DROP CONSTRAINT {quote(path[-1])}",
-                f"remove what an interrupted run left on {table}", tables=[table], lock=LockMode.ACCESS_EXCLUSIVE,
-                gives=[("helper", "constraint", path)], repair=True,
-            )  # fmt: skip
-        elif not (each.valid and each.key in wanted):
-            yield work.step(
-                each.key,
-                Phase.DROP if each.valid else Phase.REPAIR,
-                f"DROP INDEX CONCURRENTLY IF EXISTS {each.key.name}",
-                f"remove what an interrupted run left on {table}",
-                tables=[table],
-                lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-                transactional=False,
-                lock_timeout_ms=PATIENT_MS,
-                repair=True,
-                gives=[("helper", "index", path)],
-            )

@@ -36,6 +36,9 @@ class Watching:
         self.reasons.append(reason)
         self.on_wait(reason)
 
+    def progress(self, index: int, statement: Statement, done: int, total: int) -> None:
+        self.heard.append(("progress", index))
+
 
 def no_pause(_seconds: float) -> None:
     """Retries at once."""

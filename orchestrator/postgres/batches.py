@@ -1,0 +1,97 @@
+"""Batches: a statement that changes every row of a table, block range by block range, each range committed.
+
+Only ``apply`` calls this. It knows nothing of plans; where it stopped is not remembered, because a statement of this
+form passes over what it has changed already.
+"""
+
+import time
+from collections.abc import Callable
+
+from psycopg import errors
+
+from orchestrator.database import Connection
+from orchestrator.migration.plan import Statement
+from orchestrator.postgres.trace import StatementTrace
+
+#: How long one batch shall hold its row locks, milliseconds: whoever writes one of these rows waits that long.
+TARGET_MS = 30.0
+
+#: A batch that is not done after this long is given up and halved, milliseconds.
+_PATIENCE_MS = 80
+
+#: Blocks of a batch: the first, the least (which has no time limit) and the most.
+_FIRST, _LEAST, _MOST = 8, 2, 512
+
+#: How often a table may be moved (VACUUM FULL, CLUSTER) while it is gone through before somebody is told.
+_PASSES = 5
+
+
+def in_batches(
+    connection: Connection, index: int, statement: Statement, progress: Callable[[int, int], None]
+) -> StatementTrace:
+    """Run a statement over all blocks that its table has now; rows that come later are their writers' to keep right.
+
+    Args:
+        connection: in autocommit mode.
+        index: the statement's place in its plan.
+        statement: with ``by_blocks``.
+        progress: told (blocks done, blocks in all) after each batch.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: somebody holds a row for longer than the statement's lock_timeout.
+        psycopg.errors.ObjectNotInPrerequisiteState: the table was moved again and again.
+        psycopg.Error: whatever else the server said; batches before it are committed.
+    """
+    started = time.perf_counter()
+    batches, rows, longest = 0, 0, 0.0
+    for _ in range(_PASSES):
+        file, blocks = _extent(connection, statement.by_blocks)
+        block, width = 0, _FIRST
+        while block < blocks:
+            upto = min(block + width, blocks)
+            before = time.perf_counter()
+            done = _one(connection, statement, block, upto, limited=width > _LEAST)
+            took = (time.perf_counter() - before) * 1000
+            if done is None:
+                width = max(width // 4, _LEAST)
+                continue
+            batches, rows, longest, block = batches + 1, rows + done, max(longest, took), upto
+            width = int(min(max(width * min(TARGET_MS / max(took, 0.1), 2), _LEAST), _MOST))
+            progress(block, blocks)
+        if _extent(connection, statement.by_blocks)[0] == file:
+            return StatementTrace(
+                index=index,
+                milliseconds=round((time.perf_counter() - started) * 1000, 3),
+                locks=((statement.by_blocks, "RowExclusiveLock"),),
+                notices=(f"{rows:,} rows in {batches:,} batches, the longest {longest:.0f} ms",),
+                batches=batches,
+                longest_ms=round(longest, 3),
+            )
+    raise errors.ObjectNotInPrerequisiteState(
+        f"{statement.by_blocks} was moved (VACUUM FULL, CLUSTER) while its rows were changed in batches"
+    )
+
+
+def _extent(connection: Connection, table: str) -> tuple[int, int]:
+    """The table's file, which is another one after VACUUM FULL or CLUSTER, and its blocks."""
+    row = connection.execute(
+        "select pg_catalog.pg_relation_filenode(%s::regclass)::int8,"
+        " (pg_catalog.pg_relation_size(%s::regclass)"
+        " / pg_catalog.current_setting('block_size')::int8)::int8",
+        (table, table),
+    ).fetchone()
+    assert row is not None  # noqa: S101 - a select without FROM has a row
+    return row[0], row[1]
+
+
+def _one(connection: Connection, statement: Statement, first: int, upto: int, *, limited: bool) -> int | None:
+    """One batch; how many rows it changed, or None when it took too long and was given up."""
+    text = f"{statement.sql} AND ctid >= '({first},0)'::tid AND ctid < '({upto},0)'::tid"
+    limit = _PATIENCE_MS if limited else statement.statement_timeout_ms
+    connection.execute("select pg_catalog.set_config('statement_timeout', %s, false)", (f"{limit}ms",))
+    try:
+        return connection.execute(text.encode()).rowcount
+    except errors.QueryCanceled:
+        if limited:
+            return None
+        raise
