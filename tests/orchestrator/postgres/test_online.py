@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from orchestrator.migration import part_of
 from orchestrator.migration.online import Online, as_in
 from orchestrator.migration.plan import Plan
