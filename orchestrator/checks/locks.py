@@ -1,7 +1,7 @@
 """Locks: what each statement declared against what it really took, and the pause to expect. Values only, no I/O."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.checks.looking import not_looked_at
@@ -90,6 +90,77 @@ def expected_pause(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """One lock on one existing table, as it was really taken.
+
+    Attributes:
+        relation: the table.
+        mode: as pg_locks has it.
+        statement: number (from 1) of the statement that took it.
+        held_ms: from that statement's beginning to the end of its transaction, milliseconds.
+    """
+
+    relation: str
+    mode: LockMode
+    statement: int
+    held_ms: float
+
+    def to_json(self) -> dict[str, Any]:
+        """All attributes by name, and ``blocks``: what waits for it, in words."""
+        return {
+            "relation": self.relation,
+            "mode": self.mode.value,
+            "blocks": self.mode.blocks,
+            "statement": self.statement,
+            "held_ms": round(self.held_ms, 3),
+        }
+
+
+def lock_table(
+    plan: Plan, traces: Sequence[Mapping[str, Any]], existing: Collection[str] | None = None
+) -> tuple[Held, ...]:
+    """Every lock that was taken on an existing table and stands in somebody's way, in the order of taking.
+
+    Args:
+        plan: what was applied.
+        traces: see ``expected_pause``.
+        existing: see ``expected_pause``.
+    """
+    known = _known(existing)
+    by_index = _by_index(traces)
+    took = [float(by_index[i]["milliseconds"]) if i in by_index else 0.0 for i in range(len(plan.statements))]
+    held = []
+    for index, trace in sorted(by_index.items()):
+        if not 0 <= index < len(plan.statements):
+            continue
+        statement = plan.statements[index]
+        until = index + 1
+        while (
+            statement.transactional
+            and until < len(plan.statements)
+            and plan.statements[until].transactional
+            and plan.statements[until].group == statement.group
+        ):
+            until += 1
+        held += [
+            Held(relation=name, mode=mode, statement=index + 1, held_ms=sum(took[index:until]))
+            for name, mode in sorted(_observed(trace, known).items())
+            if mode.strength > LockMode.ROW_EXCLUSIVE.strength
+        ]
+    return tuple(held)
+
+
+def measured(
+    plan: Plan, traces: Sequence[Mapping[str, Any]], existing: Collection[str] | None = None
+) -> dict[str, Any]:
+    """The figures for the report: ``locks``, one row a lock, and ``pause``."""
+    return {
+        "locks": [each.to_json() for each in lock_table(plan, traces, existing)],
+        "pause": asdict(expected_pause(plan, traces, existing)),
+    }
+
+
 def compare_locks(
     plan: Plan, traces: Sequence[Mapping[str, Any]], existing: Collection[str] | None = None
 ) -> tuple[Finding, ...]:
@@ -110,7 +181,7 @@ def compare_locks(
             findings.append(not_looked_at(CHECK, f"statement {index + 1}", "there is no trace of it"))
             continue
         if not statement.transactional and not trace["locks"]:
-            why = f"it runs outside a transaction, which leaves no lock to look at; it declared {statement.lock.value}"
+            why = f"it runs outside a transaction and was too quick to be seen; it declared {statement.lock.value}"
             findings.append(not_looked_at(CHECK, f"statement {index + 1}", why))
         found = [*_stronger(index, statement, trace, known), *_rewritten(index, statement, trace, known)]
         surprises += len(found)

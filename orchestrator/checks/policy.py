@@ -24,7 +24,7 @@ class Policy:
 
 def judged(report: Report, policy: Policy) -> Report:
     """The report with every finding judged; nothing is left out of it."""
-    return Report(findings=tuple(_judged(finding, policy) for finding in report.findings))
+    return replace(report, findings=tuple(_judged(finding, policy) for finding in report.findings))
 
 
 def idle_rules(report: Report, policy: Policy) -> tuple[str, ...]:

@@ -95,9 +95,15 @@ def in_lines(findings: Iterable[Finding]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The findings of all checks."""
+    """The findings of all checks, and what they measured on the way.
+
+    Attributes:
+        findings: in the order of the checks.
+        measures: tables of figures by name, JSON (``locks``, ``pause``, ...); shown, never judged.
+    """
 
     findings: tuple[Finding, ...] = ()
+    measures: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -123,15 +129,19 @@ class Report:
         return hashlib.sha256(content.encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """``{"verdict", "digest", "reasons", "findings"}``."""
+        """``{"verdict", "digest", "reasons", "findings", "measures"}``."""
         return {
             "verdict": self.verdict,
             "digest": self.digest,
             "reasons": list(self.reasons),
             "findings": [finding.to_json() for finding in self.findings],
+            "measures": dict(self.measures),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Report":
         """The reverse of to_json."""
-        return cls(findings=tuple(Finding.from_json(finding) for finding in value["findings"]))
+        return cls(
+            findings=tuple(Finding.from_json(finding) for finding in value["findings"]),
+            measures=value.get("measures", {}),
+        )

@@ -4,6 +4,7 @@ Decides nothing about promotion and knows no single check's rules.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from orchestrator.checks.data import CHECK as VALUES
@@ -11,7 +12,7 @@ from orchestrator.checks.data import TableSums, compare_sums, sum_again
 from orchestrator.checks.integrity import CHECK as INTEGRITY
 from orchestrator.checks.integrity import integrity
 from orchestrator.checks.locks import CHECK as LOCKS
-from orchestrator.checks.locks import compare_locks
+from orchestrator.checks.locks import compare_locks, measured
 from orchestrator.checks.looking import STATEMENT_TIMEOUT_MS, not_looked_at, reason
 from orchestrator.checks.report import Finding, Report
 from orchestrator.checks.rows import CHECK as ROWS
@@ -63,7 +64,10 @@ def run_all(
     findings += _guarded(INTEGRITY, lambda: integrity(connection, timeout_ms=timeout_ms))
     findings += _guarded(LOCKS, lambda: compare_locks(plan, traces, existing=rows_before))
     findings += [not_looked_at(check, subject, why) for check, subject, why in _NOT_YET]
-    return Report(findings=tuple(findings))
+    measures: dict[str, Any] = {}
+    with suppress(Exception):  # a finding says already that the locks could not be looked at
+        measures = measured(plan, traces, rows_before)
+    return Report(findings=tuple(findings), measures=measures)
 
 
 def _guarded(check: str, look: Callable[[], tuple[Finding, ...]]) -> tuple[Finding, ...]:

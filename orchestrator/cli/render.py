@@ -239,6 +239,14 @@ def whole_report(value: Mapping[str, Any], commands: Iterable[tuple[str, str]]) 
             out.print(f"      [yellow]{code}[/] {escape(detail)}")
     for note in shown.notes:
         out.print(f"  note: {note}", markup=False)
+    if shown.locks:
+        out.print("\nlocks taken")
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for heading in ("  table", "lock", "blocks", "held", "by"):
+            table.add_column(heading, no_wrap=True)
+        for relation, mode, blocks, held, number in shown.locks:
+            table.add_row(f"  {escape(relation)}", mode, blocks, held, str(number))
+        out.print(table)
     for check, lines in shown.checks:
         out.print(f"\n{check}", markup=False)
         for line in lines:

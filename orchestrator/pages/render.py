@@ -41,6 +41,18 @@ def markdown(value: Mapping[str, Any], *, commands: Iterable[tuple[str, str]] = 
     lines += ["", "| | |", "|---|---|", *(f"| {name} | {_text(text)} |" for name, text in shown.facts), ""]
     lines += _plan(shown.acts)
     lines += [f"- note: {_text(note)}" for note in shown.notes]
+    if shown.locks:
+        lines += [
+            "",
+            _text(shown.pause),
+            "",
+            "| table | lock | blocks | held | by |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {_text(relation)} | {mode} | {blocks} | {held} | {number} |"
+            for relation, mode, blocks, held, number in shown.locks
+        ]
     counts = ", ".join(f"{count} {severity.replace('_', ' ')}" for severity, count in shown.counts)
     lines += ["", f"<details><summary>findings: {counts or 'none'}</summary>", ""]
     for check, found in shown.checks:

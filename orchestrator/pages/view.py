@@ -83,6 +83,8 @@ class Page:
     notes: tuple[str, ...]
     checks: tuple[tuple[str, tuple[Line, ...]], ...]
     counts: tuple[tuple[str, int], ...]
+    locks: tuple[tuple[str, str, str, str, int], ...]
+    pause: str
     answers: tuple[tuple[str, str, str], ...]
     approval: tuple[tuple[str, str], ...]
     commands: tuple[tuple[str, str], ...]
@@ -118,6 +120,11 @@ def page(value: Mapping[str, Any], *, commands: Iterable[tuple[str, str]] = ()) 
             for severity in SEVERITIES
             if any(line.severity == severity for line in lines)
         ),
+        locks=tuple(
+            (each["relation"], each["mode"], each["blocks"], duration(each["held_ms"]), each["statement"])
+            for each in report.get("measures", {}).get("locks", ())
+        ),
+        pause=_pause(report.get("measures", {}).get("pause")),
         answers=tuple(_answers(value)),
         approval=tuple(_approval(value.get("approval"))),
         commands=tuple(commands),
@@ -177,10 +184,12 @@ def _acts(statements: Iterable[Mapping[str, Any]]) -> Iterable[Act]:
 
 
 def _measured(trace: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    for key, word in (("rows_scanned", "rows read"), ("wal_bytes", "WAL"), ("temp_bytes", "temporary files")):
-        amount = trace.get(key)
-        if amount:
-            yield word, f"{amount:,}" if key == "rows_scanned" else size(amount)
+    rows = sum(each[1] for each in trace.get("rows_read", ()))
+    if rows:
+        yield "rows read", f"{rows:,}"
+    for key, word in (("wal_bytes", "WAL"), ("temp_bytes", "temporary files")):
+        if trace.get(key):
+            yield word, size(trace[key])
 
 
 def size(count: float) -> str:
@@ -202,6 +211,19 @@ def duration(milliseconds: float | None) -> str:
         return f"{milliseconds:.0f} ms"
     seconds = milliseconds / 1000
     return f"{seconds:.1f} s" if seconds < 120 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def _pause(pause: Mapping[str, Any] | None) -> str:
+    """The expected pause in one sentence; empty when nobody looked."""
+    if pause is None:
+        return ""
+    if not pause["longest_at"]:
+        return "No statement makes readers or writers of existing tables wait."
+    return (
+        f"Readers or writers of {', '.join(pause['tables'])} wait {duration(pause['total_ms'])} in all, "
+        f"{duration(pause['longest_ms'])} at most at once (from statement {pause['longest_at']}, "
+        f"blocks {pause['blocks']}), plus what each statement waits for its locks."
+    )
 
 
 def _facts(value: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

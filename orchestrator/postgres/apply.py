@@ -164,7 +164,7 @@ class _Run:
                 )
             else:
                 remove_invalid(connection, statement.sql)
-                with Tracer(connection) as tracer:
+                with Tracer(connection, watch=self._connect) as tracer:
                     trace = tracer.run(index, statement.sql, in_transaction=False)
         finally:
             if not connection.closed:

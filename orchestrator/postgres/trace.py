@@ -1,14 +1,18 @@
 """Trace: what a statement really locked, rewrote and took, read from the server right after it. Only reads."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+import psycopg
 from psycopg.errors import Diagnostic
 
 from orchestrator.database import Connection
+from orchestrator.errors import OrchestratorError
+from orchestrator.postgres.sampler import LockSampler
 
 #: What DEBUG1 messages of PostgreSQL's ALTER TABLE and index code begin with (tablecmds.c, index.c).
 _TELLING = (
@@ -24,6 +28,15 @@ select c.oid::int8, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.r
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'm', 'v', 'S') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 """
+_READ = """
+select l.relation::int8,
+       (pg_catalog.pg_stat_get_xact_tuples_returned(l.relation)
+        + pg_catalog.pg_stat_get_xact_tuples_fetched(l.relation))::int8
+from pg_catalog.pg_locks l
+where l.pid = pg_catalog.pg_backend_pid() and l.locktype = 'relation' and l.granted and l.relation >= 16384
+group by l.relation
+"""
+_WAL = "select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0')::int8"
 _LOCKS = """
 select l.relation::int8, l.mode, c.relfilenode::int8
 from pg_catalog.pg_locks l join pg_catalog.pg_class c on c.oid = l.relation
@@ -39,11 +52,14 @@ class StatementTrace:
         index: its place in the plan, from 0.
         milliseconds: from sending it to its end, waiting for locks included.
         locks: (relation, mode as pg_locks has it) that it added on relations that were there before its
-            transaction; empty for statements outside of transactions, which leave no lock to look at.
+            transaction; of a statement outside of transactions what a second session saw while it ran, which
+            is nothing when it was too quick.
         rewritten: tables whose file is another one now.
         notices: what the server said about scans, rewrites and builds, and its warnings.
         batches: into how many transactions it was split; 0 when it was not.
         longest_ms: the longest of these, milliseconds.
+        rows_read: (table, rows) that it read, where it ran in a transaction (pg_stat_get_xact_tuples_returned).
+        wal_bytes: WAL that was written meanwhile, by anybody, bytes; None where the server does not tell.
     """
 
     index: int
@@ -53,6 +69,8 @@ class StatementTrace:
     notices: tuple[str, ...] = ()
     batches: int = 0
     longest_ms: float = 0.0
+    rows_read: tuple[tuple[str, int], ...] = ()
+    wal_bytes: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All attributes by name."""
@@ -64,6 +82,8 @@ class StatementTrace:
             "notices": list(self.notices),
             "batches": self.batches,
             "longest_ms": self.longest_ms,
+            "rows_read": [list(each) for each in self.rows_read],
+            "wal_bytes": self.wal_bytes,
         }
 
     @classmethod
@@ -77,18 +97,28 @@ class StatementTrace:
             notices=tuple(value["notices"]),
             batches=value.get("batches", 0),
             longest_ms=value.get("longest_ms", 0.0),
+            rows_read=tuple((table, rows) for table, rows in value.get("rows_read", ())),
+            wal_bytes=value.get("wal_bytes"),
         )
 
 
 @dataclass(slots=True)
 class Tracer:
-    """Watches one connection through one group of statements."""
+    """Watches one connection through one group of statements.
+
+    Attributes:
+        connection: what runs the statements.
+        watch: opens a second session, for statements outside of transactions; None looks at no lock of theirs.
+    """
 
     connection: Connection
+    watch: Callable[[], Connection] | None = None
     names: dict[int, str] = field(default_factory=dict)
     files: dict[int, int] = field(default_factory=dict)
     held: set[tuple[int, str]] = field(default_factory=set)
     notices: list[str] = field(default_factory=list)
+    read: dict[int, int] = field(default_factory=dict)
+    knows_wal: bool = True
 
     def __enter__(self) -> Self:
         for oid, name, file in self.connection.execute(_RELATIONS).fetchall():
@@ -110,26 +140,72 @@ class Tracer:
     def run(self, index: int, sql: str, *, in_transaction: bool) -> StatementTrace:
         """Run one statement and look at what it did."""
         self.notices.clear()
-        started = time.perf_counter()
-        self.connection.execute(sql.encode())
-        took = (time.perf_counter() - started) * 1000
-        locks: list[tuple[str, str]] = []
-        rewritten: list[str] = []
+        wal = self._wal()
+        sampler = None if in_transaction else self._sampler()
+        with sampler or nullcontext():
+            started = time.perf_counter()
+            self.connection.execute(sql.encode())
+            took = (time.perf_counter() - started) * 1000
         heard = tuple(dict.fromkeys(self.notices))
-        if in_transaction:
-            for oid, mode, file in self.connection.execute(_LOCKS).fetchall():
-                if oid not in self.names:
-                    continue  # made in this very transaction: nobody else can wait for it
-                if (oid, mode) not in self.held:
-                    locks.append((self.names[oid], mode))
-                    self.held.add((oid, mode))
-                if file != self.files[oid]:
-                    rewritten.append(self.names[oid])
-                    self.files[oid] = file
+        written = self._wal()
+        locks, rewritten = self._locked() if in_transaction else (self._sampled(sampler), [])
         return StatementTrace(
             index=index,
             milliseconds=round(took, 3),
             locks=tuple(sorted(locks)),
             rewritten=tuple(sorted(set(rewritten))),
             notices=heard,
+            rows_read=tuple(sorted(self._read())) if in_transaction else (),
+            wal_bytes=max(0, written - wal) if wal is not None and written is not None else None,
         )
+
+    def _locked(self) -> tuple[list[tuple[str, str]], list[str]]:
+        """Locks that this statement added to its transaction's, and tables that have another file now."""
+        locks: list[tuple[str, str]] = []
+        rewritten: list[str] = []
+        for oid, mode, file in self.connection.execute(_LOCKS).fetchall():
+            if oid not in self.names:
+                continue  # made in this very transaction: nobody else can wait for it
+            if (oid, mode) not in self.held:
+                locks.append((self.names[oid], mode))
+                self.held.add((oid, mode))
+            if file != self.files[oid]:
+                rewritten.append(self.names[oid])
+                self.files[oid] = file
+        return locks, rewritten
+
+    def _sampler(self) -> LockSampler | None:
+        """A second session that watches; none where there is no room for one: the statement matters more."""
+        with suppress(psycopg.Error, OrchestratorError):
+            watcher = self.watch() if self.watch is not None else self.connection
+            if watcher is not self.connection:
+                return LockSampler(watcher, self.connection.info.backend_pid)
+        return None
+
+    def _sampled(self, sampler: LockSampler | None) -> list[tuple[str, str]]:
+        seen = sampler.seen if sampler is not None else set()
+        return [(self.names[oid], mode) for oid, mode in seen if oid in self.names]
+
+    def _read(self) -> list[tuple[str, int]]:
+        """Rows read since the last look, by table."""
+        found = []
+        for oid, rows in self.connection.execute(_READ).fetchall():
+            more = rows - self.read.get(oid, 0)
+            self.read[oid] = rows
+            if more > 0 and oid in self.names:
+                found.append((self.names[oid], more))
+        return found
+
+    def _wal(self) -> int | None:
+        """Where the WAL is, bytes; None on a server that has none of its own (a standby)."""
+        if self.knows_wal is False:
+            return None
+        try:
+            with self.connection.transaction():
+                row = self.connection.execute(_WAL).fetchone()
+        except psycopg.Error:
+            if self.connection.broken or self.connection.closed:
+                raise
+            self.knows_wal = False
+            return None
+        return int(row[0]) if row else None

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.checks.locks import compare_locks, expected_pause
+from orchestrator.checks.locks import compare_locks, expected_pause, lock_table
 from orchestrator.checks.names import joined, parts_of, same_name
 from orchestrator.checks.report import Severity
 from orchestrator.migration.locks import LockMode
@@ -177,3 +177,31 @@ def test_names_survive_quoting(parts):
 )
 def test_names_compare_as_postgres_does(one, other, same):
     assert same_name(one, other) is same
+
+
+def test_a_lock_is_held_until_its_transaction_ends():
+    def statement(group: int, *, transactional: bool = True) -> Statement:
+        return Statement(sql="select 1", why="w", group=group, transactional=transactional)
+
+    plan = Plan(
+        base="a",
+        goal="b",
+        statements=(statement(0), statement(0), statement(1, transactional=False), statement(2)),
+    )
+    traces = [
+        {"index": 0, "milliseconds": 1.0, "locks": [["public.a", "AccessExclusiveLock"]]},
+        {
+            "index": 1,
+            "milliseconds": 2.0,
+            "locks": [["public.b", "ShareRowExclusiveLock"], ["public.c", "RowExclusiveLock"]],
+        },
+        {"index": 2, "milliseconds": 4.0, "locks": [["public.a", "ShareUpdateExclusiveLock"]]},
+        {"index": 3, "milliseconds": 8.0, "locks": [["public.new", "AccessExclusiveLock"]]},
+    ]
+    table = lock_table(plan, traces, existing={"public.a", "public.b", "public.c"})
+    assert [(held.relation, held.statement, held.held_ms) for held in table] == [
+        ("public.a", 1, 3.0),
+        ("public.b", 2, 2.0),
+        ("public.a", 3, 4.0),
+    ]
+    assert table[0].to_json()["blocks"] == "reads and writes"

@@ -41,12 +41,35 @@ def a_preview(text: str = EVIL) -> dict[str, Any]:
                         "locks": [[text, "AccessExclusiveLock"]],
                         "rewritten": [text],
                         "wal_bytes": 2048,
+                        "rows_read": [[text, 1200]],
                     },
                 }
             ],
         },
         "answers": {text: text},
-        "report": {"verdict": "blocked", "digest": "e" * 64, "findings": findings},
+        "report": {
+            "verdict": "blocked",
+            "digest": "e" * 64,
+            "findings": findings,
+            "measures": {
+                "locks": [
+                    {
+                        "relation": text,
+                        "mode": "ShareLock",
+                        "blocks": "writes",
+                        "held_ms": 3.2,
+                        "statement": 1,
+                    }
+                ],
+                "pause": {
+                    "total_ms": 3.2,
+                    "longest_ms": 3.2,
+                    "longest_at": 1,
+                    "blocks": "writes",
+                    "tables": [text],
+                },
+            },
+        },
         "approval": {"who": text, "at": "2026-01-01T00:00:00+00:00", "note": text, "allowed": [text]},
         "created_by": text,
         "created_at": "2026-01-01T00:00:00+00:00",
@@ -74,12 +97,12 @@ class Parsed(HTMLParser):
 def test_nothing_from_outside_becomes_markup_and_nothing_is_fetched() -> None:
     parsed = Parsed(html(a_preview(), commands=[("do", EVIL)]))
     assert "script" not in parsed.tags
-    assert parsed.links == [("href", "http://127.0.0.1:20000")]
+    assert parsed.links == [("href", "http://127.0.0.1:20000"), ("href", "#statement-1")]
     assert parsed.text.count(EVIL) >= 10
 
 
 def test_a_url_that_is_no_web_address_is_not_a_link() -> None:
-    assert Parsed(html({**a_preview(), "url": "javascript:alert(1)"})).links == []
+    assert Parsed(html({**a_preview(), "url": "javascript:alert(1)"})).links == [("href", "#statement-1")]
 
 
 @given(st.text(min_size=1, max_size=40))

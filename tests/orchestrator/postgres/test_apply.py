@@ -308,3 +308,29 @@ def test_settings_of_the_connection_are_as_before(database: Callable[..., Any]) 
     assert ("2s",) in seen
     with main.connect() as fresh:
         assert fresh.execute(query).fetchone() == before
+
+
+def test_a_statement_outside_of_transactions_is_watched_by_a_second_session(
+    database: Callable[..., Any],
+) -> None:
+    main, goal = pair(
+        database,
+        "CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 300000)",
+        "CREATE TABLE t (a int); CREATE INDEX i ON t (a)",
+    )
+    plan = planned(main.inspect(), goal)
+    [trace] = apply(main.connect, plan)
+    assert "CONCURRENTLY" in plan.statements[0].sql
+    assert ("public.t", "ShareUpdateExclusiveLock") in trace.locks
+    assert trace.wal_bytes is not None
+    assert trace.wal_bytes > 1_000_000
+
+
+def test_the_trace_counts_the_rows_that_were_read(database: Callable[..., Any]) -> None:
+    main, goal = pair(
+        database,
+        "CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 1000)",
+        "CREATE TABLE t (a int CONSTRAINT small CHECK (a > 0))",
+    )
+    traces = apply(main.connect, planned(main.inspect(), goal))
+    assert [each.rows_read for each in traces] == [(), (("public.t", 1000),)]
