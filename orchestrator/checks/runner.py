@@ -5,6 +5,7 @@ Decides nothing about promotion and knows no single check's rules.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.checks.data import CHECK as VALUES
@@ -22,10 +23,26 @@ from orchestrator.migration.plan import Plan
 
 #: What no check looks at yet, and why a person should know.
 _NOT_YET = (
+    ("forecast", "main", "nobody looked at production's sessions"),
     ("performance", "queries", "production's queries were not measured on the new schema"),
     ("compatibility", "running app", "the running version of the app was not tried on the new schema"),
     ("revert", "plan", "the way back was not rehearsed"),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A further check, of which the runner knows no more than this.
+
+    Attributes:
+        check: its name, as in its findings.
+        look: does it; what it raises becomes a finding.
+        measures: its figures for the report, asked for after ``look``.
+    """
+
+    check: str
+    look: Callable[[], tuple[Finding, ...]]
+    measures: Callable[[], Mapping[str, Any]] = dict
 
 
 def run_all(
@@ -36,6 +53,7 @@ def run_all(
     rows_before: Mapping[str, int],
     preflight: Sequence[Finding] = (),
     values_before: Mapping[str, TableSums] | None = None,
+    more: Sequence[Look] = (),
     timeout_ms: int = STATEMENT_TIMEOUT_MS,
 ) -> Report:
     """The report: every check in the order in which a person asks, each failing for itself alone.
@@ -47,6 +65,7 @@ def run_all(
         rows_before: what ``count_rows`` saw of every table before the plan was applied.
         preflight: what ``preflight`` found then.
         values_before: what ``sum_tables`` saw then; None when values were not looked at.
+        more: further checks, run after these in their order.
         timeout_ms: how long one query may take, milliseconds.
     """
 
@@ -63,10 +82,16 @@ def run_all(
     findings += _guarded(VALUES, values)
     findings += _guarded(INTEGRITY, lambda: integrity(connection, timeout_ms=timeout_ms))
     findings += _guarded(LOCKS, lambda: compare_locks(plan, traces, existing=rows_before))
-    findings += [not_looked_at(check, subject, why) for check, subject, why in _NOT_YET]
+    looked = {each.check for each in more}
+    for each in more:
+        findings += _guarded(each.check, each.look)
+    findings += [not_looked_at(*absent) for absent in _NOT_YET if absent[0] not in looked]
     measures: dict[str, Any] = {}
     with suppress(Exception):  # a finding says already that the locks could not be looked at
         measures = measured(plan, traces, rows_before)
+    for each in more:
+        with suppress(Exception):
+            measures |= each.measures()
     return Report(findings=tuple(findings), measures=measures)
 
 

@@ -1,11 +1,13 @@
-"""checking -> ready: look at what the rehearsal left. Reads the branch's PostgreSQL, writes nothing."""
+"""checking -> ready: look at what the rehearsal left, and at main's sessions. Reads PostgreSQL, writes nothing."""
 
 from collections.abc import Callable
 
 from orchestrator.checks.data import TableSums
+from orchestrator.checks.forecast import CHECK as FORECAST
+from orchestrator.checks.forecast import forecast
 from orchestrator.checks.policy import Policy, idle_rules, judged
 from orchestrator.checks.report import Finding
-from orchestrator.checks.runner import run_all
+from orchestrator.checks.runner import Look, run_all
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.migration.plan import Plan
 from orchestrator.steps.border import translating
@@ -27,17 +29,24 @@ class CheckStep:
             translating("checking the branch"),
             self._project.connect_reading(facts["branch"]["id"], "check") as connection,
         ):
+            plan = Plan.from_json(facts["plan"])
             report = run_all(
                 connection,
-                plan=Plan.from_json(facts["plan"]),
+                plan=plan,
                 traces=[s["trace"] for s in facts["plan"]["statements"] if s.get("trace")],
                 rows_before=facts["rows_before"],
                 values_before={
                     table: TableSums.from_json(sums) for table, sums in facts["values_before"].items()
                 },
                 preflight=[Finding.from_json(finding) for finding in facts["preflight"]],
+                more=[Look(check=FORECAST, look=lambda: self._forecast(plan))],
             )
         idle = idle_rules(report, self._policy)
         report = judged(report, self._policy)
         note = f"verdict {report.verdict}" + (f" (rules that fit nothing: {', '.join(idle)})" if idle else "")
         return Advance(to=State.READY, note=note, facts={"report": report.to_json()})
+
+    def _forecast(self, plan: Plan) -> tuple[Finding, ...]:
+        """Who a promotion would wait for now."""
+        with self._project.connect_reading(self._project.main.id, "forecast") as main:
+            return forecast(main, plan)

@@ -43,7 +43,17 @@ PLAN = Plan(
 )
 LOCKED = [["public.customers", "AccessExclusiveLock"]]
 TRACES = [{"index": index, "milliseconds": 3.5, "locks": LOCKED, "rewritten": []} for index in (0, 1)]
-CHECKS = ["preflight", "rows", "values", "integrity", "locks", "performance", "compatibility", "revert"]
+CHECKS = [
+    "preflight",
+    "rows",
+    "values",
+    "integrity",
+    "locks",
+    "forecast",
+    "performance",
+    "compatibility",
+    "revert",
+]
 
 
 def rehearsed(branch, looker, *, fault="select 1") -> Report:
