@@ -76,7 +76,7 @@ def test_the_shop_is_clean_and_what_was_not_looked_at_is_said(branch, reader):
     assert report.verdict == "ok", [f.message for f in report.findings if f.severity is not Severity.OK]
     assert order_of(report) == CHECKS
     unseen = {f.check for f in report.findings if f.severity is Severity.NOT_LOOKED_AT}
-    assert unseen == {"performance", "compatibility", "revert"}
+    assert unseen == {"forecast", "performance", "compatibility", "revert"}
     assert Report.from_json(report.to_json()) == report
 
 
