@@ -105,9 +105,37 @@ def stop(home: Path) -> None:
     with locked(place.start_lock, wait=True):
         _stop_server(place)
         # A server that was killed leaves its postmasters: they are found by their directories.
-        for directory in place.branches.iterdir() if place.branches.is_dir() else ():
-            stop_postmaster(directory)
+        for folder in (place.branches, place.spares):
+            for directory in folder.iterdir() if folder.is_dir() else ():
+                stop_postmaster(directory)
         remove_directory(place.run_dir)
+
+
+def ask_spares(home: Path, *, branch: str, number: int | None) -> list[str]:
+    """Ask for a number of warm spares of a branch by id or name, or of all default branches; None: by the rule.
+
+    Returns:
+        The branches, as project/branch.
+
+    Raises:
+        EmbeddedError: the server does not run, or there is no such branch.
+    """
+    found = status(home)
+    if found.running is None:
+        raise EmbeddedError(f"no embedded Neon server runs on {found.home}", hint="neon-embedded start")
+    chosen = [
+        (f"{project['name']}/{each['name']}", str(each["id"]))
+        for project in found.projects
+        for each in project["branches"]
+        if (branch in {each["id"], each["name"]} if branch else each["default"])
+    ]
+    if not chosen:
+        raise EmbeddedError(f"there is no branch {branch!r}", hint="neon-embedded status")
+    for name, branch_id in chosen:
+        body = {"branch_id": branch_id, "spares": number}
+        if _ask(found.running, "POST", "/embedded/spares", body) is None:
+            raise EmbeddedError(f"the server refused spares of {name}", hint=f"see {Home.at(home).log}")
+    return [name for name, _ in chosen]
 
 
 def _running(place: Home) -> Running | None:
@@ -208,17 +236,22 @@ def _stop_server(place: Home) -> None:
     )
 
 
-def _ask(running: Running, method: str, path: str) -> dict[str, Any] | None:
+def _ask(
+    running: Running, method: str, path: str, body: dict[str, Any] | None = None
+) -> dict[str, Any] | None:
     """The server's answer; None when it gives none or not a good one. Proxies are never asked."""
     address, _, prefix = running.base_url.removeprefix("http://").partition("/")
     connection = http.client.HTTPConnection(address, timeout=_REQUEST_SECONDS)
     try:
         connection.request(
-            method, f"/{prefix}{path}", headers={"Authorization": f"Bearer {running.api_key.reveal()}"}
+            method,
+            f"/{prefix}{path}",
+            body=None if body is None else json.dumps(body),
+            headers={"Authorization": f"Bearer {running.api_key.reveal()}"},
         )
         answer = connection.getresponse()
-        body = json.loads(answer.read())
-        return body if answer.status == 200 and isinstance(body, dict) else None
+        told = json.loads(answer.read())
+        return told if answer.status == 200 and isinstance(told, dict) else None
     except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:

@@ -16,7 +16,8 @@ from neon_embedded.clone import remove_directory
 from neon_embedded.errors import ComputeFailed, EndpointGone, PortTaken, Refusal
 from neon_embedded.plane import Plane, log
 from neon_embedded.postmaster import LOOPBACK, Postmaster, is_free, is_local
-from neon_embedded.rows import BaseRow, BranchRow, DatabaseRow, EndpointRow, ProjectRow, RoleRow
+from neon_embedded.rows import BaseRow, BranchRow, DatabaseRow, EndpointRow, ProjectRow, RoleRow, SpareRow
+from neon_embedded.spares import remove_spares
 
 Superuser = psycopg.Connection[tuple[Any, ...]]
 
@@ -39,6 +40,8 @@ grant pg_monitor to {SUPERUSER_GROUP} with admin option;
 def free_port(plane: Plane) -> int:
     """A port that no endpoint has and nobody listens on."""
     taken = {port for each in plane.store.all(EndpointRow) for port in (each.port, each.tls_port)}
+    # Nobody listens on a spare's port, but its socket is named so.
+    taken |= {each.port for each in plane.store.all(SpareRow)}
     for _ in range(_ATTEMPTS):
         port = secrets.choice(_PORTS)
         if port not in taken and is_free(port):
@@ -313,7 +316,8 @@ def destroy(plane: Plane, branch_id: str) -> None:
 
 
 def destroy_timeline(plane: Plane, timeline: str) -> None:
-    """Remove a timeline's directory and its history; nothing may run there. Gone is fine."""
+    """Remove a timeline's directory, its history and its spares; nothing may run there. Gone is fine."""
+    remove_spares(plane, timeline)
     remove_directory(plane.home.branch_dir(timeline))
     remove_directory(plane.home.history / timeline)
     plane.store.remove(BaseRow, timeline=timeline)

@@ -119,6 +119,11 @@ class Home:
         """One directory per snapshot; they never run."""
         return self.root / "snapshots"
 
+    @property
+    def spares(self) -> Path:
+        """One directory per warm spare: standbys of branches, which no API knows."""
+        return self.root / "spares"
+
     def make(self) -> None:
         """Create what is missing, with the right modes. Raises HomeUnusable."""
         try:
@@ -128,7 +133,7 @@ class Home:
                 directory.mkdir(mode=0o711 if directory == self.root else 0o755, exist_ok=True)
             if self.account.switch and not missing and not self.account.may(self.root, 1):
                 self.root.chmod(self.root.stat().st_mode | 0o111)
-            for directory in (self.branches, self.postgres, self.history, self.snapshots):
+            for directory in (self.branches, self.postgres, self.history, self.snapshots, self.spares):
                 directory.mkdir(mode=0o711, exist_ok=True)
             self._make_run_dir()
         except OSError as error:

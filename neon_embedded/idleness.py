@@ -27,7 +27,9 @@ select coalesce((select sum(sessions) || '/' || sum(xact_commit + xact_rollback)
        coalesce(bool_or(state is distinct from 'idle'), false),
        coalesce(extract(epoch from clock_timestamp() - max(state_change)), 'infinity')::float8
 from pg_stat_activity
-where pid <> pg_backend_pid() and backend_type in ('client backend', 'walsender', 'autovacuum worker')
+where pid <> pg_backend_pid()
+and not (backend_type = 'walsender' and usename = 'cloud_admin')  -- a spare of ours follows
+and backend_type in ('client backend', 'walsender', 'autovacuum worker')
 """
 
 

@@ -53,6 +53,11 @@ def base_id() -> str:
     return f"base-{_words()}-{_letters()}"
 
 
+def spare_id() -> str:
+    """The name of a warm spare; no client sees it."""
+    return f"spare-{_words()}-{_letters()}"
+
+
 def snapshot_id() -> str:
     """Like ``snap-quiet-dew-a5e59rrb``."""
     return f"snap-{_words()}-{_letters()}"

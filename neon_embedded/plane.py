@@ -76,6 +76,8 @@ class Plane:
         answer_knock: what is done in a thread when somebody connects to such a port; gets the endpoint's id.
         closed: whether computes are not to be started any more.
         history_wanted: set when a branch may need its first base soon.
+        spares_wanted: set when a branch may need a warm spare.
+        spares_trouble: why a timeline has fewer spares than it should, by timeline.
     """
 
     def __init__(self, home: Home, store: Store, *, faults: Faults, patience_seconds: float = 5.0) -> None:
@@ -84,6 +86,8 @@ class Plane:
         self.faults: Final = faults
         self.patience_seconds: Final = patience_seconds
         self.history_wanted: Final = threading.Event()
+        self.spares_wanted: Final = threading.Event()
+        self.spares_trouble: Final[dict[str, str]] = {}
         self.answer_knock: Callable[[str], None] = lambda _: None
         self.idle_since: Callable[[str], str | None] = lambda _: None
         self.doors: Final = Doors(self._knocked)

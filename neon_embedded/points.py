@@ -115,7 +115,7 @@ def build_at(plane: Plane, source: BranchRow, point: Point, target: Postmaster) 
         target.start(port=free_port(plane), addresses=(), durable=False, timeout_seconds=_RECOVERY_SECONDS)
         (target.data / "postgresql.auto.conf").write_text("")
     try:
-        return _reached(target, point)
+        return left_at(target)
     finally:
         target.stop()
 
@@ -177,13 +177,17 @@ def _aim(wal: Path, point: Point, target: Postmaster) -> None:
     target.account.own(signal)
 
 
-def _reached(target: Postmaster, point: Point) -> str:
-    """Where the new timeline left the old one; the history file that promotion wrote says so."""
+def left_at(target: Postmaster) -> str:
+    """Where a promoted directory left its source; the history file that promotion wrote says so.
+
+    Raises:
+        ComputeFailed: there is no such file.
+    """
     histories = sorted((target.data / "pg_wal").glob("*.history"))
     lines = [line.split("\t") for line in histories[-1].read_text().splitlines()] if histories else []
     ends = [line[1] for line in lines if len(line) > 1 and _LSN.fullmatch(line[1])]
     if not ends:
-        raise ComputeFailed(f"recovery to {point} did not say where it ended", hint=f"see {target.log}")
+        raise ComputeFailed(f"{target.directory.name} did not say where it left", hint=f"see {target.log}")
     return ends[-1]
 
 

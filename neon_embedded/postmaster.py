@@ -45,9 +45,11 @@ max_connections = 100
 shared_buffers = 32MB
 dynamic_shared_memory_type = posix
 wal_level = replica
-max_wal_senders = 4
-max_replication_slots = 4
+max_wal_senders = 10
+max_replication_slots = 10
 max_slot_wal_keep_size = 1GB
+wal_sender_timeout = 10s
+wal_retrieve_retry_interval = 1s
 min_wal_size = 32MB
 max_wal_size = 256MB
 max_logical_replication_workers = 0
@@ -65,6 +67,7 @@ cluster_name = '{name}'
 _HBA: Final = f"""\
 # Written by neon_embedded at each start; changes are lost.
 local all {SUPERUSER} trust
+local replication {SUPERUSER} trust
 local all all reject
 host all {SUPERUSER} all reject
 host all all all scram-sha-256
@@ -140,6 +143,18 @@ class Postmaster:
         found = re.search(r"^Latest checkpoint's REDO WAL file: +([0-9A-F]{24})$", done.stdout, re.MULTILINE)
         if found is None:
             raise ComputeFailed(f"the control file of {self.directory.name} names no WAL file")
+        return found[1]
+
+    def checkpoint_lsn(self) -> str:
+        """Where the newest checkpoint's record begins; of a directory that was shut down its last one.
+
+        Raises:
+            ComputeFailed: the control file does not say.
+        """
+        done = self._run(self.binaries.pg_controldata, self.data)
+        found = re.search(r"^Latest checkpoint location: +([0-9A-F]+/[0-9A-F]+)$", done.stdout, re.MULTILINE)
+        if found is None:
+            raise ComputeFailed(f"the control file of {self.directory.name} names no checkpoint")
         return found[1]
 
     def control_file_is_whole(self) -> bool:

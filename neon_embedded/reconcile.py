@@ -15,6 +15,7 @@ from neon_embedded.postmaster import bound_log
 from neon_embedded.processes import stop_postmaster
 from neon_embedded.rows import BranchRow, EndpointRow, OperationRow, ProjectRow
 from neon_embedded.snapshots import expire_snapshots, forget_half_snapshots
+from neon_embedded.spares import forget_lost_spares
 
 _PENDING: Final = ("scheduling", "running")
 _CARE_SECONDS: Final = 1.0
@@ -34,6 +35,7 @@ def recover(plane: Plane) -> None:
     _remove_strangers(plane)
     _try("tidying histories", forget_strangers, plane)
     _try("tidying snapshots", forget_half_snapshots, plane)
+    _try("tidying spares", forget_lost_spares, plane)
     endpoints = plane.store.all(EndpointRow)
     served = {endpoint.branch_id for endpoint in endpoints}
     for branch in plane.store.all(BranchRow):
@@ -69,7 +71,7 @@ def heal(plane: Plane, *, timeout_seconds: float = 0.0) -> None:
     for endpoint in plane.store.all(EndpointRow, state="idle"):
         # Addresses that were not there (a bridge that came up since), or a port that was taken for a while.
         _try(f"listening for {endpoint.id}", keep_door_of_sleeper, plane, endpoint)
-    for directory in plane.home.branches.iterdir():
+    for directory in (*plane.home.branches.iterdir(), *plane.home.spares.iterdir()):
         _try(f"the log of {directory.name}", bound_log, directory / "postgres.log")
 
 

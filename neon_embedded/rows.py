@@ -38,6 +38,7 @@ class BranchRow(Row):
 
     ``timeline`` names the directory that its data is in. It is the branch's id until a restore gives the branch
     other data: then only this name changes, so that a restore happens in one transaction.
+    ``spares`` is how many warm spares were asked for; None leaves it to the rule (spares.py).
     """
 
     table: ClassVar[str] = "branches"
@@ -59,6 +60,7 @@ class BranchRow(Row):
     state: str = "init"
     annotations: dict[str, Any] = field(default_factory=dict)
     expires_at: str | None = None
+    spares: int | None = None
     created_at: str = field(default_factory=now)
     updated_at: str = field(default_factory=now)
 
@@ -88,6 +90,31 @@ class BaseRow(Row):
     taken_at: str
     created_at: str = field(default_factory=now)
     updated_at: str = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpareRow(Row):
+    """A warm spare of a timeline. ``state``: copying, following, taken (by a branch, or to be removed).
+
+    ``port`` names its socket, ``source_port`` the one it follows; ``boot`` is the machine's run that it was made in:
+    it is not written through, so a crash of the machine may leave it damaged.
+    """
+
+    table: ClassVar[str] = "spares"
+    id: str
+    project_id: str
+    timeline: str
+    port: int
+    source_port: int = 0
+    boot: str = ""
+    state: str = "copying"
+    created_at: str = field(default_factory=now)
+    updated_at: str = field(default_factory=now)
+
+    @property
+    def slot(self) -> str:
+        """The replication slot that keeps its WAL on the branch."""
+        return self.id.replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from neon_embedded.authority import Authority
 from neon_embedded.computes import let_in
 from neon_embedded.errors import ServerNotStarted
 from neon_embedded.faults import Faults
+from neon_embedded.following import keep_spares
 from neon_embedded.history import keep_history
 from neon_embedded.home import Home, locked, write_private
 from neon_embedded.plane import Plane
@@ -85,6 +86,7 @@ def _serve(place: Home) -> None:
     recover(plane)
     care = keep_healing(plane, over)
     history = keep_history(plane, over)
+    spares = keep_spares(plane, over)
     threading.Thread(target=_end_with_home, args=(place, over), name="home", daemon=True).start()
     app = application(plane, place.key_file.read_text().strip(), ROUTES)
     listener = _listener(place)
@@ -109,10 +111,13 @@ def _serve(place: Home) -> None:
         plane.history_wanted.set()
         care.join()
         history.join()
+        plane.spares_wanted.set()
+        spares.join()
         plane.close()
         # Somebody may have deleted the home: then PostgreSQL ends by itself (it looks for its pid file once a minute).
-        for directory in place.branches.iterdir() if place.branches.is_dir() else ():
-            stop_postmaster(directory)
+        for folder in (place.branches, place.spares):
+            for directory in folder.iterdir() if folder.is_dir() else ():
+                stop_postmaster(directory)
         place.state_file.unlink(missing_ok=True)
         store.close()
         log.info("stopped")

@@ -176,7 +176,8 @@ def forget_half_snapshots(plane: Plane) -> None:
 
 def _fill(plane: Plane, branch: BranchRow, point: Point | None, snapshot_id: str) -> None:
     target = plane.postmaster_in(directory_of(plane, snapshot_id), project_of(plane, branch.project_id))
-    lsn = fill_from_branch(plane, branch, point, target)
+    # A snapshot is no hurry; a spare is for whoever waits.
+    lsn = fill_from_branch(plane, branch, point, target, spares=False)
     write_through()
     size = sum(
         Path(folder, name).stat().st_size for folder, _, names in os.walk(target.data) for name in names

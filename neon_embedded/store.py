@@ -67,6 +67,13 @@ create table snapshots (
     """
 alter table endpoints add column tls_port integer not null default 0;
 """,
+    """
+alter table branches add column spares integer;
+create table spares (
+    id text primary key, project_id text not null, timeline text not null, port integer not null,
+    source_port integer not null, boot text not null, state text not null, created_at text not null,
+    updated_at text not null) strict;
+""",
 )
 _VERSION: Final = len(_STEPS)
 

@@ -17,6 +17,7 @@ from neon_embedded.computes import (
     set_password,
 )
 from neon_embedded.errors import ComputeFailed
+from neon_embedded.following import fill_from_spare
 from neon_embedded.plane import Plane
 from neon_embedded.points import Point, build_at, held
 from neon_embedded.postmaster import SUPERUSER, Postmaster, environment, make_directory, new_password
@@ -34,15 +35,22 @@ where not datistemplate and datname <> 'postgres' and datallowconn order by oid
 """
 
 
-def fill_from_branch(plane: Plane, source: BranchRow, point: Point | None, target: Postmaster) -> str:
+def fill_from_branch(
+    plane: Plane, source: BranchRow, point: Point | None, target: Postmaster, *, spares: bool = True
+) -> str:
     """Make ``target`` what ``source`` is now, or was at the point; shut down, or never started.
 
+    Its head comes from a warm spare if there is one that is ready, else it is copied.
+
     Returns:
-        The LSN on the source; empty when the source slept.
+        The LSN on the source; empty when the source slept and was copied.
     """
     if point is not None:
         return build_at(plane, source, point, target)
     with plane.compute(source.id):  # a connection must not wake it while it is copied as it lies
+        lsn = fill_from_spare(plane, source, target) if spares else None
+        if lsn is not None:
+            return lsn
         lies = postmaster_of(plane, source)
         if lies.pid() is None and lies.cleanly_shut_down():
             return branch_at_head(lies, target)

@@ -98,6 +98,20 @@ def _binaries() -> Result:
 def _server() -> Result:
     seen = status(home())
     message = "runs" if seen.running else "does not run; the first command that needs it starts it"
+    spares = [branch["spares"] for project in seen.projects for branch in project["branches"]]
+    used = sum(each["bytes"] for each in spares)
+    if used:
+        message += (
+            f"; warm spares take {used / 1_000_000:,.0f} MB of disk (`neon-embedded spares 0` frees it)"
+        )
+    trouble = next((each["trouble"] for each in spares if each["trouble"]), None)
+    if trouble:
+        return Result(
+            subject="embedded Neon",
+            status="note",
+            message=f"{message}; a branch has no warm spare, so that branching it copies all: {trouble}",
+            mend="neon-embedded status",
+        )
     return Result(subject="embedded Neon", status="ok", message=message)
 
 

@@ -7,11 +7,13 @@ from neon_embedded.app import Call
 from neon_embedded.computes import postmaster_of
 from neon_embedded.errors import Refusal
 from neon_embedded.faults import FAULTS
+from neon_embedded.following import set_spares
 from neon_embedded.idleness import timeout_of
 from neon_embedded.memory import memory_bytes
 from neon_embedded.reconcile import heal
 from neon_embedded.routes.table import route
 from neon_embedded.rows import BranchRow, EndpointRow, ProjectRow
+from neon_embedded.spares import MOST, shown_spares
 
 
 @route("GET", "/users/me")
@@ -63,6 +65,7 @@ def _status(call: Call) -> dict[str, Any]:
                     "id": branch.id,
                     "name": branch.name,
                     "default": branch.is_default,
+                    "spares": shown_spares(call.plane, branch),
                     "computes": [
                         _compute(call, branch, each) for each in store.all(EndpointRow, branch_id=branch.id)
                     ],
@@ -87,6 +90,14 @@ def _compute(call: Call, branch: BranchRow, row: EndpointRow) -> dict[str, Any]:
         "idle_since": call.plane.idle_since(row.id) if awake else None,
         "memory_bytes": memory_bytes(pid) if pid is not None else None,
     }
+
+
+@route("POST", "/embedded/spares")
+def _spares(call: Call) -> dict[str, Any]:
+    wanted = call.body.get("spares")
+    number = asked.number(wanted, "spares", lowest=0, highest=MOST, default=0)
+    set_spares(call.plane, asked.text(call.body, "branch_id"), None if wanted is None else number)
+    return _status(call)
 
 
 @route("POST", "/embedded/faults")

@@ -16,7 +16,15 @@ import pytest
 
 from neon_client import ConnectionURI, CreatedProject, NeonClient
 from neon_embedded import Running, ensure_running, stop
-from neon_embedded.faults import FAULTS
+from neon_embedded.branches import create_project, default_branch
+from neon_embedded.computes import postmaster_of
+from neon_embedded.faults import FAULTS, Faults
+from neon_embedded.history import bases_of, care_for_history
+from neon_embedded.home import Home
+from neon_embedded.plane import Plane
+from neon_embedded.postmaster import Postmaster
+from neon_embedded.rows import BaseRow, BranchRow
+from neon_embedded.store import Store
 
 
 @pytest.fixture
@@ -177,3 +185,42 @@ def step(connection: psycopg.Connection[Any], number: int) -> tuple[str, str]:
 def steps(past: Past, branch: str) -> list[int]:
     with past.world.connect(branch) as connection:
         return [row[0] for row in connection.execute("select n from steps order by n")]  # type: ignore[misc]
+
+
+class Kept:
+    """A plane in this process, with a project whose main writes when told."""
+
+    def __init__(self, home: Path, *, pg_version: int = 16) -> None:
+        place = Home.at(home)
+        place.make()
+        self.plane = Plane(place, Store(place.rows), faults=Faults(), patience_seconds=60)
+        project, _ = create_project(self.plane, {"project": {"name": "kept", "pg_version": pg_version}})
+        self.project_id = project.id
+        self.port = self.postmaster.port() or 0
+
+    @property
+    def main(self) -> BranchRow:
+        return default_branch(self.plane, self.project_id)
+
+    @property
+    def postmaster(self) -> Postmaster:
+        return postmaster_of(self.plane, self.main)
+
+    def sql(self, statement: str) -> object:
+        with self.postmaster.superuser() as connection:
+            cursor = connection.execute(statement.encode())
+            row = cursor.fetchone() if cursor.description else None
+            return row[0] if row else None
+
+    def write(self, segments: int = 2) -> None:
+        for _ in range(segments):
+            self.sql("select pg_logical_emit_message(true, 'x', repeat('x', 1000))")
+            self.sql("select pg_switch_wal()")
+        self.sql("checkpoint")
+
+    def care(self) -> list[BaseRow]:
+        care_for_history(self.plane)
+        return bases_of(self.plane, self.main)
+
+    def wal_files(self) -> int:
+        return len([each for each in (self.postmaster.data / "pg_wal").iterdir() if len(each.name) == 24])

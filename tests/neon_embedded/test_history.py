@@ -11,56 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neon_embedded import history, stop
-from neon_embedded.branches import create_project, default_branch, update_project
-from neon_embedded.computes import postmaster_of
+from neon_embedded.branches import update_project
 from neon_embedded.errors import Refusal
-from neon_embedded.faults import Faults
-from neon_embedded.history import SLOT, bases_of, care_for_history, lsn_number
-from neon_embedded.home import Home
-from neon_embedded.plane import Plane
+from neon_embedded.history import SLOT, bases_of, lsn_number
 from neon_embedded.points import Point, base_for
-from neon_embedded.postmaster import Postmaster
-from neon_embedded.rows import BaseRow, BranchRow
-from neon_embedded.store import Store
+from neon_embedded.rows import BaseRow
 
-
-class Kept:
-    """A plane in this process, with a project whose main writes when told."""
-
-    def __init__(self, home: Path) -> None:
-        place = Home.at(home)
-        place.make()
-        self.plane = Plane(place, Store(place.rows), faults=Faults(), patience_seconds=60)
-        project, _ = create_project(self.plane, {"project": {"name": "kept"}})
-        self.project_id = project.id
-        self.port = self.postmaster.port() or 0
-
-    @property
-    def main(self) -> BranchRow:
-        return default_branch(self.plane, self.project_id)
-
-    @property
-    def postmaster(self) -> Postmaster:
-        return postmaster_of(self.plane, self.main)
-
-    def sql(self, statement: str) -> object:
-        with self.postmaster.superuser() as connection:
-            cursor = connection.execute(statement.encode())
-            row = cursor.fetchone() if cursor.description else None
-            return row[0] if row else None
-
-    def write(self, segments: int = 2) -> None:
-        for _ in range(segments):
-            self.sql("select pg_logical_emit_message(true, 'x', repeat('x', 1000))")
-            self.sql("select pg_switch_wal()")
-        self.sql("checkpoint")
-
-    def care(self) -> list[BaseRow]:
-        care_for_history(self.plane)
-        return bases_of(self.plane, self.main)
-
-    def wal_files(self) -> int:
-        return len([each for each in (self.postmaster.data / "pg_wal").iterdir() if len(each.name) == 24])
+from .conftest import Kept
 
 
 @pytest.fixture(scope="module")
