@@ -11,6 +11,7 @@ from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences
 from orchestrator.schema.names import LAST_PREFIX, Key
 from orchestrator.schema.objects import Column, Constraint, Default, Index, Stated, Table, Trigger
+from orchestrator.schema.trees import Tree
 
 #: From how many bytes on a table is written beside the traffic when nothing else was said: about the size at which
 #: writing it again under a lock is felt (some seconds on an ordinary machine).
@@ -142,8 +143,8 @@ def table_obstacle(base: Snapshot, table: Key, *, triggers: bool) -> str:
         triggers: whether triggers that would fire for every row are an obstacle.
     """
     thing = base.objects[table]
-    if not isinstance(thing, Table):
-        return "it is no ordinary table"
+    if not isinstance(thing, Table) or thing.partition_key or thing.parents or Tree(base).children(table):
+        return "it is no ordinary table, but partitioned, a partition or in an inheritance tree"
     if thing.row_security_forced:
         return "its policies bind its owner too, so that rows may be hidden"
     for key in base.members(table):

@@ -23,6 +23,7 @@ from orchestrator.migration.recipes import (
     leftovers,
     matviews,
     online,
+    partitions,
     ranges,
     renames,
     schemas,
@@ -31,7 +32,9 @@ from orchestrator.migration.recipes import (
     tables,
     views,
 )
+from orchestrator.migration.recursion import spread
 from orchestrator.migration.step import Phase, Step, Token
+from orchestrator.migration.trees import parted
 from orchestrator.migration.weighing import with_scale
 from orchestrator.migration.work import Work
 from orchestrator.schema import candidates
@@ -42,6 +45,7 @@ from orchestrator.schema.names import TYPES, Key
 from orchestrator.schema.objects import Constraint, Enum, Extension, Index, Other
 from orchestrator.schema.questions import Answers, Question
 from orchestrator.schema.renames import Renames, renamed
+from orchestrator.schema.trees import Tree
 
 _RECIPES = (
     schemas,
@@ -56,6 +60,7 @@ _RECIPES = (
     online,
     constraints,
     indexes,
+    partitions,
     views,
     matviews,
     functions,
@@ -65,7 +70,7 @@ _RECIPES = (
 
 #: Said in every plan that changes something: what nobody looked at must not look equal.
 NOT_COMPARED = (
-    "owners, grants, default privileges and tablespaces of indexes are not compared; a view or function that is"
+    "owners, grants, default privileges and tablespaces are not compared; a view or function that is"
     " made again gets back the owner and grants it had"
 )
 
@@ -109,7 +114,11 @@ def make_plan(
     """
     asking = Asking(answers or {}, assume_defaults=assume_defaults)
     now, done = _with_renames(base, goal, asking)
+    now, wanted, moves = parted(now, goal)
+    now = spread(now, wanted)
+    goal, whole = wanted, goal
     found, adopted = _adopted(now, goal, diff(now, goal))
+    found = replace(found, dropped=found.dropped - moves.kept)
     found, joins = extensions.joining(now, goal, found)
     beside = decide(now, goal, found, policy)
     again = rebuild(now, goal, found, _renamed_relations(done), beside)
@@ -124,6 +133,7 @@ def make_plan(
         joins=joins,
         today=_today(done),
         online=beside,
+        trees=moves,
     )
     fills = {question.id: asking.ask(question) for question in fill_questions(work)}
     taken = extra_fills(work) & set(asking.unused)
@@ -142,7 +152,7 @@ def make_plan(
     notes = (*beside.notes, *_column_order(now, goal), *((NOT_COMPARED,) if statements else ()))
     plan = Plan(
         base=base.fingerprint(),
-        goal=goal.fingerprint(),
+        goal=whole.fingerprint(),
         statements=statements,
         notes=notes,
         online=work.online.names,
@@ -158,6 +168,9 @@ def _with_renames(base: Snapshot, goal: Snapshot, asking: Asking) -> tuple[Snaps
         for question, old in asking.rename(questions(base, goal, diff(base, goal))):
             new = next(key for key in goal.of_kind(kind) if candidates.question_id(key) == question.id)
             keys[Key(kind, (*new.path[:-1], old))] = new
+            for heir in Tree(goal).heirs(new) if kind == "column" else ():
+                before = Key(kind, (*heir.path[:-1], old))
+                keys |= {before: heir} if before in base.objects and heir not in base.objects else {}
         step = Renames(keys=keys)
         base, done = renamed(base, step), done | step
     labels: dict[tuple[tuple[str, ...], str], str] = {}
@@ -240,6 +253,7 @@ def _refuse_unsupported(work: Work, again: Rebuild) -> None:
     said += [each for key in sorted(again.rebuilt) if (each := composites.refused(work, key))]
     said += [each for key in sorted(again.rebuilt) if (each := ranges.refused(work, key))]
     said += [each for key in sorted(work.makes | work.found.changed) if (each := stated.refused(work, key))]
+    said += partitions.refused(work)
     said += again.refused
     if said:
         raise UnsupportedObject(
@@ -255,10 +269,10 @@ def _statements(work: Work, done: Renames) -> tuple[Statement, ...]:
     waited = {token for i in rename_steps for token in steps[i].wants}
     for i in rename_steps:
         steps[i] = replace(steps[i], gives=steps[i].gives | {barrier})
-    for recipe in _RECIPES:
-        made = recipe.steps(work)
+    for recipe in (partitions.leaving, *(each.steps for each in _RECIPES)):
+        late = {barrier} if recipe is partitions.leaving else {barrier, partitions.LEFT}
         steps += [
-            step if step.gives & waited else replace(step, wants=step.wants | {barrier}) for step in made
+            step if step.gives & waited else replace(step, wants=step.wants | late) for step in recipe(work)
         ]
     ordered = in_order(steps)
     return grouped(ordered, _spans(work, ordered))
@@ -291,6 +305,8 @@ def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
         # What belongs to a new table comes with it, so that nobody ever has to add it beside traffic.
         if table.kind in {"table", "materialized view"}:
             indexes_too = (key for key in work.goal.members(table) if key.kind == "index")
+            if work.will.is_partitioned(table):
+                continue
             at = [i for key in (table, *indexes_too) for i in made.get(key, ())]
             spans.append((min(at), max(at)))
     return spans

@@ -1,6 +1,6 @@
 """What must be dropped and made again, because it changes or because something that it stands on does. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 
 from orchestrator.migration.online import Decided
@@ -23,7 +23,9 @@ from orchestrator.schema.objects import (
     Stated,
     Trigger,
     View,
+    table_of,
 )
+from orchestrator.schema.trees import Tree
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,13 +62,17 @@ def rebuild(
         online: columns that change through a shadow: what moves with them is not made again.
     """
     result = Rebuild()
-    queue = _first(base, goal, found, result, online)
+    was, will = Tree(base), Tree(goal)
+    carried: set[Key] = set()  # columns that change with the one above
+    queue = _first(was, will, found, result, online)
     queue += [(key, "renamed") for key in sorted(renamed)]
     queue += [(key, "dropped") for key in sorted(found.dropped)]
     while queue:
         key, how = queue.pop(0)
+        heirs = _downwards(was, goal, result, queue, key, how)
+        carried |= heirs if how == "retyped" else set()
         for user in base.users.get(key, ()):
-            if user not in goal.objects or user in result.rebuilt or user in online.moved:
+            if user not in goal.objects or user in result.rebuilt or user in online.moved or user in heirs:
                 continue
             # What ALTER COLUMN TYPE would make again by itself goes with a column that gives way to another.
             gone = user.kind == "statistics" and key in online.columns
@@ -85,22 +91,26 @@ def rebuild(
             if verdict == "hard" or (verdict == "rebuild" and how == "retyped"):
                 result.hard.add(user)
     for key in result.rebuilt:
-        if any(needed in result.retyped or needed in result.rebuilt for needed in base.needs.get(key, ())):
+        if any(needed in result.retyped | carried | result.rebuilt for needed in base.needs.get(key, ())):
             result.hard.add(key)
+    result.refused += _parts_alone(was, result.rebuilt | found.dropped, found.dropped)
     return result
 
 
 def _first(
-    base: Snapshot, goal: Snapshot, found: Differences, result: Rebuild, online: Decided
+    was: Tree, will: Tree, found: Differences, result: Rebuild, online: Decided
 ) -> list[tuple[Key, str]]:
     """What cannot change in place, with how it changes."""
+    base, goal = was.snapshot, will.snapshot
     queue: list[tuple[Key, str]] = []
     for key in sorted(found.changed):
         before, after = base.objects[key], goal.objects[key]
         if isinstance(before, Column) and isinstance(after, Column) and _retyped(before, after):
             result.retyped.add(key)
             queue.append((key, "retyped"))
-        elif key not in online.moved and not _in_place(before, after):
+        elif key not in online.moved and not (
+            _in_place(before, after) or _grows_whole(was, will, before, after)
+        ):
             result.rebuilt.add(key)
             queue.append((key, "replaced"))
             if isinstance(before, Index) and isinstance(after, Index):
@@ -110,23 +120,60 @@ def _first(
     return queue
 
 
+def _downwards(
+    was: Tree, goal: Snapshot, result: Rebuild, queue: list[tuple[Key, str]], key: Key, how: str
+) -> set[Key]:
+    """Columns below change with the one above, parts of an index go with the whole; says which columns."""
+    heirs = set(was.heirs(key)) if key.kind == "column" else set()
+    if how == "retyped":
+        nearest = was.children(key.parent)
+        queue += [(each, "retyped") for each in sorted(heirs) if each.parent in nearest]
+    for each in (*sorted(heirs), *was.parts(key)) if how == "replaced" else ():
+        if each in goal.objects and each not in result.rebuilt:
+            result.rebuilt.add(each)
+            queue.append((each, "replaced"))
+    return heirs
+
+
+def _parts_alone(was: Tree, away: Set[Key], dropped: Set[Key]) -> list[str]:
+    """Parts of an index or key that would have to go while the whole stays: PostgreSQL does not allow it."""
+    said = []
+    for key in sorted(away):
+        whole = was.whole(key)
+        thing = was.snapshot.objects.get(key)
+        owner = table_of(thing) if thing is not None else None
+        if whole is not None and whole not in away and whole in was.snapshot.objects and owner not in dropped:
+            said.append(f"{key} differs, but it is a part of {whole}, which stays")
+    return said
+
+
+def _grows_whole(was: Tree, will: Tree, before: Object, after: Object) -> bool:
+    """Whether an index or key of a partitioned table becomes valid because parts that it lacks are attached."""
+    if not isinstance(before, (Index, Constraint)) or not isinstance(after, (Index, Constraint)):
+        return False
+    if not set(changed_attributes(before, after)) <= {"comment", "statistics", "valid"} or not after.valid:
+        return False
+    return any(each not in was.parts(before.key) for each in will.parts(after.key))
+
+
 def _retyped(before: Column, after: Column) -> bool:
     """Whether ALTER COLUMN TYPE is needed and possible (a generated column is computed anew instead)."""
     changed = before.type != after.type or before.collation != after.collation
     return changed and not (after.generated is not None and before.generated != after.generated)
 
 
-def _in_place(before: Object, after: Object) -> bool:  # noqa: PLR0911 - one case for each kind
+def _in_place(before: Object, after: Object) -> bool:  # noqa: PLR0911, PLR0912 - one case for each kind
     """Whether an object can become the other without being dropped."""
     changed = set(changed_attributes(before, after))
     if isinstance(before, Column) and isinstance(after, Column):
         return not ("generated" in changed and after.generated is not None)
     if isinstance(before, Constraint) and isinstance(after, Constraint):
-        return changed <= {"comment", "index_options"} or (
-            changed <= {"comment", "index_options", "validated"} and after.validated
-        )
-    if isinstance(before, Index):
-        return changed <= {"comment", "statistics"}
+        if "part_of" in changed and before.part_of:
+            return False
+        easy = {"comment", "index_options", "part_of"}
+        return changed <= easy or (changed <= easy | {"validated"} and after.validated)
+    if isinstance(before, Index) and isinstance(after, Index):
+        return changed <= {"comment", "statistics"} | ({"part_of"} if not before.part_of else set())
     if isinstance(before, Enum) and isinstance(after, Enum):
         return schemas.extends(before, after)
     if isinstance(before, Composite) and isinstance(after, Composite):

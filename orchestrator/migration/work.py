@@ -10,11 +10,13 @@ from orchestrator.migration.online import Decided
 from orchestrator.migration.plan import Statement
 from orchestrator.migration.probes import Probing, Today
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released, slots
+from orchestrator.migration.trees import Trees
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences
 from orchestrator.schema.names import MEMBERS, Key
 from orchestrator.schema.objects import Column, Constraint, Index, Sequence, Stated, table_of
 from orchestrator.schema.scale import scale
+from orchestrator.schema.trees import Tree
 
 #: How long to wait for a weak lock that nobody else waits behind, milliseconds (CONCURRENTLY waits for old
 #: transactions; while it waits, readers and writers go on).
@@ -43,6 +45,7 @@ class Work:
         answers: by question id.
         today: the names that tables and columns have before any rename, for probes.
         fold: whether a table is created with its defaults, checks and keys; False breaks circles.
+        trees: which tables leave and join others; base and goal are those between the leaving and the joining.
         adopted: constraints that take over an index that is there already, with that index.
         joins: what becomes a member of an extension, as ALTER EXTENSION names it.
         online: what is written again beside the traffic.
@@ -57,6 +60,7 @@ class Work:
     answers: Mapping[str, str] = field(default_factory=dict)
     today: Today = field(default_factory=Today)
     fold: bool = True
+    trees: Trees = field(default_factory=Trees)
     adopted: Mapping[Key, Key] = field(default_factory=dict)
     joins: frozenset[str] = frozenset()
     online: Decided = field(default_factory=Decided)
@@ -83,6 +87,25 @@ class Work:
         assert isinstance(thing, kind), key  # noqa: S101 - a key's kind fixes its class
         return thing
 
+    @cached_property
+    def was(self) -> Tree:
+        """Who is below whom in the base."""
+        return Tree(self.base)
+
+    @cached_property
+    def will(self) -> Tree:
+        """Who is below whom in the goal."""
+        return Tree(self.goal)
+
+    def comes_along(self, key: Key) -> bool:
+        """Whether a new column of a table that stays is made by the statement that adds it above."""
+        return not self.is_new(key.parent) and any(each in self.makes for each in self.will.above(key))
+
+    def drops_only(self, column: Key) -> bool:
+        """Whether tables below keep a column that is dropped above."""
+        kept = (each for each in self.was.heirs(column) if each in self.goal.objects)
+        return column not in self.rebuilt and any(self.was.falls_with_parent(each) for each in kept)
+
     def columns_on(self, key: Key) -> list[Key]:
         """Columns of tables that stay and have this type (or an array of it) before the plan."""
         return [
@@ -96,8 +119,9 @@ class Work:
         return table not in self.base.objects
 
     def locked(self, *tables: Key) -> tuple[str, ...]:
-        """The names of those tables that exist before the plan."""
-        return tuple(sorted({table.name for table in tables if not self.is_new(table)}))
+        """The names of those tables that exist before the plan, and of those below them."""
+        found = {each for table in tables for each in (table, *self.was.below(table))}
+        return tuple(sorted({table.name for table in found if not self.is_new(table)}))
 
     def has_rows(self, table: Key) -> bool:
         """Whether the table may hold rows; what was not measured may."""
@@ -114,6 +138,11 @@ class Work:
     def container(self, key: Key) -> Key | None:
         """What the base's object is dropped together with: its table or view, its column, its owner."""
         thing = self.base.objects[key]
+        owner = table_of(thing)
+        if owner is None or owner not in self.drops:
+            above = self._above(key)
+            if above is not None:
+                return above
         if isinstance(thing, Constraint) and thing.references not in {(), key.path[:2]} and not self.fold:
             return None  # foreign keys between tables that go: dropped first, or neither table could be
         if key.kind == "default" and Key("column", key.path) in self.drops:
@@ -122,10 +151,17 @@ class Work:
             column = Key("column", thing.owned_by)
             table = Key("table", thing.owned_by[:2])
             return table if table in self.drops else column
-        owner = table_of(thing)
         if owner is not None and owner not in self.base.objects:
             owner = Key("view", owner.path)
         return owner
+
+    def _above(self, key: Key) -> Key | None:
+        """What is dropped above and takes this along: the column it is inherited from, the index it is a part of."""
+        if key.kind == "column" and self.was.falls_with_parent(key):
+            above = [each for each in self.was.above(key) if each in self.drops]
+            return above[0] if above and not self.drops_only(above[0]) else None
+        whole = self.was.whole(key)
+        return whole if whole in self.drops else None
 
     def goes_along(self, key: Key) -> bool:
         """Whether dropping its container drops it too, so that it needs no statement."""
@@ -138,6 +174,9 @@ class Work:
             inner = [*self.base.members(container), *self.owned.get(container.path[:2], ())]
         elif container.kind == "column":
             inner = [Key("default", container.path), *self.owned.get(container.path, ())]
+            inner += self.was.heirs(container)
+        elif container.kind in {"index", "constraint"}:
+            inner = self.was.parts(container)
         else:
             return []
         return [key for key in inner if key in self.base.objects and self.container(key) == container]
@@ -147,14 +186,23 @@ class Work:
         """Sequences by the column, and by the table, that owns them."""
         return _owned(self.base)
 
+    def heirs(self, key: Key) -> list[Key]:
+        """Columns, or defaults, of tables below that a statement about this one also makes or changes."""
+        if key.kind not in {"column", "default"}:
+            return []
+        return [each for each in self.will.heirs(key) if not self.is_new(Key("table", each.path[:2]))]
+
     # -- tokens ------------------------------------------------------------------------------------------
 
     def making(self, *keys: Key) -> tuple[frozenset[Token], frozenset[Token]]:
         """What creating these objects gives and wants."""
-        gives = {ready(key) for key in keys}
+        heirs = [each for key in keys for each in self.heirs(key)]
+        gives = {ready(key) for key in (*keys, *heirs)}
         wants: set[Token] = {ready(needed) for key in keys for needed in self.goal.needs.get(key, ())}
-        for key in keys:
+        for key in heirs:
             wants |= slots_of(self.goal, key)
+        for key in keys:
+            wants |= slots_of(self.goal, key) | self._copies(self.goal, self.will, key)
             if key.kind not in MEMBERS:
                 wants.add(ready(key.parent))
         return frozenset(gives), frozenset(wants - gives)
@@ -167,7 +215,7 @@ class Work:
         gives: set[Token] = set()
         wants: set[Token] = set()
         for each in keys:
-            gives |= {gone(each), *slots_of(self.base, each)}
+            gives |= {gone(each), *slots_of(self.base, each), *self._copies(self.base, self.was, each)}
             gives |= {released(needed) for needed in self.base.needs.get(each, ())}
             wants.add(released(each))
         # What falls together releases itself.
@@ -183,8 +231,22 @@ class Work:
         # A type that is made again is another type, though its name is the same.
         again = self.rebuilt if key in self.retyped else frozenset()
         left = {each for each in before if each not in after or each in again}
-        gives: set[Token] = {ready(key), *(released(needed) for needed in left)}
+        heirs = self.heirs(key)
+        for heir in heirs:
+            left |= set(self.base.needs.get(heir, ())) - set(self.goal.needs.get(heir, ()))
+        gives: set[Token] = {*map(ready, (key, *heirs)), *(released(needed) for needed in left)}
         return frozenset(gives), frozenset(ready(needed) for needed in after)
+
+    def _copies(self, snapshot: Snapshot, tree: Tree, key: Key) -> frozenset[Token]:
+        """The names that the copies of a check occupy in the tables below."""
+        thing = snapshot.objects.get(key)
+        if not isinstance(thing, Constraint) or thing.type not in {"check", "foreign"}:
+            return frozenset()
+        return frozenset(
+            token
+            for table in tree.below(key.parent)
+            for token in slots(Key("constraint", (*table.path, key.path[-1])))
+        )
 
     # -- steps -------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.postgres.further import read_stated
@@ -24,6 +24,7 @@ from orchestrator.schema.objects import (
     Schema,
     Sequence,
     Stated,
+    Table,
     Trigger,
 )
 
@@ -44,11 +45,13 @@ class Assembly(Relations):
 
     def __init__(self, rows: Rows) -> None:
         super().__init__(rows)
+        self.inherited: dict[Key, Constraint] = {}
         self.privileges: dict[Key, Privileges] = {}
         self._schemas()
         self._extensions()
         self.read_relations()
         self.read_columns()
+        self.add_up_sizes()
         self._types()
         self._sequences()
         self._functions()
@@ -69,6 +72,7 @@ class Assembly(Relations):
             objects=self.objects,
             needs={key: tuple(sorted(found)) for key, found in needs.items()},
             privileges=self.privileges,
+            inherited=self.inherited,
             lineage=self.lineage,
             origin=f"{system[0]['system']}/{origin['database']}" if system else "",
             sizes=self.sizes,
@@ -228,6 +232,8 @@ class Assembly(Relations):
             if table is None:
                 continue
             if self.is_helper(row["name"]):
+                if not row["local"]:
+                    continue  # goes with the one above
                 key = Key("constraint", (*table.path, row["name"]))
                 self.leftovers.append(Leftover(key=key, table=table.path, valid=row["validated"]))
                 continue
@@ -242,7 +248,12 @@ class Assembly(Relations):
                 reference_columns=tuple(row["reference_columns"]),
                 validated=row["validated"],
                 index_options=pairs(self.index_options.get(row["index"], [])) if row["type"] in "pux" else (),
+                part_of=row["part_of"] or "" if row["type"] in "pux" else "",
+                valid=row["valid"],
             )
+            if row["type"] in "fc" and not row["local"]:
+                self.inherited[thing.key] = thing
+                continue
             self.add(thing, "pg_constraint", row["oid"])
 
     def _indexes(self) -> None:
@@ -273,6 +284,7 @@ class Assembly(Relations):
                 unique=row["unique"],
                 definition=row["definition"].removeprefix(row["head"]),
                 valid=row["valid"],
+                part_of=row["part_of"] or "",
                 statistics=tuple((number, target) for number, target in row["statistics"]),
             )
             self.add(thing, "pg_class", row["oid"])
@@ -291,7 +303,13 @@ class Assembly(Relations):
             if self.is_helper(row["name"]):
                 self.leftovers.append(Leftover(key=key, table=owner.path, valid=True))
                 continue
-            thing = Trigger(key=key, comment=comment, definition=row["definition"], enabled=row["enabled"])
+            thing = Trigger(
+                key=key,
+                comment=comment,
+                definition=row["definition"],
+                enabled=row["enabled"],
+                cloned=row["cloned"],
+            )
             self.add(thing, "pg_trigger", row["oid"])
 
     def _others(self) -> None:
@@ -325,8 +343,12 @@ class Assembly(Relations):
                 continue
             if user.kind == "sequence" and needed.kind == "column":
                 continue  # OWNED BY is a statement of its own; the column's default needs the sequence
+            if user.kind == needed.kind and user.kind in {"index", "constraint"} and row["type"] in "PS":
+                continue  # being a part of the index above is a statement of its own
             needs[user].add(needed)
         for key, thing in self.objects.items():
+            for above in self._above(key, thing):
+                needs[key].add(above)
             parent = key.parent if key.kind in {"column", "constraint", "trigger"} else None
             if isinstance(thing, Index):
                 parent = Key(thing.on, thing.table)
@@ -335,3 +357,13 @@ class Assembly(Relations):
             if parent is not None and parent in self.objects:
                 needs[key].add(parent)
         return needs
+
+    def _above(self, key: Key, thing: Object) -> Iterator[Key]:
+        """The columns and triggers of the tables above that a column or trigger is inherited from."""
+        table = self.objects.get(key.parent) if key.kind in {"column", "trigger"} else None
+        if not isinstance(table, Table) or (isinstance(thing, Trigger) and not thing.cloned):
+            return
+        for path in table.parents:
+            above = Key(key.kind, (*path, key.path[-1]))
+            if above in self.objects:
+                yield above

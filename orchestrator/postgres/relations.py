@@ -22,11 +22,7 @@ from orchestrator.schema.objects import (
 Address = tuple[int, int, int]
 
 #: Relations that are looked at as one: with their columns, constraints, indexes and triggers folded in.
-_FOLDED = {
-    "p": "partitioned table",
-    "f": "foreign table",
-    "r": "inherited table",
-}
+_FOLDED = {"f": "foreign table"}
 _STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
 _COMPRESSION = {"p": "pglz", "l": "lz4"}
 _REPLICA = {"d": "DEFAULT", "f": "FULL", "n": "NOTHING"}
@@ -150,7 +146,7 @@ class Relations:
             path = (row["schema"], row["name"])
             if row["kind"] == "S":
                 continue
-            if row["kind"] == "r" and row["plain"]:
+            if row["kind"] in {"r", "p"}:
                 self._table(oid, row, path)
             elif row["kind"] in {"v", "m"}:
                 self._view(oid, row, definitions[oid], columns.get(oid, []))
@@ -160,7 +156,7 @@ class Relations:
             elif row["kind"] == "f" and not row["bound"] and not row["parents"]:
                 self.foreign[oid] = Key("foreign table", path)
             else:
-                key = Key("partition" if row["bound"] else _FOLDED[row["kind"]], path)
+                key = Key(_FOLDED[row["kind"]], path)
                 self.folded[oid] = key
                 self.address[self.catalog["pg_class"], oid, 0] = key
                 names = (
@@ -193,16 +189,39 @@ class Relations:
             clustered_on=chosen.get("clustered"),
             row_security=row["row_security"],
             row_security_forced=row["forced"],
+            partition_key=row["partition_key"],
+            partition_of=tuple(row["parents"][0]) if row["partition"] else (),
+            bound=row["bound"],
+            inherits=tuple(map(tuple, row["parents"])) if not row["partition"] else (),
+            of_type=row["of_type"],
+            access_method=row["access_method"],
+            partition_check=check if "satisfies_hash" not in (check := row["partition_check"] or "") else "",
         )
         self.add(thing, "pg_class", oid)
         self.tables[oid] = key
         self.lineage[key] = str(oid)
         self.sizes[key] = (row["bytes"], row["rows"])
-        if row["access_method"] or row["tablespace"]:
-            where = Key("table storage", path)
-            self.objects[where] = Other(
-                key=where, digest=_digest(row["access_method"], row["tablespace"]), of=key
-            )
+        if row["detaching"]:
+            pending = Key("unfinished detach", path)
+            self.objects[pending] = Other(key=pending, digest=_digest(row["bound"]), of=key)
+
+    def add_up_sizes(self) -> None:
+        """A partitioned or inherited table holds what those below it hold: bytes and rows summed up."""
+        own = dict(self.sizes)
+        for key, (more, counted) in own.items():
+            thing = self.objects[key]
+            seen: set[tuple[str, ...]] = set()
+            above = list(thing.parents) if isinstance(thing, Table) else []
+            for path in above:
+                parent = self.objects.get(Key("table", path))
+                if path in seen or not isinstance(parent, Table):
+                    continue
+                seen.add(path)
+                above.extend(parent.parents)
+                size, rows = self.sizes[parent.key]
+                # -1 rows: never analysed; a partitioned table itself holds nothing.
+                known = [each for each in (rows, counted) if each >= 0]
+                self.sizes[parent.key] = (size + more, sum(known) if known else -1)
 
     def _view(self, oid: int, row: dict[str, Any], definition: str, columns: list[dict[str, Any]]) -> None:
         comments = [(each["name"], self.comment("pg_class", oid, each["number"])) for each in columns]
@@ -270,16 +289,20 @@ class Relations:
 
     def _column(self, table: Key, row: dict[str, Any], position: int, sequence: Pairs) -> None:
         key = Key("column", (*table.path, row["name"]))
+        above = self.objects[table]
+        partition = isinstance(above, Table) and bool(above.partition_of)
         thing = Column(
             key=key,
             comment=self.comment("pg_class", row["relation"], row["number"]),
             type=row["type"],
             collation=row["collation"],
             not_null=row["not_null"],
-            identity={"a": "ALWAYS", "d": "BY DEFAULT"}.get(row["identity"]),
+            # A partition shares the identity of the table above (PostgreSQL 17).
+            identity={"a": "ALWAYS", "d": "BY DEFAULT"}.get(row["identity"]) if sequence else None,
             identity_sequence=sequence,
             generated=row["expression"] if row["generated"] else None,
             settings=column_settings(row),
+            local=row["local"] or partition,
             position=position,
             granted=row["granted"],
         )

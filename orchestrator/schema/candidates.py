@@ -11,6 +11,7 @@ from orchestrator.schema.objects import Column, Constraint, Enum, Index, Object,
 from orchestrator.schema.questions import Choice, Question
 from orchestrator.schema.renames import Renames
 from orchestrator.schema.scale import scale
+from orchestrator.schema.trees import Tree
 
 #: The answer that says: not a rename.
 NO = "-"
@@ -76,8 +77,9 @@ def _tables(base: Snapshot, goal: Snapshot, old: Key, new: Key) -> tuple[float, 
 def column_questions(base: Snapshot, goal: Snapshot, found: Differences) -> Iterator[Question]:
     """A question for each added column that may be a dropped one of the same table."""
     dropped = [key for key in sorted(found.dropped) if key.kind == "column"]
+    was, will = Tree(base), Tree(goal)
     for added in sorted(found.added):
-        if added.kind != "column":
+        if added.kind != "column" or _from_above(was, will, added):
             continue
         scored = []
         for old in dropped:
@@ -89,6 +91,11 @@ def column_questions(base: Snapshot, goal: Snapshot, found: Differences) -> Iter
                 if score > 0:
                     scored.append((-score, old, evidence))
         yield from _question(added, sorted(scored, key=lambda each: each[:2]))
+
+
+def _from_above(was: Tree, will: Tree, column: Key) -> bool:
+    """Whether a column comes from a table above, as it did before: then the question is asked there."""
+    return any(each.path[:2] in was.parents(column.path[:2]) for each in will.above(column))
 
 
 def _columns(base: Snapshot, goal: Snapshot, before: Column, after: Column) -> tuple[float, list[str]]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from orchestrator.schema.names import Key
-from orchestrator.schema.objects import Column, Leftover, Object, Privileges, table_of
+from orchestrator.schema.objects import Column, Constraint, Leftover, Object, Privileges, table_of
 from orchestrator.schema.stored import compared, object_from_json, object_to_json, tupled
 
 
@@ -20,6 +20,7 @@ class Snapshot:
         objects: every object by key. Only this is compared and hashed.
         needs: which objects each object needs (pg_depend), for ordering.
         privileges: owner and grants of views and functions.
+        inherited: constraints that a table has only because its parent has them (foreign keys and checks).
         lineage: physical identity of tables and columns, e.g. ``"16390"`` and ``"16390/2"``.
         origin: system identifier and database oid; lineage means something only between equal origins.
         sizes: bytes and estimated rows of each table; -1 rows: never analysed.
@@ -31,6 +32,7 @@ class Snapshot:
     objects: Mapping[Key, Object]
     needs: Mapping[Key, tuple[Key, ...]] = field(default_factory=dict, compare=False)
     privileges: Mapping[Key, Privileges] = field(default_factory=dict, compare=False)
+    inherited: Mapping[Key, Constraint] = field(default_factory=dict, compare=False)
     lineage: Mapping[Key, str] = field(default_factory=dict, compare=False)
     origin: str = field(default="", compare=False)
     sizes: Mapping[Key, tuple[int, int]] = field(default_factory=dict, compare=False)
@@ -91,6 +93,7 @@ class Snapshot:
             "objects": [object_to_json(self.objects[key]) for key in sorted(self.objects)],
             "needs": [[key, list(self.needs[key])] for key in sorted(self.needs)],
             "privileges": [[key, asdict(self.privileges[key])] for key in sorted(self.privileges)],
+            "inherited": [object_to_json(self.inherited[key]) for key in sorted(self.inherited)],
             "lineage": [[key, self.lineage[key]] for key in sorted(self.lineage)],
             "origin": self.origin,
             "sizes": [[key, self.sizes[key]] for key in sorted(self.sizes)],
@@ -109,6 +112,11 @@ class Snapshot:
             privileges={
                 _key(key): Privileges(**{name: tupled(each) for name, each in owned.items()})
                 for key, owned in value["privileges"]
+            },
+            inherited={
+                each.key: each
+                for each in map(object_from_json, value.get("inherited", ()))
+                if isinstance(each, Constraint)
             },
             lineage={_key(key): line for key, line in value["lineage"]},
             origin=value["origin"],

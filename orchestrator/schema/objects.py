@@ -47,9 +47,16 @@ class Extension(Object):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table(Object):
-    """An ordinary table, without its columns.
+    """A table, partitioned table or partition, without its columns.
 
     Attributes:
+        partition_key: ``RANGE (a, b)`` of a partitioned table, else empty.
+        partition_of: schema and name of the table that this is a partition of, else empty.
+        bound: ``FOR VALUES ...`` or ``DEFAULT`` of a partition, else empty.
+        inherits: schema and name of each INHERITS parent, in order.
+        of_type: the composite type of a typed table (CREATE TABLE ... OF), else empty.
+        access_method: where it is not heap; empty else.
+        partition_check: what the bounds demand of a row, as an expression; empty where it names oids (hash).
         unlogged: not WAL-logged.
         options: storage parameters, ``toast.`` ones with their prefix, sorted.
         replica_identity: ``DEFAULT``, ``FULL``, ``NOTHING`` or ``USING INDEX name``.
@@ -64,11 +71,23 @@ class Table(Object):
     clustered_on: str | None = None
     row_security: bool = False
     row_security_forced: bool = False
+    partition_key: str = ""
+    partition_of: tuple[str, ...] = ()
+    bound: str = ""
+    inherits: tuple[tuple[str, ...], ...] = ()
+    of_type: str = ""
+    access_method: str = ""
+    partition_check: str = field(default="", compare=False)
+
+    @property
+    def parents(self) -> tuple[tuple[str, ...], ...]:
+        """The paths of the tables that it inherits from or is a partition of, in order."""
+        return (self.partition_of,) if self.partition_of else self.inherits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column(Object):
-    """A column of an ordinary table; its default is an object of its own.
+    """A column of a table; its default is an object of its own.
 
     Attributes:
         type: format_type() with modifiers, qualified where not in pg_catalog.
@@ -78,6 +97,7 @@ class Column(Object):
         identity_sequence: the identity's sequence: its name and options, sorted.
         generated: the expression of a stored generated column, or None.
         settings: STORAGE, COMPRESSION, STATISTICS and attribute options that are not the default, sorted.
+        local: False for a column that the table has only because it INHERITS it (a partition's counts as its own).
         position: where it stands among the live columns, from 1; not compared (it cannot be changed).
         granted: whether it has grants of its own, which a column that takes its place would lose; not compared.
     """
@@ -89,6 +109,7 @@ class Column(Object):
     identity_sequence: Pairs = ()
     generated: str | None = None
     settings: Pairs = ()
+    local: bool = True
     position: int = field(default=0, compare=False)
     granted: bool = field(default=False, compare=False)
 
@@ -112,6 +133,8 @@ class Constraint(Object):
         reference_columns: the columns there.
         validated: False for NOT VALID.
         index_options: storage parameters of the index behind it.
+        part_of: name of the same constraint of the partitioned table above, which this is a part of, else empty.
+        valid: False while the index behind it is not built on every partition.
     """
 
     type: str
@@ -121,6 +144,8 @@ class Constraint(Object):
     reference_columns: tuple[str, ...] = ()
     validated: bool = True
     index_options: Pairs = ()
+    part_of: str = ""
+    valid: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +156,8 @@ class Index(Object):
         table: schema and name of its table or materialized view.
         unique: whether it refuses duplicates.
         definition: pg_get_indexdef() from the access method on: ``btree (a) WHERE (b > 0)``.
-        valid: False for what an interrupted CREATE INDEX CONCURRENTLY leaves.
+        valid: False for what an interrupted CREATE INDEX CONCURRENTLY leaves, or what some partition lacks.
+        part_of: name of the index of the partitioned table above, which this is a part of, else empty.
         statistics: statistics targets of its expression columns, by column number.
         on: the kind of what it is on: ``table`` or ``materialized view``.
     """
@@ -140,6 +166,7 @@ class Index(Object):
     unique: bool
     definition: str
     valid: bool = True
+    part_of: str = ""
     statistics: Pairs = ()
     on: str = "table"
 
@@ -295,10 +322,12 @@ class Trigger(Object):
     Attributes:
         definition: pg_get_triggerdef().
         enabled: ``ENABLE``, ``DISABLE``, ``ENABLE REPLICA`` or ``ENABLE ALWAYS``.
+        cloned: it is the partitioned table's; only ``enabled`` is this partition's own.
     """
 
     definition: str
     enabled: str = "ENABLE"
+    cloned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

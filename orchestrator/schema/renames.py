@@ -15,11 +15,13 @@ from orchestrator.schema.objects import (
     Other,
     Sequence,
     Stated,
+    Table,
     Trigger,
     View,
     table_of,
 )
 from orchestrator.schema.texts import bracketed, with_renamed
+from orchestrator.schema.trees import Tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ def renamed(base: Snapshot, renames: Renames) -> Snapshot:
     """
     if not renames:
         return base
-    work = _Renaming(renames)
+    work = _Renaming(renames, base)
     objects = {}
     for key in base.objects:
         thing = work.thing(base.objects[key])
@@ -61,6 +63,11 @@ def renamed(base: Snapshot, renames: Renames) -> Snapshot:
         needs={
             work.key(key): tuple(sorted(work.key(each) for each in needed))
             for key, needed in base.needs.items()
+        },
+        inherited={
+            thing.key: thing
+            for key, each in base.inherited.items()
+            if isinstance(thing := work.thing(each), Constraint)
         },
         privileges={work.key(key): each for key, each in base.privileges.items()},
         lineage={work.key(key): each for key, each in base.lineage.items()},
@@ -75,8 +82,15 @@ def renamed(base: Snapshot, renames: Renames) -> Snapshot:
 class _Renaming:
     """One set of renames applied to keys, paths and texts."""
 
-    def __init__(self, renames: Renames) -> None:
+    def __init__(self, renames: Renames, base: Snapshot) -> None:
         self.keys = renames.keys
+        #: (table, name of the constraint above) -> its new name
+        self.parts = {
+            (*table.path, old.path[-1]): new.path[-1]
+            for old, new in renames.keys.items()
+            if old.kind == "constraint"
+            for table in Tree(base).children(old.parent)
+        }
         self.tables = {old.path: new.path for old, new in renames.keys.items() if old.kind == "table"}
         self.columns: dict[tuple[str, ...], dict[str, str]] = {}
         for old, new in renames.keys.items():
@@ -125,6 +139,8 @@ class _Renaming:
         key = self.key(thing.key)
         owner = table_of(thing)
         table = owner.path if owner is not None else ()
+        if isinstance(thing, Table):
+            return self.placed(replace(thing, key=key), thing.key.path)
         if isinstance(thing, Column):
             generated = self.text(thing.generated, table) if thing.generated is not None else None
             return replace(thing, key=key, generated=generated)
@@ -133,8 +149,13 @@ class _Renaming:
         if isinstance(thing, Constraint):
             return self.constraint(replace(thing, key=key), table)
         if isinstance(thing, Index):
+            whole = self.part(thing.part_of, Key("index", (thing.key.path[0], thing.part_of)))
             return replace(
-                thing, key=key, table=self.table(table), definition=self.text(thing.definition, table)
+                thing,
+                key=key,
+                table=self.table(table),
+                definition=self.text(thing.definition, table),
+                part_of=whole,
             )
         if isinstance(thing, Sequence):
             return replace(thing, key=key, owned_by=self.column(thing.owned_by))
@@ -168,6 +189,20 @@ class _Renaming:
             return replace(thing, key=key, of=self.key(thing.of) if thing.of else None)
         return replace(thing, key=key)
 
+    def placed(self, thing: Table, path: tuple[str, ...]) -> Table:
+        """A table's place in its tree."""
+        return replace(
+            thing,
+            partition_of=self.table(thing.partition_of),
+            inherits=tuple(map(self.table, thing.inherits)),
+            partition_key=self.text(thing.partition_key, path),
+            partition_check=self.text(thing.partition_check, path),
+        )
+
+    def part(self, name: str, whole: Key) -> str:
+        """The name of what an index or key is a part of."""
+        return self.keys.get(whole, whole).path[-1] if name else ""
+
     def constraint(self, thing: Constraint, table: tuple[str, ...]) -> Constraint:
         head, arrow, rest = (
             thing.definition.partition(" REFERENCES ") if thing.references else (thing.definition, "", "")
@@ -186,6 +221,7 @@ class _Renaming:
             columns=self.names(thing.columns, table),
             reference_columns=self.names(thing.reference_columns, thing.references),
             references=self.table(thing.references),
+            part_of=self.parts.get((*table, thing.part_of), thing.part_of),
         )
 
 

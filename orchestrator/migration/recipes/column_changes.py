@@ -12,6 +12,7 @@ from orchestrator.migration.recipes.columns import fill_id, identity_sql, settin
 from orchestrator.migration.recipes.named_types import cast as named_cast
 from orchestrator.migration.recipes.named_types import lost_labels, moved
 from orchestrator.migration.recipes.sequences import counting
+from orchestrator.migration.recursion import recurses
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import Key, dotted, quote
@@ -34,8 +35,41 @@ def steps(work: Work) -> Iterator[Step]:
     yield from _defaults(work)
 
 
-def _alter(key: Key) -> str:
-    return f"ALTER TABLE {key.parent.name} ALTER COLUMN {quote(key.path[-1])}"
+def _from_above(work: Work, key: Key) -> bool:
+    """Whether the statement about the default above, or about its column, is about this one too."""
+    wanted = work.goal.objects.get(key)
+    for above in work.will.above(key):
+        column = Key("column", above.path)
+        there = work.goal.objects.get(above)
+        moving = above in work.makes | work.drops | work.found.changed or column in work.retyped
+        if column in work.makes and not work.is_new(above.parent):
+            if (
+                isinstance(wanted, Default)
+                and isinstance(there, Default)
+                and wanted.expression == there.expression
+            ):
+                return True
+        elif work.is_new(key.parent) or work.is_new(above.parent):
+            return (
+                work.is_new(key.parent)
+                and isinstance(wanted, Default)
+                and isinstance(there, Default)
+                and (wanted.expression == there.expression)
+            )
+        elif moving and recurses(work.base, work.goal, work.will, above):
+            return True
+    return False
+
+
+def _made_above(work: Work, column: Key) -> bool:
+    """Whether the statement that makes a column is about another table, so that it cannot say this one's default."""
+    if work.is_new(column.parent):
+        return bool(work.will.above(column)) and not work.after(column, Column).local
+    return work.comes_along(column)
+
+
+def _alter(key: Key, only: str = "") -> str:
+    return f"ALTER TABLE {only}{key.parent.name} ALTER COLUMN {quote(key.path[-1])}"
 
 
 def _changed(work: Work, key: Key, before: Column, after: Column) -> Iterator[Step]:
@@ -141,14 +175,15 @@ def _retype(
     collate = f" COLLATE {after.collation}" if after.collation else ""
     clauses = [f"ALTER COLUMN {name} DROP DEFAULT"] if old else []
     clauses.append(f"ALTER COLUMN {name} TYPE {after.type}{collate}" + (f" USING {cast}" if cast else ""))
-    gives, wants = set(tokens[0]), {*tokens[1], released(key)}
+    gives, wants = set(tokens[0]), {*tokens[1], *map(released, (key, *work.was.heirs(key)))}
     if isinstance(new, Default):
         clauses.append(f"ALTER COLUMN {name} SET DEFAULT {new.expression}")
         gives.add(ready(default_key))
         wants |= {ready(needed) for needed in work.goal.needs.get(default_key, ())}
     if old:
         gives |= {gone(default_key), *(released(each) for each in work.base.needs.get(default_key, ()))}
-    gives.discard(released(key))  # its own default is part of this very statement
+    for each in (key, *work.was.heirs(key)):
+        gives.discard(released(each))  # its own default is part of this very statement
     wants -= gives
     hazards, probes = _retype_dangers(work, key, before, after)
     return work.step(
@@ -241,15 +276,22 @@ def _defaults(work: Work) -> Iterator[Step]:
         if (
             key.kind != "default"
             or column in work.retyped
-            or (column in work.makes and (work.fold or not work.is_new(relation)))
+            or (
+                column in work.makes
+                and not _made_above(work, column)
+                and (work.fold or not work.is_new(relation))
+            )
         ):
             continue
+        if _from_above(work, key):
+            continue
         thing = work.after(key, Default)
+        only = "" if recurses(work.base, work.goal, work.will, key) else "ONLY "
         tokens = (
             work.changing(key) if key in work.found.changed and key not in work.rebuilt else work.making(key)
         )
         yield work.step(
-            key, Phase.CHANGE, f"{_alter(key)} SET DEFAULT {thing.expression}",
+            key, Phase.CHANGE, f"{_alter(key, only)} SET DEFAULT {thing.expression}",
             f"new rows get {thing.expression} as {key.name}", tokens,
             tables=[relation], lock=LockMode.ACCESS_EXCLUSIVE,
         )  # fmt: skip
@@ -263,8 +305,11 @@ def _defaults(work: Work) -> Iterator[Step]:
     for key in sorted(work.drops):
         column = Key("column", key.path)
         if key.kind == "default" and column not in work.retyped and not work.goes_along(key):
+            if _from_above(work, key) and key not in work.rebuilt:
+                continue
+            only = "" if recurses(work.base, work.goal, work.will, key) or key in work.rebuilt else "ONLY "
             yield work.step(
-                key, Phase.TAKE_DOWN if key in work.rebuilt else Phase.CHANGE, f"{_alter(key)} DROP DEFAULT",
+                key, Phase.TAKE_DOWN if key in work.rebuilt else Phase.CHANGE, f"{_alter(key, only)} DROP DEFAULT",
                 f"{key.name} has no default" + (" for a moment" if key in work.rebuilt else " any more"),
                 work.dropping(key), tables=[key.parent], lock=LockMode.ACCESS_EXCLUSIVE,
             )  # fmt: skip

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard, Probe
 from orchestrator.migration.recipes.sequences import LIMITS
+from orchestrator.migration.recursion import RECURSING
 from orchestrator.migration.step import Phase, Step, ready
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import Key, dotted, literal, quote
@@ -16,6 +18,8 @@ from orchestrator.schema.objects import Column, Default
 _STABLE = frozenset(
     {"now", "transaction_timestamp", "statement_timestamp", "current_setting", "current_schema"}
 )
+#: Settings that a new table takes over with the columns that it inherits.
+_COPIED = ("STORAGE", "COMPRESSION")
 _SETTINGS = ("STORAGE", "COMPRESSION", "STATISTICS")
 
 
@@ -76,7 +80,9 @@ def steps(work: Work) -> Iterator[Step]:
             table = Key("table", key.path[:2])
             column = work.after(key, Column)
             if table in work.found.added and not (column.generated is not None and not work.fold):
-                yield from settings(work, key, (), column.settings)
+                yield from _new(work, key, column)
+            elif work.comes_along(key):
+                yield from _deviating(work, key, column)
             else:
                 yield from _add(work, key, column)
     for key in sorted(work.drops):
@@ -132,18 +138,58 @@ def _add(work: Work, key: Key, column: Column) -> Iterator[Step]:
     yield from settings(work, key, (), column.settings)
 
 
+def _new(work: Work, key: Key, column: Column) -> Iterator[Step]:
+    """A column of a new table is made with it; one that is inherited may want to be a little different."""
+    if work.will.above(key):
+        yield from _deviating(work, key, column)
+    else:
+        yield from settings(work, key, (), column.settings)
+
+
+def declared_default(work: Work, column: Column) -> str | None:
+    """The default that CREATE TABLE gives a column; NULL where the one above must not be taken over."""
+    default = work.goal.objects.get(Key("default", column.key.path)) if work.fold else None
+    if isinstance(default, Default):
+        return default.expression
+    above = work.will.above(Key("default", column.key.path))
+    return "NULL" if any(each in work.goal.objects for each in above) else None
+
+
+def _deviating(work: Work, key: Key, column: Column) -> Iterator[Step]:
+    """What a column that comes from the table above has of its own."""
+    above = [work.after(each, Column) for each in work.will.above(key)]
+    table, new = key.parent, work.is_new(key.parent)
+    alter = f"ALTER TABLE {table.name} ALTER COLUMN {quote(key.path[-1])}"
+    strong: dict[str, Any] = {"wants": [ready(key)], "tables": [table], "lock": LockMode.ACCESS_EXCLUSIVE}
+    told = new and column.local
+    if column.not_null and not told and not any(each.not_null for each in above):
+        why = f"{key} must not be NULL, unlike the one above"
+        yield work.step(key, Phase.CHANGE, f"{alter} SET NOT NULL", why, heavy=True, **strong)
+    default = Key("default", key.path)
+    if default not in work.goal.objects and any(
+        each in work.goal.objects for each in work.will.above(default)
+    ):
+        why = f"{key.name} has no default, unlike the one above"
+        yield work.step(key, Phase.CHANGE, f"{alter} DROP DEFAULT", why, **strong)
+    copied = _COPIED if new else RECURSING
+    given = tuple(each for each in above[0].settings if each[0] in copied)
+    yield from settings(work, key, given, column.settings)
+
+
 def needs_fill(work: Work, key: Key) -> bool:
     """Whether a new column needs a value in rows that are there already."""
     column = work.after(key, Column)
     table = Key("table", key.path[:2])
     given = column.identity or column.generated is not None or Key("default", key.path) in work.goal.objects
-    return column.not_null and not given and not work.is_new(table) and work.has_rows(table)
+    new = work.is_new(table) or work.comes_along(key)
+    return column.not_null and not given and not new and work.has_rows(table)
 
 
 def _drop(work: Work, key: Key) -> Step:
     table = key.parent
     derived = work.before(key, Column).generated is not None and key in work.rebuilt
     where = key.name
+    only = "ONLY " if work.drops_only(key) else ""
     hazards = (
         hazard("deletes_data", where, f"the values of {where} are gone"),
         hazard("breaks_running_code", where, f"code that still names {where} fails from here on"),
@@ -151,7 +197,7 @@ def _drop(work: Work, key: Key) -> Step:
     return work.step(
         key,
         Phase.TAKE_DOWN if key in work.rebuilt else Phase.DROP,
-        f"ALTER TABLE {table.name} DROP COLUMN {quote(key.path[-1])}",
+        f"ALTER TABLE {only}{table.name} DROP COLUMN {quote(key.path[-1])}",
         f"drop {key}, which {'must be computed anew' if derived else 'the goal does not have'}",
         work.dropping(key),
         tables=[table],

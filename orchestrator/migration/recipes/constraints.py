@@ -7,6 +7,7 @@ from orchestrator.migration.hazards import hazard
 from orchestrator.migration.helpers import helper_name
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Probe
+from orchestrator.migration.recipes.indexes import joining_below
 from orchestrator.migration.recipes.tables import folded, options_changes, options_sql
 from orchestrator.migration.step import Phase, Step, Token, gone, ready
 from orchestrator.migration.work import PATIENT_MS, Work
@@ -43,6 +44,9 @@ def steps(work: Work) -> Iterator[Step]:
             thing = work.after(key, Constraint)
             if key in inside:
                 yield from _index_options(work, key, (), thing)
+            elif work.will.is_partitioned(key.parent) and thing.type in {"primary", "unique", "exclusion"}:
+                yield _shell(work, key, thing)
+                yield from _index_options(work, key, (), thing)
             elif thing.type in {"primary", "unique"} and not work.is_new(key.parent):
                 yield from _key(work, key, thing)
             else:
@@ -74,7 +78,25 @@ def _drop(work: Work, key: Key) -> Step:
         work.dropping(key),
         tables=_tables(key, thing),
         lock=LockMode.ACCESS_EXCLUSIVE,
-        wants=[] if key in work.hard else [("built", "index", key.path)],
+        wants=[]
+        if key in work.hard
+        else [("built", "index", each.path) for each in (key, *work.was.parts(key))],
+    )
+
+
+def _shell(work: Work, key: Key, thing: Constraint) -> Step:
+    """A key of a partitioned table, ONLY there: it holds when the keys of all partitions are attached to it."""
+    gives, wants = work.making(key)
+    return work.step(
+        key,
+        Phase.FINISH,
+        f"ALTER TABLE ONLY {key.parent.name} ADD CONSTRAINT {quote(key.path[-1])} {thing.definition}",
+        f"add {key}; the keys of its partitions become parts of it",
+        (gives, wants),
+        tables=[key.parent],
+        lock=LockMode.ACCESS_EXCLUSIVE,
+        gives=[("shell", key)],
+        wants=[("joined", each) for each in joining_below(work, key.parent)],
     )
 
 
@@ -103,6 +125,8 @@ def _add(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
     """Checks and foreign keys in two steps on a table that is there; anything on a new one in one."""
     new = work.is_new(key.parent)
     two = thing.type in {"check", "foreign"} and (not new or not thing.validated)
+    if thing.type == "foreign" and thing.validated and work.will.is_partitioned(key.parent):
+        two = False  # NOT VALID is not allowed there before PostgreSQL 18
     sql = f"ALTER TABLE {key.parent.name} ADD CONSTRAINT {quote(key.path[-1])} {thing.definition}"
     foreign = thing.type == "foreign"
     hazards = []

@@ -33,7 +33,7 @@ def steps(work: Work) -> Iterator[Step]:
     for key in sorted(work.makes | work.found.changed):
         if key.kind == "function":
             yield from _function(work, key, named)
-        elif key.kind == "trigger":
+        elif key.kind == "trigger" and not work.after(key, Trigger).cloned:
             yield from _trigger(work, key)
     for key in sorted(work.drops):
         again = key in work.rebuilt
@@ -49,7 +49,7 @@ def steps(work: Work) -> Iterator[Step]:
                 key, Phase.TAKE_DOWN if again else Phase.DROP, f"DROP {noun} {key.name}", why, work.dropping(key),
                 hazards=() if again else (broken,),
             )  # fmt: skip
-        elif key.kind == "trigger" and not work.goes_along(key):
+        elif key.kind == "trigger" and not work.before(key, Trigger).cloned and not work.goes_along(key):
             yield work.step(
                 key, Phase.TAKE_DOWN if again else Phase.DROP,
                 f"DROP TRIGGER {quote(key.path[-1])} ON {key.parent.name}", why, work.dropping(key),

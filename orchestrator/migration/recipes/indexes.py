@@ -34,12 +34,26 @@ def steps(work: Work) -> Iterator[Step]:
                 yield _drop(work, key, before)
 
 
+def joining_below(work: Work, table: Key) -> list[Key]:
+    """Tables that join this one in the same plan."""
+    return [Key("table", edge.child) for edge in work.trees.joining if edge.parent == table.path]
+
+
 def _create(work: Work, key: Key, tokens: tuple[frozenset[Token], frozenset[Token]]) -> Iterator[Step]:
     thing = work.after(key, Index)
     table = table_key(thing)
     # On what is made again in the same transaction, nobody can wait for a plain build.
     new = work.is_new(table) or table in work.rebuilt
     unique = "UNIQUE " if thing.unique else ""
+    if work.will.is_partitioned(table):
+        yield work.step(
+            key, Phase.ATTACH if new else Phase.BUILD,
+            f"CREATE {unique}INDEX {quote(key.path[-1])} ON ONLY {table.name} USING {thing.definition}",
+            f"create {key}; the indexes of its partitions become parts of it", tokens, tables=[table],
+            lock=LockMode.SHARE, gives=[("shell", key)],
+            wants=[("joined", each) for each in joining_below(work, table)],
+        )  # fmt: skip
+        return
     hazards: list[Hazard] = []
     if not new:
         hazards.append(hazard("builds_index", table.name, f"{table.name} is read"))
@@ -80,7 +94,16 @@ def _swap(work: Work, key: Key) -> Iterator[Step]:
     )
     gives, wants = work.making(key)
     yield from _create(work, key, (gives, wants | {away}))
+    if work.was.whole(key) in work.drops:
+        return  # goes with the one above
     needs = work.base.needs.get(key, ())
+    if work.was.is_partitioned(table):
+        yield work.step(
+            key, Phase.DROP, f"DROP INDEX IF EXISTS {dotted(key.path[0], aside)}",
+            "the new form is built: drop the old one with its parts", tables=[table], lock=LockMode.ACCESS_EXCLUSIVE,
+            gives=[gone(key), *(released(each) for each in needs)], wants=[ready(key)],
+        )  # fmt: skip
+        return
     yield _dropped(
         work, key, dotted(key.path[0], aside), table, "the new form is built: drop the old one",
         gives=[gone(key), *(released(each) for each in needs)], wants=[ready(key)],
@@ -90,9 +113,10 @@ def _swap(work: Work, key: Key) -> Iterator[Step]:
 def _drop(work: Work, key: Key, before: Index) -> Step:
     gives, wants = work.dropping(key)
     table = table_key(before)
-    if key in work.hard:
+    if key in work.hard or work.was.is_partitioned(table):
         return work.step(
-            key, Phase.TAKE_DOWN, f"DROP INDEX {key.name}", f"drop {key}: what it stands on changes",
+            key, Phase.TAKE_DOWN if key in work.hard else Phase.DROP, f"DROP INDEX {key.name}",
+            f"drop {key}" + (": what it stands on changes" if key in work.hard else ", which the goal does not have"),
             (gives, wants), tables=[table], lock=LockMode.ACCESS_EXCLUSIVE,
         )  # fmt: skip
     if not before.valid:

@@ -43,8 +43,20 @@ def _gone(work: Work, each: Leftover, before: list[Token]) -> Step:
             gives=[("left over", each.key)],
         )  # fmt: skip
     table = Key("table", each.table)
+    # A part of an index goes with the whole, and cannot go before it.
+    above = [
+        other
+        for other in work.base.leftovers
+        if other.key.kind == "index" and other.table in _up(work, table)
+    ]
     now = work.today.table(table.path)  # before any rename
     why = f"remove what an interrupted run left on {table}"
+    if kind == "index" and work.was.is_partitioned(table):
+        return work.step(
+            each.key, Phase.DROP if each.valid else Phase.REPAIR, f"DROP INDEX IF EXISTS {each.key.name}",
+            f"{why}, with its parts", tables=[table], lock=LockMode.ACCESS_EXCLUSIVE, repair=True,
+            gives=[("left over", each.key), ("helper", "index", path)],
+        )  # fmt: skip
     if kind == "index":
         return work.step(
             each.key,
@@ -57,6 +69,7 @@ def _gone(work: Work, each: Leftover, before: list[Token]) -> Step:
             lock_timeout_ms=PATIENT_MS,
             repair=True,
             gives=[("helper", "index", path)],
+            wants=[("left over", other.key) for other in above],
         )
     name = quote(path[-1])
     sql = {
@@ -69,3 +82,15 @@ def _gone(work: Work, each: Leftover, before: list[Token]) -> Step:
         each.key, Phase.REPAIR, sql, why, tables=[table], lock=LockMode.ACCESS_EXCLUSIVE, repair=True, wants=before,
         gives=[("left over", each.key), ("helper", kind, path)],
     )  # fmt: skip
+
+
+def _up(work: Work, table: Key) -> set[tuple[str, ...]]:
+    """The paths of the tables above one, all the way up."""
+    found: set[tuple[str, ...]] = set()
+    queue = list(work.was.parents(table.path))
+    while queue:
+        path = queue.pop()
+        if path not in found:
+            found.add(path)
+            queue += work.was.parents(path)
+    return found

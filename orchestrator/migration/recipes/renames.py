@@ -16,7 +16,7 @@ def steps(work: Work, renames: Renames) -> Iterator[Step]:
     """One step for each rename, tables first; old and new names are those at that moment."""
     for kind in _ORDER:
         for old, new in sorted(renames.keys.items()):
-            if old.kind == kind:
+            if old.kind == kind and not any(each in renames.keys.values() for each in work.was.above(new)):
                 yield _rename(work, old, new)
     for (path, old_label), new_label in sorted(renames.labels.items()):
         key = Key("enum", path)

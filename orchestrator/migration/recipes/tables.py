@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.locks import LockMode
-from orchestrator.migration.recipes.columns import column_sql
+from orchestrator.migration.recipes.columns import column_sql, declared_default
 from orchestrator.migration.step import Phase, Step, Token, ready
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import Key, dotted, literal, quote
@@ -26,7 +26,8 @@ def options_changes(before: Pairs, after: Pairs) -> list[str]:
 
 def folded(work: Work, table: Key) -> list[Key]:
     """Members of a new table that its CREATE TABLE statement makes: columns, defaults, keys and checks."""
-    kinds = {"primary", "unique", "check", "exclusion"}
+    # A key of a partitioned table is made later, ONLY there: its parts below have names and forms of their own.
+    kinds = {"check"} if work.will.is_partitioned(table) else {"primary", "unique", "check", "exclusion"}
     found = []
     for key in work.goal.members(table):
         thing = work.goal.objects[key]
@@ -53,7 +54,7 @@ def steps(work: Work) -> Iterator[Step]:
                 f"DROP TABLE {key.name}",
                 f"drop {key}, which the goal does not have",
                 work.dropping(key),
-                tables=[key],
+                tables=[key, *(Key("table", path) for path in work.was.parents(key.path))],
                 lock=LockMode.ACCESS_EXCLUSIVE,
                 hazards=(
                     hazard("deletes_data", key.name, f"{key} goes with its rows"),
@@ -68,24 +69,31 @@ def steps(work: Work) -> Iterator[Step]:
 def _create(work: Work, key: Key) -> Step:
     thing = work.after(key, Table)
     members = folded(work, key)
-    lines = []
-    for column in work.goal.columns_of(key):
-        if column.key in members:
-            default = work.goal.objects.get(Key("default", column.key.path)) if work.fold else None
-            lines.append(column_sql(column, default.expression if isinstance(default, Default) else None))
+    lines = [
+        column_sql(column, declared_default(work, column))
+        for column in work.goal.columns_of(key)
+        if column.key in members and column.local
+    ]
     for member in members:
         inner = work.goal.objects[member]
         if isinstance(inner, Constraint):
             lines.append(f"CONSTRAINT {quote(member.path[-1])} {inner.definition}")
     body = "".join(f"\n    {line}" + ("," if i < len(lines) - 1 else "\n") for i, line in enumerate(lines))
     kind = "UNLOGGED TABLE" if thing.unlogged else "TABLE"
-    extra = f" WITH ({options_sql(thing.options)})" if thing.options else ""
+    extra = f" INHERITS ({', '.join(dotted(*path) for path in thing.inherits)})" if thing.inherits else ""
+    extra += f" PARTITION BY {thing.partition_key}" if thing.partition_key else ""
+    extra += f" USING {quote(thing.access_method)}" if thing.access_method else ""
+    extra += f" WITH ({options_sql(thing.options)})" if thing.options else ""
+    above = [each for path in thing.inherits for each in work.goal.members(Key("table", path))]
     return work.step(
         key,
         Phase.CREATE,
         f"CREATE {kind} {key.name} ({body}){extra}",
         f"create {key}",
         work.making(key, *members),
+        wants=[ready(each) for each in above if each.kind in {"column", "default"}],
+        tables=[Key("table", path) for path in thing.inherits],
+        lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
     )
 
 
@@ -99,6 +107,16 @@ def _attributes(work: Work, key: Key, before: Table, after: Table, *, new: bool)
             tables=[key], lock=LockMode.ACCESS_EXCLUSIVE, heavy=True,
             hazards=(
                 hazard("rewrites_table", key.name, f"{key.name} is written again"),
+                hazard("blocks_reads", key.name, f"queries on {key.name} wait until it is written"),
+            ),
+        )  # fmt: skip
+    if before.access_method != after.access_method and not new:
+        method = after.access_method or "heap"
+        yield work.step(
+            key, Phase.CHANGE, f"{alter} SET ACCESS METHOD {quote(method)}", f"store {key} by {method}",
+            work.changing(key), tables=[key], lock=LockMode.ACCESS_EXCLUSIVE, heavy=True,
+            hazards=(
+                hazard("rewrites_table", key.name, f"{key.name} is written again ({work.rows(key)})"),
                 hazard("blocks_reads", key.name, f"queries on {key.name} wait until it is written"),
             ),
         )  # fmt: skip

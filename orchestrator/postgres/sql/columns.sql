@@ -1,6 +1,6 @@
 -- Live columns of tables, views and composite types.
 select a.attrelid::int8 as relation, a.attnum as number, a.attname as name,
-       format_type(a.atttypid, a.atttypmod) as type, a.attnotnull as not_null,
+       format_type(a.atttypid, a.atttypmod) as type, a.attnotnull as not_null, a.attislocal as local,
        case when a.attcollation <> t.typcollation then
            (select quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
             from pg_collation co join pg_namespace cn on cn.oid = co.collnamespace where co.oid = a.attcollation)

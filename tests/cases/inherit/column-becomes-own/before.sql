@@ -1,0 +1,2 @@
+create table animal (id int, name text);
+create table pet () inherits (animal);

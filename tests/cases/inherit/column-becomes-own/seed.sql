@@ -1,0 +1,1 @@
+insert into pet values (1, 'a');

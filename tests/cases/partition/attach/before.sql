@@ -1,0 +1,8 @@
+create table place (id int primary key);
+create table seen (id int not null, place_id int references place, n int constraint positive check (n > 0), primary key (id)) partition by range (id);
+create index seen_n on seen (n);
+create table seen_1 partition of seen for values from (0) to (10);
+create table seen_2 (id int not null, n int, place_id int, unique (n));
+create function bump() returns trigger language plpgsql as 'begin return new; end';
+create trigger bump before insert on seen for each row execute function bump();
+create trigger bump before insert on seen_2 for each row execute function bump();

@@ -1,0 +1,10 @@
+create table seen (id int not null, n int) partition by range (id);
+create table seen_1 partition of seen for values from (0) to (10);
+create table seen_2 partition of seen for values from (10) to (20);
+create function bump() returns trigger language plpgsql as 'begin return new; end';
+create trigger one before insert or update on seen for each row execute function bump();
+create trigger two before insert on seen for each row execute function bump();
+create trigger three after insert on seen for each row execute function bump();
+create trigger own before insert on seen_2 for each row execute function bump();
+alter table seen_2 enable always trigger one;
+alter table seen_1 disable trigger three;

@@ -1,1 +1,0 @@
-CREATE TABLE p (a int); CREATE TABLE c () INHERITS (p);
