@@ -11,6 +11,7 @@ from psycopg.rows import dict_row, tuple_row
 
 from orchestrator.database import Connection
 from orchestrator.errors import DatabaseUnreachable, LockNotAcquired, StatementFailed
+from orchestrator.postgres.settling import settle
 
 #: Everything that PostgreSQL's deparser looks at, pinned, so that equal objects have equal texts everywhere.
 _PINNED = {
@@ -62,11 +63,11 @@ class Reading:
             yield
 
     def rows(self, name: str, text: str | None = None) -> list[dict[str, Any]]:
-        """The rows of a query of ``sql/``, by column name; ``text`` is asked in its place."""
+        """The rows of a query of ``sql/``, by column name, settled; ``text`` is asked in its place."""
         self.query = name
         try:
             with self._connection.cursor(row_factory=dict_row) as cursor:
-                return cursor.execute((text or query(name)).encode()).fetchall()
+                return settle(name, cursor.execute((text or query(name)).encode()).fetchall())
         except psycopg.Error:
             self.failed = True
             raise
