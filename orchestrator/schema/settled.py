@@ -1,7 +1,7 @@
 """Settled texts: what PostgreSQL deparses, as it reads after a dump and a restore. Pure: no I/O of any kind.
 
-PostgreSQL's deparser is no fixpoint: ``status IN ('a', 'b')`` over a varchar column is kept as a cast of the whole array
-and shown as ``(ARRAY['a'::character varying, 'b'::character varying])::text[]``; read again, the parser casts each
+PostgreSQL's deparser is no fixpoint: ``status IN ('a', 'b')`` over a varchar column is kept as a cast of the whole
+array, shown as ``(ARRAY['a'::character varying, 'b'::character varying])::text[]``. Read again, the parser casts each
 element instead. Both say the same, so a restored database must not look different from the one it was dumped from.
 """
 
@@ -10,7 +10,9 @@ import re
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|.""", re.DOTALL)
 _OPENS, _CLOSES = "([", ")]"
 #: ``::character varying[]``, ``::numeric(8,2)[]``, ``::public."My Type"[]`` and what follows no more.
-_CAST = re.compile(r'::((?:[^\W\d][\w ]*|"(?:[^"]|"")+")(?:\.(?:[^\W\d]\w*|"(?:[^"]|"")+"))?(?:\([\d,]+\))?)\[\]')
+_CAST = re.compile(
+    r'::((?:[^\W\d][\w ]*|"(?:[^"]|"")+")(?:\.(?:[^\W\d]\w*|"(?:[^"]|"")+"))?(?:\([\d,]+\))?)\[\]'
+)
 #: Where the body of a function begins that is kept as it was written.
 _BODY = re.compile(r"^ ?AS (?=[$'])", re.MULTILINE)
 
@@ -77,17 +79,18 @@ def _word(tokens: list[str], at: int, word: str) -> bool:
 
 def _elements(tokens: list[str], at: int) -> tuple[list[str], int]:
     """The elements up to the bracket that closes, and the place after it."""
-    elements, depth, begun = [], 0, at
+    elements: list[str] = []
+    depth, begun = 0, at
     while at < len(tokens):
-        token = tokens[at]
-        if token in _OPENS:
+        mark = tokens[at]
+        if mark in _OPENS:
             depth += 1
-        elif token in _CLOSES:
+        elif mark in _CLOSES:
             if not depth:
                 last = "".join(tokens[begun:at]).strip()
                 return [*elements, last] if last else elements, at + 1
             depth -= 1
-        elif token == "," and not depth:
+        elif mark == "," and not depth:
             elements.append("".join(tokens[begun:at]).strip())
             begun = at + 1
         at += 1

@@ -11,8 +11,10 @@ from psycopg import sql
 
 from orchestrator.database import Connection, connect
 from orchestrator.errors import SettingsError, StepFailed
+from orchestrator.postgres.dump import see
 from orchestrator.postgres.inspect import inspect
 from orchestrator.schema.catalog import Snapshot
+from orchestrator.schema.dumped import Seen
 from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
 from orchestrator.steps.project import NeonProject
@@ -34,7 +36,13 @@ class Goal:
         return f"${goal.url_env}" if goal.url_env else f"{goal.directory}/"
 
     def snapshot(self, branch_id: str | None, detail: Callable[[str], None]) -> Snapshot:
-        """Read the wanted schema.
+        """Read the wanted schema; arguments and errors as ``read``."""
+        detail(f"reading the goal: {self.description}")
+        with self._connection(branch_id) as connection, translating(f"inspecting {self.description}"):
+            return inspect(connection)
+
+    def read(self, branch_id: str | None, detail: Callable[[str], None]) -> tuple[Snapshot, Seen]:
+        """Read the wanted schema, with our own eyes and with pg_dump's.
 
         Args:
             branch_id: the preview's branch, on which a scratch database may be made for a folder of DDL;
@@ -48,7 +56,7 @@ class Goal:
         """
         detail(f"reading the goal: {self.description}")
         with self._connection(branch_id) as connection, translating(f"inspecting {self.description}"):
-            return inspect(connection)
+            return inspect(connection), see(connection)
 
     @contextmanager
     def _connection(self, branch_id: str | None) -> Iterator[Connection]:

