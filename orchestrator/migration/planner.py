@@ -23,6 +23,7 @@ from orchestrator.migration.recipes import (
     leftovers,
     matviews,
     online,
+    online_add,
     partitions,
     ranges,
     renames,
@@ -143,6 +144,7 @@ def make_plan(
     if asking.open:
         return Planned(plan=None, questions=asking.open, unused_answers=unused)
     work = replace(work, answers=fills)
+    work = replace(work, online=replace(beside, added=online_add.decide(work, policy)))
     try:
         statements = _statements(work, done)
     except DependencyCycle:

@@ -1,23 +1,20 @@
 """Columns: add and drop, with their defaults. Changing one in place is column_changes. Pure: no I/O."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard, Probe
+from orchestrator.migration.recipes import online_add
 from orchestrator.migration.recipes.sequences import LIMITS
 from orchestrator.migration.recursion import RECURSING
 from orchestrator.migration.step import Phase, Step, ready
+from orchestrator.migration.volatile import is_volatile
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import Key, dotted, literal, quote
 from orchestrator.schema.objects import Column, Default
 
-#: Functions in a default that give one value to all rows of a statement: no rewrite (pg_proc.provolatile).
-_STABLE = frozenset(
-    {"now", "transaction_timestamp", "statement_timestamp", "current_setting", "current_schema"}
-)
 #: Settings that a new table takes over with the columns that it inherits.
 _COPIED = ("STORAGE", "COMPRESSION")
 _SETTINGS = ("STORAGE", "COMPRESSION", "STATISTICS")
@@ -62,17 +59,6 @@ def column_sql(column: Column, default: str | None, *, not_null: bool = True) ->
     return " ".join(words)
 
 
-def is_volatile(expression: str) -> bool:
-    """Whether a default gives each row its own value, so that adding it writes every row.
-
-    Functions that nobody knows count as volatile: the plan then warns of a rewrite that may not happen,
-    and the rehearsal's trace tells.
-    """
-    bare = re.sub(r"'(?:[^']|'')*'", "''", expression)
-    called = {name.split(".")[-1].strip('"').lower() for name in re.findall(r'([\w."]+)\(', bare)}
-    return bool(called - _STABLE - {"", "numeric", "varchar", "char", "bit", "timestamp", "time", "interval"})
-
-
 def steps(work: Work) -> Iterator[Step]:
     """Steps for every column that is added to, or dropped from, a table that stays."""
     for key in sorted(work.makes):
@@ -83,6 +69,9 @@ def steps(work: Work) -> Iterator[Step]:
                 yield from _new(work, key, column)
             elif work.comes_along(key):
                 yield from _deviating(work, key, column)
+            elif key in work.online.added:
+                yield from online_add.steps(work, key)
+                yield from settings(work, key, (), column.settings)
             else:
                 yield from _add(work, key, column)
     for key in sorted(work.drops):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from orchestrator.migration.helpers import helper_name
 from orchestrator.migration.locks import LockMode
-from orchestrator.migration.recipes import online
+from orchestrator.migration.recipes import online, online_add
 from orchestrator.migration.step import Phase, Step, Token
 from orchestrator.migration.work import PATIENT_MS, Work
 from orchestrator.schema.names import Key, dotted, quote
@@ -23,7 +23,7 @@ def steps(work: Work) -> Iterator[Step]:
         for key in work.makes
         if key.kind == "constraint" and key in work.goal.objects
     }
-    wanted = keys | online.wanted(work)
+    wanted = keys | online.wanted(work) | online_add.wanted(work)
     last: list[Token] = []
     for each in sorted(work.base.leftovers, key=lambda found: (_ORDER.index(found.key.kind), found.key)):
         if each.valid and each.key in wanted:

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.migration import part_of
 from orchestrator.migration.online import Online, as_in
-from orchestrator.migration.plan import Plan
+from orchestrator.migration.plan import Plan, Statement
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
 from orchestrator.schema.catalog import Snapshot
@@ -112,3 +112,115 @@ def test_interrupted_at_every_boundary(database: Callable[..., Any]) -> None:
         assert describe_difference(main.inspect(), goal) == ()
         assert main.rows(VALUES) == values
         assert helpers(main) == 0
+
+
+GROWN = """
+CREATE TABLE t (id int PRIMARY KEY, secret uuid NOT NULL DEFAULT gen_random_uuid(), n serial, token text NOT NULL);
+CREATE INDEX by_secret ON t (secret);
+"""
+
+
+def test_a_column_whose_default_differs_by_row_is_filled_before_it_comes(
+    database: Callable[..., Any],
+) -> None:
+    small = "CREATE TABLE t (id int PRIMARY KEY)"
+    main, development, goal = begin(database, small, GROWN, "INSERT INTO t SELECT generate_series(1, 500)")
+    answers = {"fill:public.t.token": "md5(random()::text)"}
+    whole = planned(main.inspect(), goal, **answers)
+    assert whole.online == ("public.t.n", "public.t.secret", "public.t.token")
+    rest = whole
+    for _ in range(2):
+        apply(main.connect, replace(rest, statements=tuple(s for s in rest.statements if s.group < 4)))
+        rest = planned(main.inspect(), goal, as_in(whole), **answers)
+        assert part_of(rest, whole) == ()
+    traces = apply(main.connect, rest)
+    assert [each.rewritten for each in traces if each.rewritten] == []
+    assert describe_difference(main.inspect(), goal) == ()
+    assert main.dump() == development.dump()
+    distinct = "SELECT count(DISTINCT secret), count(DISTINCT n), count(DISTINCT token) FROM t"
+    assert main.rows(distinct) == [(500, 500, 500)]
+    assert helpers(main) == 0
+
+
+def test_what_stands_in_the_way_is_named(database: Callable[..., Any]) -> None:
+    before = """
+    CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a * 2) STORED); INSERT INTO t VALUES (1);
+    CREATE TABLE u (a int); INSERT INTO u VALUES (1);
+    CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TRIGGER every BEFORE UPDATE ON u FOR EACH ROW EXECUTE FUNCTION f();
+    """
+    main, _, goal = begin(database, before, before.replace("(a int", "(a bigint"), "")
+    plan = planned(main.inspect(), goal, Online(large_bytes=1))
+    assert plan.online == ()
+    assert (
+        "public.t (a) is written again under a lock, not beside the traffic: column public.t.b"
+        in plan.notes[0]
+    )
+    assert "trigger public.u.every would fire for every row" in plan.notes[1]
+    assert planned(main.inspect(), goal).online == ("public.u.a",)
+    apply(main.connect, planned(main.inspect(), goal))
+    assert describe_difference(main.inspect(), goal) == ()
+
+
+class Killed(Exception):
+    """Stands for a process that ends."""
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_killed_in_the_midst_of_the_batches_it_goes_on(database: Callable[..., Any], batches: int) -> None:
+    main, _, goal = begin(
+        database, "CREATE TABLE t (a int PRIMARY KEY, b text)", "CREATE TABLE t (a bigint PRIMARY KEY, b text)",
+        "INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 3000) g",
+    )  # fmt: skip
+    sums = "SELECT md5(string_agg(a::text || b, ',' ORDER BY a)) FROM t"
+    before = main.value(sums)
+    whole = planned(main.inspect(), goal)
+
+    class Killing:
+        left = batches
+
+        def started(self, index: int, statement: Statement) -> None: ...
+        def finished(self, index: int, statement: Statement, trace: object) -> None: ...
+        def waiting(self, index: int, statement: Statement, reason: str) -> None: ...
+        def progress(self, index: int, statement: Statement, done: int, total: int) -> None:
+            self.left -= 1
+            if not self.left:
+                raise Killed
+
+    with pytest.raises(Killed):
+        apply(main.connect, whole, observer=Killing())
+    name = next(each.key.path[-1] for each in main.inspect().leftovers if each.key.kind == "column")
+    filled = main.value(f"SELECT count({name}) FROM t")
+    assert isinstance(filled, int)
+    assert 0 < filled < 3000
+    main.run(
+        "UPDATE t SET b = 'changed' WHERE a = 2999; INSERT INTO t VALUES (5000, 'new'); DELETE FROM t WHERE a = 1"
+    )
+    after = main.value(sums)
+    assert after != before
+    rest = planned(main.inspect(), goal, as_in(whole))
+    assert part_of(rest, whole) == ()
+    traces = apply(main.connect, rest)
+    batched = next(each for each in traces if each.batches)
+    assert batched.batches > 1
+    assert (
+        f"{3000 - filled - 1:,} rows in" in batched.notices[0]
+        or f"{3000 - filled - 2:,} rows in" in batched.notices[0]
+    )
+    assert describe_difference(main.inspect(), goal) == ()
+    assert main.value(sums) == after
+
+
+def test_what_another_plan_left_is_removed(database: Callable[..., Any]) -> None:
+    main, _, goal = begin(
+        database, "CREATE TABLE t (a int PRIMARY KEY)", "CREATE TABLE t (a bigint PRIMARY KEY)",
+        "INSERT INTO t SELECT generate_series(1, 100)",
+    )  # fmt: skip
+    whole = planned(main.inspect(), goal)
+    apply(main.connect, replace(whole, statements=whole.statements[:-8]))
+    assert helpers(main) != 0
+    cleaning = planned(main.inspect(), main.inspect())
+    assert all(each.repair for each in cleaning.statements)
+    apply(main.connect, cleaning)
+    assert helpers(main) == 0
+    assert main.inspect().leftovers == ()
