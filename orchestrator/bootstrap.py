@@ -11,6 +11,7 @@ from orchestrator.controller import Controller
 from orchestrator.errors import StepFailed
 from orchestrator.hooks import Hooks
 from orchestrator.lifecycle import Engine, Observer, Preview, State, Store
+from orchestrator.migration.online import Online
 from orchestrator.opening import EMBEDDED, open_neon, open_store, runtime
 from orchestrator.projects import find_project
 from orchestrator.settings import Settings
@@ -65,7 +66,12 @@ def assemble(
             store,
             {
                 State.BRANCHING: BranchStep(project, lambda preview: _endpoint_settings(settings, preview)),
-                State.MIGRATING: MigrateStep(project, goal),
+                State.MIGRATING: MigrateStep(
+                    project,
+                    goal,
+                    policy=online(settings),
+                    trust_proofs=settings.migration.renames == "ask_unless_proved",
+                ),
                 State.LAUNCHING: LaunchStep(project, candidates),
                 State.CHECKING: CheckStep(project, policy(settings)),
                 State.PROMOTING: PromoteStep(project, lock_attempts=settings.promote.lock_attempts),
@@ -98,6 +104,11 @@ def assemble(
             goal=goal,
             controller=controller,
         )
+
+
+def online(settings: Settings) -> Online:
+    """Which tables are written again beside the traffic."""
+    return Online(mode=settings.migration.online, large_bytes=settings.migration.online_bytes)
 
 
 def policy(settings: Settings) -> Policy:

@@ -28,7 +28,7 @@ _RESUME_IN = {
 
 #: What is remembered of one branch and is not true of the next.
 _OF_A_BRANCH = (
-    *("rotated", "plan", "questions", "reached", "rows_before", "values_before", "preflight"),
+    *("rotated", "plan", "questions", "proved", "reached", "rows_before", "values_before", "preflight"),
     *("report", "url"),
 )
 
@@ -148,8 +148,11 @@ class Controller:
             )
         self._hooks.prepare(preview)
         before = preview
-        if answers:
+        told = {**preview.facts.get("answers", {}), **answers}
+        if told != preview.facts.get("answers", {}):
             preview = self._keep_answers(lease, preview, answers)
+            if preview.state is State.READY:
+                fresh = True  # it was rehearsed with other answers
         to, why = self._where_to_go_on(preview, fresh=fresh)
         if to is State.BRANCHING and "branch" in preview.facts:
             # What was said about the old branch is not true of the next one, and its app has no database now.

@@ -28,7 +28,7 @@ def past(store: Store, name: str | None) -> tuple[tuple[str, Event], ...]:
 
 def open_questions(preview: Preview) -> tuple[Question, ...]:
     """The questions that a waiting preview has no answer to."""
-    answered = preview.facts.get("answers", {})
+    answered = {**preview.facts.get("proved", {}), **preview.facts.get("answers", {})}
     questions = tuple(Question.from_json(value) for value in preview.facts.get("questions", ()))
     return tuple(question for question in questions if question.id not in answered)
 

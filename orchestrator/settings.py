@@ -83,6 +83,35 @@ class GoalSection(_Section):
         return self
 
 
+class MigrationSection(_Section):
+    """How the generated migration is made, and where answers to its questions are kept."""
+
+    online: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether a table that must be written again (a column's type changes, a new column's default "
+        "differs by row) is written beside the traffic: new column, trigger, batches, swap. `auto` does so from "
+        "`online_size` on.",
+    )
+    online_size: Annotated[str, AfterValidator(_size)] = Field(
+        "256m", description="For `auto`: from this size on a table is large."
+    )
+    renames: Literal["ask", "ask_unless_proved"] = Field(
+        "ask",
+        description="`ask_unless_proved` takes a rename for granted where goal and main are branches of one database "
+        "and the table (same oid) or column (same table, number and type) is physically the same.",
+    )
+    answers: str | None = Field(
+        None,
+        description="A file beside preview.toml that keeps the answers to questions, for review in Git: read by `up` "
+        "and `plan`, written when questions are answered.",
+    )
+
+    @property
+    def online_bytes(self) -> int:
+        """`online_size` in bytes."""
+        return parse_size(self.online_size)
+
+
 class AppSection(_Section):
     """The app: how it is built and run, and how we know that it is healthy."""
 
@@ -201,6 +230,7 @@ class Settings(_Section):
 
     project: ProjectSection
     goal: GoalSection
+    migration: MigrationSection = MigrationSection()
     app: AppSection = AppSection()
     runtime: RuntimeSection = RuntimeSection()
     promote: PromoteSection = PromoteSection()

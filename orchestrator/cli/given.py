@@ -1,7 +1,7 @@
 """What several commands take from a person: names, flags, answers; and everything assembled for this folder."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,7 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from orchestrator.bootstrap import Assembly
     from orchestrator.cli.render import Progress
+    from orchestrator.settings import Settings
 
 
 def checked_name(context: typer.Context, name: str | None) -> str | None:
@@ -51,6 +52,29 @@ def parse_answers(given: list[str]) -> dict[str, str]:
             )
         answers[question] = value
     return answers
+
+
+def answers_file(settings: "Settings") -> Path | None:
+    """Where answers are kept for review, when that is set."""
+    name = settings.migration.answers
+    return settings.path(name) if name else None
+
+
+def kept_answers(settings: "Settings") -> dict[str, str]:
+    """The answers in that file."""
+    from orchestrator.answers import read_answers
+
+    file = answers_file(settings)
+    return read_answers(file) if file else {}
+
+
+def keep_answers(settings: "Settings", answers: Mapping[str, str], progress: "Progress") -> None:
+    """Write answers that were taken to that file, when there is to be one."""
+    from orchestrator.answers import write_answers
+
+    file = answers_file(settings)
+    if file and answers and write_answers(file, answers):
+        progress.say(f"  answers written to {file.name}: review them with the code that needs them")
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,6 +13,9 @@ from orchestrator.errors import UsageError, WaitingForAnswers
 
 if TYPE_CHECKING:
     from orchestrator.schema.catalog import Snapshot
+
+
+_MODES: "dict[str, Literal['auto', 'always', 'never']]" = {each: each for each in ("auto", "always", "never")}
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +41,21 @@ def plan(
     answers: Annotated[
         list[str] | None, typer.Option("--answer", help="Answer a question: ID=VALUE. May be repeated.")
     ] = None,
+    answers_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--answers", help="A file with answers; default: that of `[migration] answers` in a project."
+        ),
+    ] = None,
+    write_answers: Annotated[
+        bool, typer.Option("--write-answers", help="Keep what --answer says in that file too.")
+    ] = False,
+    online: Annotated[
+        str | None,
+        typer.Option(
+            help="Write tables again beside the traffic: auto (large ones), always, never; default: the setting's."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the migration that leads from one database to another; changes nothing.
@@ -44,13 +63,27 @@ def plan(
     With --from and --to it compares any two databases and needs no project; without them it compares main with the
     goal of preview.toml.
     """
+    from orchestrator.answers import read_answers
+    from orchestrator.answers import write_answers as write_to
     from orchestrator.cli import render
     from orchestrator.migration.planner import make_plan
 
     if bool(from_) != bool(to):
         raise UsageError("give both --from and --to, or neither")
+    given = parse_answers(answers or [])
+    rules, file = _rules(project=not from_, online=online, file=answers_file)
+    if write_answers and file is None:
+        raise UsageError(
+            "there is no file to write answers to",
+            hint="name one with --answers, or set `[migration] answers`",
+        )
+    if answers_file and not answers_file.exists() and not write_answers:
+        raise UsageError(f"there is no answers file {answers_file}", hint="--write-answers makes it")
+    kept = read_answers(file) if file else {}
     base, goal = _two_databases(from_, to) if from_ and to else _main_and_goal()
-    planned = make_plan(base, goal, answers=parse_answers(answers or []), assume_defaults=no_questions)
+    planned = make_plan(base, goal, answers={**kept, **given}, assume_defaults=no_questions, **rules)
+    if write_answers and file and write_to(file, given):
+        render.console().print(f"answers written to {file}", markup=False)
     for unused in planned.unused_answers:
         render.console().print(f"note: the answer to {unused} was not needed", markup=False)
     questions = [question.to_json() for question in planned.questions]
@@ -70,6 +103,25 @@ def plan(
         render.result(planned.plan.to_sql().rstrip("\n"))
     else:
         render.plan(planned.plan.to_json(), to_stdout=True)
+
+
+def _rules(*, project: bool, online: str | None, file: Path | None) -> tuple[dict[str, Any], Path | None]:
+    """How to plan, and where answers are: by the settings in a project, by the options everywhere."""
+    from orchestrator.migration.online import Online
+    from orchestrator.settings import find, load
+
+    policy, trust = Online(), False
+    if project:
+        from orchestrator.bootstrap import online as policy_of
+
+        settings = load(find(Path.cwd()))
+        policy, trust = policy_of(settings), settings.migration.renames == "ask_unless_proved"
+        file = file or (settings.path(settings.migration.answers) if settings.migration.answers else None)
+    if online is not None:
+        if online not in _MODES:
+            raise UsageError(f"--online {online} is not known", hint="say auto, always or never")
+        policy = replace(policy, mode=_MODES[online])
+    return {"policy": policy, "trust_proofs": trust}, file
 
 
 def _two_databases(from_: str, to: str) -> "tuple[Snapshot, Snapshot]":

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.given import AsJson, Name, Quiet, assembled, checked_name, parse_answers
+from orchestrator.cli.given import (
+    AsJson,
+    Name,
+    Quiet,
+    assembled,
+    checked_name,
+    keep_answers,
+    kept_answers,
+    parse_answers,
+)
 from orchestrator.cli.inside import logs, open_, psql
 from orchestrator.errors import OrchestratorError, WaitingForAnswers
 
@@ -28,6 +37,12 @@ def up(
         list[str] | None, typer.Option("--answer", help="Answer a question: ID=VALUE. May be repeated.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin again on a fresh branch of main.")] = False,
+    write_answers: Annotated[
+        bool,
+        typer.Option(
+            "--write-answers", help="Keep what --answer says in the answers file too (`[migration] answers`)."
+        ),
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -39,12 +54,16 @@ def up(
 
     given = parse_answers(answers or [])
     with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+        kept = kept_answers(rooms.settings)
         progress.say(f"{name} from {rooms.project.main.name}")
 
         def go(more: dict[str, str]) -> "Preview":
-            return rooms.controller.up(name, answers={**given, **more}, fresh=fresh and not more)
+            return rooms.controller.up(name, answers={**kept, **given, **more}, fresh=fresh and not more)
 
-        _until_ready(rooms, name, go, as_json=as_json)
+        def keep(more: dict[str, str]) -> None:
+            keep_answers(rooms.settings, {**(given if write_answers else {}), **more}, progress)
+
+        _until_ready(rooms, name, go, keep, as_json=as_json)
 
 
 def answer(
@@ -59,14 +78,26 @@ def answer(
     given = parse_answers(answers)
     with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
         _until_ready(
-            rooms, name, lambda more: rooms.controller.answer(name, {**given, **more}), as_json=as_json
+            rooms,
+            name,
+            lambda more: rooms.controller.answer(name, {**given, **more}),
+            lambda more: keep_answers(rooms.settings, {**given, **more}, progress),
+            as_json=as_json,
         )
 
 
 def _until_ready(
-    rooms: "Assembly", name: str, go: "Callable[[dict[str, str]], Preview]", *, as_json: bool
+    rooms: "Assembly",
+    name: str,
+    go: "Callable[[dict[str, str]], Preview]",
+    keep: "Callable[[dict[str, str]], None]",
+    *,
+    as_json: bool,
 ) -> None:
-    """Run a verb that may end with questions; ask them when a person is there, else print how to answer."""
+    """Run a verb that may end with questions; ask them when a person is there, else print how to answer.
+
+    Answers that were taken are kept.
+    """
     from orchestrator.cli import ask, render
     from orchestrator.facts import open_questions, preview_json
 
@@ -75,6 +106,7 @@ def _until_ready(
         try:
             preview = go(more)
         except WaitingForAnswers:
+            keep(more)
             waiting = rooms.controller.mine(name)
             asked = open_questions(waiting)
             if ask.can_ask() and not as_json:
@@ -88,6 +120,7 @@ def _until_ready(
             if as_json and (failed := _failed_so(rooms, name, error)) is not None:
                 render.result_json(preview_json(failed))
             raise
+        keep(more)
         break
     if as_json:
         render.result_json(preview_json(preview))

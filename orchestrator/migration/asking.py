@@ -33,8 +33,9 @@ _OFFERS = {
 class Asking:
     """Collects every question of one plan, and says what is open."""
 
-    def __init__(self, answers: Answers, *, assume_defaults: bool) -> None:
+    def __init__(self, answers: Answers, *, assume_defaults: bool, trust_proofs: bool = False) -> None:
         self.answers = answers
+        self.trust_proofs = trust_proofs
         self.assume_defaults = assume_defaults
         self.questions: list[Question] = []
 
@@ -47,7 +48,7 @@ class Asking:
         self.questions.append(question)
         given = self.answers.get(question.id)
         if given is None:
-            return question.default or "-"
+            return (question.proved if self.trust_proofs else None) or question.default or "-"
         choices = [choice.value for choice in question.choices]
         if given in choices:
             return given
@@ -93,11 +94,21 @@ class Asking:
         """
         if self.assume_defaults:
             return ()
-        found = {each.id: each for each in self.questions if each.id not in self.answers}
+        found = {
+            each.id: each
+            for each in self.questions
+            if each.id not in self.answers and not (self.trust_proofs and each.proved)
+        }
         moot = {
             each.replace("rename:column:", "fill:", 1) for each in found if each.startswith("rename:column:")
         }
         return tuple(found[each] for each in sorted(found) if each not in moot)
+
+    @property
+    def taken(self) -> dict[str, str]:
+        """Answers that were taken for proved, by question."""
+        trusted = self.questions if self.trust_proofs else ()
+        return {each.id: each.proved for each in trusted if each.proved and each.id not in self.answers}
 
     @property
     def unused(self) -> tuple[str, ...]:

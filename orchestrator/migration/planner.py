@@ -1,7 +1,7 @@
 """The planner: two snapshots and the answers in, a plan or the open questions out. Pure: no I/O of any kind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from orchestrator.errors import DependencyCycle, UnsupportedObject
 from orchestrator.migration.asking import Asking, expression, extra_fills, fill_questions
@@ -84,11 +84,13 @@ class Planned:
         plan: the plan; None while a question without an answer is open.
         questions: the open questions; with a plan, all that were asked (and answered). Sorted by id.
         unused_answers: ids of answers that no question of this plan asked for.
+        proved: answers that nobody gave because physical identity speaks for them, by question.
     """
 
     plan: Plan | None
     questions: tuple[Question, ...] = ()
     unused_answers: tuple[str, ...] = ()
+    proved: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_plan(
@@ -98,6 +100,7 @@ def make_plan(
     answers: Answers | None = None,
     assume_defaults: bool = False,
     policy: Online = Online(),  # noqa: B008 - a frozen value
+    trust_proofs: bool = False,
 ) -> Planned:
     """Work out how to get from one snapshot to another.
 
@@ -107,13 +110,14 @@ def make_plan(
         answers: question id to answer.
         assume_defaults: answer every open question with its default: not a rename, no invented value.
         policy: which tables are written again beside the traffic.
+        trust_proofs: take a rename that physical identity speaks for without asking.
 
     Raises:
         UnsupportedObject: objects of kinds that are not planned differ; all are named.
         DependencyCycle: objects stand on each other in a way that cannot be broken.
         UsageError: an answer is none of the question's choices.
     """
-    asking = Asking(answers or {}, assume_defaults=assume_defaults)
+    asking = Asking(answers or {}, assume_defaults=assume_defaults, trust_proofs=trust_proofs)
     now, done = _with_renames(base, goal, asking)
     now, wanted, moves = parted(now, goal)
     now = spread(now, wanted)
@@ -159,7 +163,7 @@ def make_plan(
         notes=notes,
         online=work.online.names,
     )
-    return Planned(plan=plan, questions=asking.asked, unused_answers=unused)
+    return Planned(plan=plan, questions=asking.asked, unused_answers=unused, proved=asking.taken)
 
 
 def _with_renames(base: Snapshot, goal: Snapshot, asking: Asking) -> tuple[Snapshot, Renames]:

@@ -58,7 +58,8 @@ def table_questions(base: Snapshot, goal: Snapshot, found: Differences) -> Itera
             share, evidence = _tables(base, goal, old, added)
             if share >= 0.5:
                 scored.append((-share, old, evidence))
-        yield from _question(added, sorted(scored, key=lambda each: each[:2]))
+        proved = [old for _, old, _ in scored if same_identity(base, goal, old, added)]
+        yield from _question(added, sorted(scored, key=lambda each: each[:2]), proved)
 
 
 def _tables(base: Snapshot, goal: Snapshot, old: Key, new: Key) -> tuple[float, list[str]]:
@@ -90,7 +91,13 @@ def column_questions(base: Snapshot, goal: Snapshot, found: Differences) -> Iter
                 score, evidence = _columns(base, goal, before, after)
                 if score > 0:
                     scored.append((-score, old, evidence))
-        yield from _question(added, sorted(scored, key=lambda each: each[:2]))
+        proved = [
+            old
+            for _, old, _ in scored
+            if same_identity(base, goal, old, added)
+            and getattr(base.objects[old], "type", 0) == getattr(goal.objects[added], "type", 1)
+        ]
+        yield from _question(added, sorted(scored, key=lambda each: each[:2]), proved)
 
 
 def _from_above(was: Tree, will: Tree, column: Key) -> bool:
@@ -157,7 +164,9 @@ def label_questions(base: Snapshot, goal: Snapshot, found: Differences) -> Itera
             )
 
 
-def _question(added: Key, scored: list[tuple[float, Key, list[str]]]) -> Iterator[Question]:
+def _question(
+    added: Key, scored: list[tuple[float, Key, list[str]]], proved: list[Key]
+) -> Iterator[Question]:
     if not scored:
         return
     choices = [
@@ -182,6 +191,7 @@ def _question(added: Key, scored: list[tuple[float, Key, list[str]]]) -> Iterato
         choices=tuple(choices),
         evidence=tuple(evidence),
         default=NO,
+        proved=proved[0].path[-1] if len(proved) == 1 else None,
     )
 
 

@@ -1,5 +1,6 @@
 """Questions that facts cannot decide, and their answers. Pure: no I/O of any kind."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,7 @@ class Question:
         evidence: the facts for and against, one short sentence each.
         default: the answer that invents nothing (``--no-questions``): not a rename, no value; or None
             when nothing can be done without an answer.
+        proved: the answer that physical identity speaks for, or None; taken unasked only where the settings say so.
         free_text: whether an answer outside ``choices`` is taken (an SQL expression for kind ``fill``).
     """
 
@@ -50,9 +52,10 @@ class Question:
     evidence: tuple[str, ...] = ()
     default: str | None = None
     free_text: bool = field(default=False)
+    proved: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object with ``id, kind, prompt, choices, evidence, default, free_text``."""
+        """All attributes by name, and ``flags``: each choice as a shell takes it."""
         return {
             "id": self.id,
             "kind": self.kind,
@@ -61,6 +64,8 @@ class Question:
             "evidence": list(self.evidence),
             "default": self.default,
             "free_text": self.free_text,
+            "proved": self.proved,
+            "flags": [f"--answer {shlex.quote(f'{self.id}={choice.value}')}" for choice in self.choices],
         }
 
     @classmethod
@@ -74,4 +79,5 @@ class Question:
             evidence=tuple(value["evidence"]),
             default=value["default"],
             free_text=value["free_text"],
+            proved=value.get("proved"),
         )

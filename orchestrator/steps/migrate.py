@@ -11,6 +11,7 @@ from orchestrator.checks.rows import count_rows
 from orchestrator.checks.second_look import second_look
 from orchestrator.errors import OrchestratorError, PlanDoesNotConverge, StepFailed
 from orchestrator.lifecycle import Advance, Next, Preview, Rest, State
+from orchestrator.migration.online import Online
 from orchestrator.migration.plan import Plan, Statement
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
@@ -28,9 +29,18 @@ from orchestrator.steps.project import NeonProject
 class MigrateStep:
     """Plans from the branch's own snapshot to the goal, asks the data, applies, and looks again."""
 
-    def __init__(self, project: NeonProject, goal: Goal) -> None:
+    def __init__(
+        self,
+        project: NeonProject,
+        goal: Goal,
+        *,
+        policy: Online = Online(),  # noqa: B008 - a frozen value
+        trust_proofs: bool = False,
+    ) -> None:
         self._project = project
         self._goal = goal
+        self._policy = policy
+        self._trust_proofs = trust_proofs
 
     def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
         """Rehearse. A branch that a dead run left half migrated is replaced: a rehearsal is always whole."""
@@ -48,7 +58,13 @@ class MigrateStep:
                 )
             base = replace(base, writes=self._writes_of_main())
             goal, wanted = self._goal.read(branch_id, detail)
-            planned = make_plan(base, goal, answers=preview.facts.get("answers", {}))
+            planned = make_plan(
+                base,
+                goal,
+                answers=preview.facts.get("answers", {}),
+                policy=self._policy,
+                trust_proofs=self._trust_proofs,
+            )
             questions = [question.to_json() for question in planned.questions]
             if planned.plan is None:
                 return Rest(
@@ -76,6 +92,7 @@ class MigrateStep:
             facts={
                 "plan": plan_with_traces(plan, traces),
                 "questions": questions,
+                "proved": dict(planned.proved),
                 "goal": goal.fingerprint(),
                 "reached": after.fingerprint(),
                 "rows_before": dict(before),

@@ -167,7 +167,7 @@ class PromoteStep:
 
     def _remaining(self, preview: Preview, main: Snapshot, goal: Snapshot, approved: Plan) -> Plan:
         """diff(main, branch), which must be a part of what was approved."""
-        planned = make_plan(main, goal, answers=preview.facts.get("answers", {}), policy=as_in(approved))
+        planned = make_plan(main, goal, answers=_decided(preview), policy=as_in(approved))
         if planned.plan is None:
             raise MainMoved(
                 f"main has moved since {preview.name} was rehearsed: the comparison now asks "
@@ -183,6 +183,11 @@ class PromoteStep:
                 hint=f"`preview up {preview.name} --fresh` rehearses again on main as it is now",
             )
         return planned.plan
+
+
+def _decided(preview: Preview) -> dict[str, str]:
+    """What was answered, and what was taken for proved in the rehearsal: the branch proves nothing any more."""
+    return {**preview.facts.get("proved", {}), **preview.facts.get("answers", {})}
 
 
 def _refuse_what_would_fail(preview: Preview, findings: Sequence[Finding]) -> None:
