@@ -72,15 +72,23 @@ def in_batches(
     )
 
 
-def _extent(connection: Connection, table: str) -> tuple[int, int]:
-    """The table's file, which is another one after VACUUM FULL or CLUSTER, and its blocks."""
-    row = connection.execute(
-        "select pg_catalog.pg_relation_filenode(%s::regclass)::int8,"
-        " (pg_catalog.pg_relation_size(%s::regclass)"
-        " / pg_catalog.current_setting('block_size')::int8)::int8",
-        (table, table),
-    ).fetchone()
-    assert row is not None  # noqa: S101 - a select without FROM has a row
+#: The table and what is below it: a range of blocks is taken from all of them at once.
+_EXTENT = """
+with recursive tree as (
+    select %s::regclass::oid as oid
+    union select i.inhrelid from pg_catalog.pg_inherits i join tree on i.inhparent = tree.oid
+)
+select pg_catalog.array_agg(pg_catalog.pg_relation_filenode(oid)::int8 order by oid),
+       coalesce(pg_catalog.max(pg_catalog.pg_relation_size(oid)), 0)::int8
+       / pg_catalog.current_setting('block_size')::int8
+from tree
+"""
+
+
+def _extent(connection: Connection, table: str) -> tuple[list[int | None], int]:
+    """The files, which are others after VACUUM FULL or CLUSTER, and the blocks of the longest."""
+    row = connection.execute(_EXTENT, (table,)).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate has a row
     return row[0], row[1]
 
 

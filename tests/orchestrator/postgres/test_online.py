@@ -224,3 +224,19 @@ def test_what_another_plan_left_is_removed(database: Callable[..., Any]) -> None
     apply(main.connect, cleaning)
     assert helpers(main) == 0
     assert main.inspect().leftovers == ()
+
+
+def test_rows_of_partitions_are_filled_in_batches_too(database: Callable[..., Any]) -> None:
+    tree = """
+    CREATE TABLE t (id int, note text) PARTITION BY RANGE (id);
+    CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (1000);
+    CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (1000) TO (9000);
+    """
+    main, _, goal = begin(
+        database, tree, tree.replace("note text", "note text NOT NULL"),
+        "INSERT INTO t SELECT g, nullif(g % 2, 0) FROM generate_series(1, 5000) g",
+    )  # fmt: skip
+    plan = planned(main.inspect(), goal, **{"fill:public.t.note": "'none'"})
+    traces = apply(main.connect, plan)
+    assert any("2,500 rows in" in notice for each in traces for notice in each.notices)
+    assert describe_difference(main.inspect(), goal) == ()
