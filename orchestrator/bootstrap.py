@@ -74,7 +74,9 @@ def assemble(
                 ),
                 State.LAUNCHING: LaunchStep(project, candidates),
                 State.CHECKING: CheckStep(project, policy(settings)),
-                State.PROMOTING: PromoteStep(project, lock_attempts=settings.promote.lock_attempts),
+                State.PROMOTING: PromoteStep(
+                    project, lock_attempts=settings.promote.lock_attempts, compare=settings.compare
+                ),
                 State.DISCARDING: DiscardStep(project, candidates),
             },
             observer,

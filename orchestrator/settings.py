@@ -14,6 +14,7 @@ import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from orchestrator.errors import SettingsError, UsageError
+from orchestrator.schema.privileges import Compare
 
 FILE_NAME = "preview.toml"
 #: A preview's name becomes a host name label and part of container and branch names (RFC 1123).
@@ -104,6 +105,12 @@ class MigrationSection(_Section):
         None,
         description="A file beside preview.toml that keeps the answers to questions, for review in Git: read by `up` "
         "and `plan`, written when questions are answered.",
+    )
+
+    privileges: Literal["ignore", "add", "all"] = Field(
+        "add",
+        description="Owners and grants: `ignore` them; `add` what the goal grants and take nothing away on main; make "
+        "`all` of them the goal's, owners included.",
     )
 
     @property
@@ -230,13 +237,18 @@ class Settings(_Section):
 
     project: ProjectSection
     goal: GoalSection
-    migration: MigrationSection = MigrationSection()
     app: AppSection = AppSection()
     runtime: RuntimeSection = RuntimeSection()
+    migration: MigrationSection = MigrationSection()
     promote: PromoteSection = PromoteSection()
     report: ReportSection = ReportSection()
     store: StoreSection = StoreSection()
     directory: Path = Field(Path(), exclude=True)
+
+    @property
+    def compare(self) -> Compare:
+        """How much of the goal's owners and grants counts."""
+        return Compare(self.migration.privileges)
 
     def path(self, relative: str) -> Path:
         """A path of the settings, relative to preview.toml's folder."""

@@ -56,6 +56,13 @@ def plan(
             help="Write tables again beside the traffic: auto (large ones), always, never; default: the setting's."
         ),
     ] = None,
+    strict: Annotated[
+        bool | None,
+        typer.Option(
+            "--strict/--no-strict",
+            help="Compare owners and grants; default: yes for two databases, else what [migration] privileges says.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the migration that leads from one database to another; changes nothing.
@@ -67,6 +74,7 @@ def plan(
     from orchestrator.answers import write_answers as write_to
     from orchestrator.cli import render
     from orchestrator.migration.planner import make_plan
+    from orchestrator.schema.privileges import Compare
 
     if bool(from_) != bool(to):
         raise UsageError("give both --from and --to, or neither")
@@ -80,6 +88,8 @@ def plan(
     if answers_file and not answers_file.exists() and not write_answers:
         raise UsageError(f"there is no answers file {answers_file}", hint="--write-answers makes it")
     kept = read_answers(file) if file else {}
+    if strict is not None:
+        rules["compare"] = Compare.ALL if strict else Compare.IGNORE
     base, goal = _two_databases(from_, to) if from_ and to else _main_and_goal()
     planned = make_plan(base, goal, answers={**kept, **given}, assume_defaults=no_questions, **rules)
     if write_answers and file and write_to(file, given):
@@ -108,20 +118,22 @@ def plan(
 def _rules(*, project: bool, online: str | None, file: Path | None) -> tuple[dict[str, Any], Path | None]:
     """How to plan, and where answers are: by the settings in a project, by the options everywhere."""
     from orchestrator.migration.online import Online
+    from orchestrator.schema.privileges import Compare
     from orchestrator.settings import find, load
 
-    policy, trust = Online(), False
+    policy, trust, compare = Online(), False, Compare.ALL
     if project:
         from orchestrator.bootstrap import online as policy_of
 
         settings = load(find(Path.cwd()))
         policy, trust = policy_of(settings), settings.migration.renames == "ask_unless_proved"
+        compare = settings.compare
         file = file or (settings.path(settings.migration.answers) if settings.migration.answers else None)
     if online is not None:
         if online not in _MODES:
             raise UsageError(f"--online {online} is not known", hint="say auto, always or never")
         policy = replace(policy, mode=_MODES[online])
-    return {"policy": policy, "trust_proofs": trust}, file
+    return {"policy": policy, "trust_proofs": trust, "compare": compare}, file
 
 
 def _two_databases(from_: str, to: str) -> "tuple[Snapshot, Snapshot]":

@@ -82,6 +82,13 @@ _KINDS = (
         advice="Release code that works with both forms first, or accept errors until the new version runs.",
     ),
     HazardKind(
+        code="opens_to_everybody",
+        title="opens to everybody",
+        blocks=False,
+        effect="Every role of the server, also one that is made later, may use the object (GRANT ... TO PUBLIC).",
+        advice="Grant it to the roles that need it instead.",
+    ),
+    HazardKind(
         code="may_fail_on_data",
         title="may fail on the data",
         blocks=False,

@@ -25,6 +25,7 @@ from orchestrator.migration.recipes import (
     online,
     online_add,
     partitions,
+    privileges,
     ranges,
     renames,
     schemas,
@@ -44,6 +45,7 @@ from orchestrator.schema.diff import Differences, diff
 from orchestrator.schema.moves import moved
 from orchestrator.schema.names import TYPES, Key
 from orchestrator.schema.objects import Constraint, Enum, Extension, Index, Other
+from orchestrator.schema.privileges import Compare
 from orchestrator.schema.questions import Answers, Question
 from orchestrator.schema.renames import Renames, renamed
 from orchestrator.schema.trees import Tree
@@ -67,13 +69,24 @@ _RECIPES = (
     functions,
     stated,
     comments,
+    privileges,
 )
 
 #: Said in every plan that changes something: what nobody looked at must not look equal.
-NOT_COMPARED = (
-    "owners, grants, default privileges and tablespaces are not compared; a view or function that is"
-    " made again gets back the owner and grants it had"
-)
+NOT_COMPARED = {
+    Compare.IGNORE: (
+        "owners, grants, default privileges and tablespaces are not compared; what is made again gets back"
+        " the owner and grants it had"
+    ),
+    Compare.ADD: (
+        "owners, what only main grants, grants on the database and on what belongs to extensions, and tablespaces of"
+        " indexes are not compared"
+    ),
+    Compare.ALL: (
+        "grants on the database and on what belongs to extensions, who granted, default privileges of roles that this"
+        " one is no member of, and tablespaces are not compared"
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +114,7 @@ def make_plan(
     assume_defaults: bool = False,
     policy: Online = Online(),  # noqa: B008 - a frozen value
     trust_proofs: bool = False,
+    compare: Compare = Compare.IGNORE,
 ) -> Planned:
     """Work out how to get from one snapshot to another.
 
@@ -111,6 +125,7 @@ def make_plan(
         assume_defaults: answer every open question with its default: not a rename, no invented value.
         policy: which tables are written again beside the traffic.
         trust_proofs: take a rename that physical identity speaks for without asking.
+        compare: how much of the goal's owners and grants counts.
 
     Raises:
         UnsupportedObject: objects of kinds that are not planned differ; all are named.
@@ -136,6 +151,7 @@ def make_plan(
         retyped=frozenset(again.retyped),
         adopted=adopted,
         joins=joins,
+        privileges=compare,
         today=_today(done),
         online=beside,
         trees=moves,
@@ -155,7 +171,7 @@ def make_plan(
         # A table that names what names the table: make the table bare, then the rest.
         statements = _statements(replace(work, fold=False), done)
     statements = tuple(with_scale(each, now) for each in statements)
-    notes = (*beside.notes, *_column_order(now, goal), *((NOT_COMPARED,) if statements else ()))
+    notes = (*beside.notes, *_column_order(now, goal), *((NOT_COMPARED[compare],) if statements else ()))
     plan = Plan(
         base=base.fingerprint(),
         goal=whole.fingerprint(),
@@ -261,6 +277,7 @@ def _refuse_unsupported(work: Work, again: Rebuild) -> None:
     said += [each for key in sorted(work.makes | work.found.changed) if (each := stated.refused(work, key))]
     said += partitions.refused(work)
     said += again.refused
+    said += privileges.refused(work)
     if said:
         raise UnsupportedObject(
             "this version cannot plan: " + "; ".join(said),
@@ -288,7 +305,10 @@ def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
     """From the drop of each rebuilt object to its making: others should never see it missing."""
     made: dict[Key, list[int]] = {}
     left: dict[Key, list[int]] = {}
+    given: dict[Key, list[int]] = {}
     for i, step in enumerate(ordered):
+        if step.statement.sql.startswith(("GRANT ", "REVOKE ")) or ("owner", step.key) in step.gives:
+            given.setdefault(step.key, []).append(i)
         for kind, key, *_ in step.gives:
             if isinstance(key, Key):
                 {"ready": made, "gone": left, "away": left}.get(kind, {}).setdefault(key, []).append(i)
@@ -306,6 +326,7 @@ def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
             i for i, step in enumerate(ordered) if step.gives & {("swap begins", table), ("swapped", table)}
         ]
         spans.append((min(swap), max(swap)))
+    spans += [(min(made[key]), max(given[key])) for key in work.makes & made.keys() & given.keys()]
     again = {key for key in work.rebuilt if key.kind == "materialized view"}
     for table in work.found.added | again:
         # What belongs to a new table comes with it, so that nobody ever has to add it beside traffic.

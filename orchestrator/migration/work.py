@@ -15,6 +15,7 @@ from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences
 from orchestrator.schema.names import MEMBERS, Key
 from orchestrator.schema.objects import Column, Constraint, Index, Sequence, Stated, table_of
+from orchestrator.schema.privileges import Compare
 from orchestrator.schema.scale import scale
 from orchestrator.schema.trees import Tree
 
@@ -49,6 +50,7 @@ class Work:
         adopted: constraints that take over an index that is there already, with that index.
         joins: what becomes a member of an extension, as ALTER EXTENSION names it.
         online: what is written again beside the traffic.
+        privileges: how much of the goal's owners and grants counts.
     """
 
     base: Snapshot
@@ -64,6 +66,7 @@ class Work:
     adopted: Mapping[Key, Key] = field(default_factory=dict)
     joins: frozenset[str] = frozenset()
     online: Decided = field(default_factory=Decided)
+    privileges: Compare = Compare.IGNORE
 
     @cached_property
     def makes(self) -> frozenset[Key]:

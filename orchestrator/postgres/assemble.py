@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.postgres.further import read_stated
+from orchestrator.postgres.owned import privileges_of
 from orchestrator.postgres.relations import Relations, pairs
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.names import Key, dotted
@@ -20,7 +21,6 @@ from orchestrator.schema.objects import (
     Leftover,
     Object,
     Other,
-    Privileges,
     Schema,
     Sequence,
     Stated,
@@ -46,7 +46,6 @@ class Assembly(Relations):
     def __init__(self, rows: Rows) -> None:
         super().__init__(rows)
         self.inherited: dict[Key, Constraint] = {}
-        self.privileges: dict[Key, Privileges] = {}
         self._schemas()
         self._extensions()
         self.read_relations()
@@ -71,7 +70,7 @@ class Assembly(Relations):
         return Snapshot(
             objects=self.objects,
             needs={key: tuple(sorted(found)) for key, found in needs.items()},
-            privileges=self.privileges,
+            privileges=privileges_of(self),
             inherited=self.inherited,
             lineage=self.lineage,
             origin=f"{system[0]['system']}/{origin['database']}" if system else "",
@@ -83,6 +82,7 @@ class Assembly(Relations):
             },
             leftovers=tuple(sorted(self.leftovers, key=lambda each: each.key)),
             role=origin["role"],
+            roles=tuple(origin["roles"]),
         )
 
     def _schemas(self) -> None:
@@ -105,7 +105,6 @@ class Assembly(Relations):
             self.add(thing, "pg_extension", row["oid"])
 
     def _types(self) -> None:
-        grants = self.grants()
         for row in self.free("types", "pg_type"):
             path = (row["schema"], row["name"])
             comment = self.comment("pg_type", row["oid"])
@@ -139,9 +138,6 @@ class Assembly(Relations):
             else:
                 continue
             self.add(thing, "pg_type", row["oid"])
-            self.privileges[thing.key] = self.privileges_of(
-                row, grants.get((self.catalog["pg_type"], row["oid"]), [])
-            )
 
     def _domain(self, key: Key, row: dict[str, Any], comment: str | None) -> Domain:
         rules = []
@@ -183,7 +179,6 @@ class Assembly(Relations):
             self.add(thing, "pg_class", row["oid"])
 
     def _functions(self) -> None:
-        grants = self.grants()
         for row in self.free("functions", "pg_proc"):
             if self.is_helper(row["name"]):
                 key = Key("function", (row["schema"], row["name"], row["arguments"]))
@@ -200,9 +195,6 @@ class Assembly(Relations):
                     subject=f"{dotted(*path[:2])}({row['identity']})",
                 )
                 self.add(aggregate, "pg_proc", row["oid"])
-                self.privileges[aggregate.key] = self.privileges_of(
-                    row, grants.get((self.catalog["pg_proc"], row["oid"]), [])
-                )
                 continue
             key = Key("function", path)
             thing = Function(
@@ -213,12 +205,6 @@ class Assembly(Relations):
                 shape=row["shape"],
             )
             self.add(thing, "pg_proc", row["oid"])
-            self.privileges[key] = self.privileges_of(
-                row, grants.get((self.catalog["pg_proc"], row["oid"]), [])
-            )
-        for oid, key in self.views.items():
-            row = self.relations[oid]
-            self.privileges[key] = self.privileges_of(row, grants.get((self.catalog["pg_class"], oid), []))
 
     def _constraints(self) -> None:
         for row in self.rows["constraints"]:

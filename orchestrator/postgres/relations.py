@@ -14,7 +14,6 @@ from orchestrator.schema.objects import (
     Object,
     Other,
     Pairs,
-    Privileges,
     Table,
     View,
 )
@@ -268,11 +267,8 @@ class Relations:
         for row in self.rows["columns"]:
             oid = row["relation"]
             if oid in self.folded:
-                facts = {
-                    name: value
-                    for name, value in row.items()
-                    if not name.endswith(("oid", "relation", "granted"))
-                }
+                own = ("oid", "relation", "granted")
+                facts = {name: value for name, value in row.items() if not name.endswith(own)}
                 self.fold(oid, "column", json.dumps(facts, sort_keys=True, default=str))
                 self.fold(oid, "column comment", row["name"], self.comment("pg_class", oid, row["number"]))
                 self.fold(oid, "identity", row["name"], sequences.get((oid, row["number"])))
@@ -336,21 +332,6 @@ class Relations:
         """Make one object of everything that was folded into a relation."""
         for oid, key in self.folded.items():
             self.objects[key] = Other(key=key, digest=_digest(*sorted(self.facts.get(oid, []))))
-
-    def grants(self) -> dict[tuple[int, int], list[dict[str, Any]]]:
-        """Grants by class and oid."""
-        found: dict[tuple[int, int], list[dict[str, Any]]] = {}
-        for row in self.rows["grants"]:
-            found.setdefault((row["class"], row["oid"]), []).append(row)
-        return found
-
-    def privileges_of(self, row: dict[str, Any], grants: list[dict[str, Any]]) -> Privileges:
-        """Owner and grants of a view or function."""
-        return Privileges(
-            owner=row["owner"],
-            grants=tuple((each["privilege"], each["grantee"], each["grantable"]) for each in grants),
-            defaults_kept=not row["granted"],
-        )
 
 
 def _digest(*facts: Any) -> str:

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from orchestrator.schema.names import Key
-from orchestrator.schema.objects import Column, Constraint, Leftover, Object, Privileges, table_of
+from orchestrator.schema.objects import Column, Constraint, Leftover, Object, table_of
+from orchestrator.schema.privileges import Privileges
 from orchestrator.schema.stored import compared, object_from_json, object_to_json, tupled
 
 
@@ -19,7 +20,7 @@ class Snapshot:
     Attributes:
         objects: every object by key. Only this is compared and hashed.
         needs: which objects each object needs (pg_depend), for ordering.
-        privileges: owner and grants of views and functions.
+        privileges: owners and grants that are not PostgreSQL's own defaults; compared only where asked.
         inherited: constraints that a table has only because its parent has them (foreign keys and checks).
         lineage: physical identity of tables and columns, e.g. ``"16390"`` and ``"16390/2"``.
         origin: system identifier and database oid; lineage means something only between equal origins.
@@ -27,6 +28,7 @@ class Snapshot:
         writes: rows inserted, updated and deleted per second, of tables where that is known.
         leftovers: helper objects of an interrupted run.
         role: who inspected.
+        roles: the server's roles, as SQL; empty when nobody looked.
     """
 
     objects: Mapping[Key, Object]
@@ -39,10 +41,17 @@ class Snapshot:
     writes: Mapping[Key, float] = field(default_factory=dict, compare=False)
     leftovers: tuple[Leftover, ...] = field(default=(), compare=False)
     role: str = field(default="", compare=False)
+    roles: tuple[str, ...] = field(default=(), compare=False)
 
-    def fingerprint(self) -> str:
-        """SHA-256 (hex) of all objects; independent of oids, order and the database's name."""
-        return self._fingerprint
+    def fingerprint(self, *, privileges: bool = False) -> str:
+        """SHA-256 (hex) of all objects; independent of oids, order and the database's name.
+
+        With ``privileges`` owners and grants count too.
+        """
+        if not privileges:
+            return self._fingerprint
+        owned = [[key, asdict(self.privileges[key])] for key in sorted(self.privileges)]
+        return hashlib.sha256(json.dumps([self._fingerprint, owned]).encode()).hexdigest()
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -100,6 +109,7 @@ class Snapshot:
             "writes": [[key, self.writes[key]] for key in sorted(self.writes)],
             "leftovers": [asdict(leftover) for leftover in self.leftovers],
             "role": self.role,
+            "roles": list(self.roles),
         }
 
     @classmethod
@@ -127,6 +137,7 @@ class Snapshot:
                 for each in value["leftovers"]
             ),
             role=value["role"],
+            roles=tuple(value["roles"]),
         )
 
 

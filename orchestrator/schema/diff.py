@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.names import Key
 from orchestrator.schema.objects import Object
+from orchestrator.schema.privileges import Compare, Privileges, differing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +46,13 @@ def changed_attributes(before: Object, after: Object) -> tuple[str, ...]:
     )
 
 
-def describe_difference(base: Snapshot, goal: Snapshot) -> tuple[str, ...]:
-    """Every difference as a sentence, sorted by object; empty when the two are equal."""
+def describe_difference(
+    base: Snapshot, goal: Snapshot, *, compare: Compare = Compare.IGNORE
+) -> tuple[str, ...]:
+    """Every difference as a sentence, sorted by object; empty when the two are equal.
+
+    ``compare`` says how much of the goal's owners and grants counts.
+    """
     found = diff(base, goal)
     said: dict[Key, str] = {key: f"{key} is missing" for key in found.added}
     said |= {key: f"{key} should not be there" for key in found.dropped}
@@ -58,4 +64,14 @@ def describe_difference(base: Snapshot, goal: Snapshot) -> tuple[str, ...]:
             short = all(len(str(each)) <= 200 for each in (before, after)) and name not in {"digest", "shape"}
             shown.append(f"{name} is {before!r}, should be {after!r}" if short else f"{name} differs")
         said[key] = f"{key}: {'; '.join(shown)}"
+    for key, was, will in differing(base.privileges, goal.privileges, compare):
+        told = f"{key}: owner and grants are {_privileges(was)}, should be {_privileges(will)}"
+        said[key] = f"{said[key]}; {told}" if key in said else told
     return tuple(said[key] for key in sorted(said))
+
+
+def _privileges(found: Privileges) -> str:
+    """For a message."""
+    parts = [found.owner or "the role that migrates"]
+    parts += [f"+{name} {grantee or 'owner'}{' *' * option}" for name, grantee, option in found.granted]
+    return ", ".join([*parts, *(f"-{name} {grantee or 'owner'}" for name, grantee in found.revoked)])

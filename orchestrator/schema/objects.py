@@ -344,21 +344,6 @@ class Other(Object):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Privileges:
-    """Owner and grants of a view or function: not compared, but given back when it must be rebuilt.
-
-    Attributes:
-        owner: the role's name.
-        grants: ``GRANT ... ON ... TO ...`` clauses: (privileges, grantee as SQL, grant option).
-        defaults_kept: True when nothing was ever granted or revoked.
-    """
-
-    owner: str
-    grants: tuple[tuple[str, str, bool], ...] = ()
-    defaults_kept: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
     """A helper object that an interrupted run left: one of our reserved names.
 

@@ -76,6 +76,7 @@ def renamed(base: Snapshot, renames: Renames) -> Snapshot:
         writes={work.key(key): each for key, each in base.writes.items()},
         leftovers=tuple(replace(each, table=work.table(each.table)) for each in base.leftovers),
         role=base.role,
+        roles=base.roles,
     )
 
 
@@ -111,7 +112,7 @@ class _Renaming:
     def key(self, key: Key) -> Key:
         if key in self.keys:
             return self.keys[key]
-        if key.kind in {"column", "default"}:
+        if key.kind in {"column", "default", "identity sequence"}:
             return Key(key.kind, self.column(key.path))
         if key.kind in MEMBERS or (key.path[:2] in self.tables and key.kind in _OF_TABLES):
             return Key(key.kind, (*self.table(key.path[:2]), *key.path[2:]))

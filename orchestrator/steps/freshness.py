@@ -23,7 +23,7 @@ class Freshness:
 
     def goal(self, preview: Preview) -> str:
         """The goal's fingerprint as it is now."""
-        return self._goal.snapshot(preview.facts["branch"]["id"], self._detail).fingerprint()
+        return self._goal.fingerprint_of(self._goal.snapshot(preview.facts["branch"]["id"], self._detail))
 
     def stale(self, preview: Preview) -> tuple[State, str] | None:
         """The state to go back to and why, or None."""

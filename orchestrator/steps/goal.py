@@ -15,6 +15,7 @@ from orchestrator.postgres.dump import see
 from orchestrator.postgres.inspect import inspect
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.dumped import Seen
+from orchestrator.schema.privileges import Compare
 from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
 from orchestrator.steps.project import NeonProject
@@ -34,6 +35,15 @@ class Goal:
         if goal.branch:
             return f"branch {goal.branch}"
         return f"${goal.url_env}" if goal.url_env else f"{goal.directory}/"
+
+    @property
+    def compare(self) -> Compare:
+        """How much of its owners and grants counts."""
+        return self._settings.compare
+
+    def fingerprint_of(self, snapshot: Snapshot) -> str:
+        """The fingerprint of all that counts in a snapshot of the goal."""
+        return snapshot.fingerprint(privileges=self.compare is not Compare.IGNORE)
 
     def snapshot(self, branch_id: str | None, detail: Callable[[str], None]) -> Snapshot:
         """Read the wanted schema; arguments and errors as ``read``."""

@@ -21,6 +21,7 @@ from orchestrator.postgres.trace import StatementTrace
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import describe_difference
 from orchestrator.schema.names import Key
+from orchestrator.schema.privileges import Compare
 from orchestrator.steps.border import translating
 from orchestrator.steps.goal import Goal
 from orchestrator.steps.project import NeonProject
@@ -64,13 +65,14 @@ class MigrateStep:
                 answers=preview.facts.get("answers", {}),
                 policy=self._policy,
                 trust_proofs=self._trust_proofs,
+                compare=self._goal.compare,
             )
             questions = [question.to_json() for question in planned.questions]
             if planned.plan is None:
                 return Rest(
                     to=State.WAITING,
                     note=f"{len(questions)} question{'s' * (len(questions) != 1)}",
-                    facts={"questions": questions, "goal": goal.fingerprint()},
+                    facts={"questions": questions, "goal": self._goal.fingerprint_of(goal)},
                 )
             plan = planned.plan
             detail("asking the data")
@@ -83,7 +85,7 @@ class MigrateStep:
             traces = self._apply(branch_id, plan, detail)
             detail("inspecting again")
             after = inspect(connection)
-            _assert_reached(after, goal)
+            _assert_reached(after, goal, self._goal.compare)
             detail("looking again through pg_dump")
             findings = (*findings, second_look(see(connection), wanted))
         return Advance(
@@ -93,7 +95,7 @@ class MigrateStep:
                 "plan": plan_with_traces(plan, traces),
                 "questions": questions,
                 "proved": dict(planned.proved),
-                "goal": goal.fingerprint(),
+                "goal": self._goal.fingerprint_of(goal),
                 "reached": after.fingerprint(),
                 "rows_before": dict(before),
                 "values_before": {table: each.to_json() for table, each in sums.items()},
@@ -177,8 +179,8 @@ def _refuse_what_would_fail(findings: Sequence[Finding]) -> None:
         )
 
 
-def _assert_reached(after: Snapshot, goal: Snapshot) -> None:
-    remaining = describe_difference(after, goal)
+def _assert_reached(after: Snapshot, goal: Snapshot, compare: Compare) -> None:
+    remaining = describe_difference(after, goal, compare=compare)
     if remaining:
         raise PlanDoesNotConverge(
             f"after the migration {len(remaining)} difference{'s' * (len(remaining) != 1)} remain: {remaining[0]}",

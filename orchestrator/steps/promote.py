@@ -23,6 +23,7 @@ from orchestrator.postgres.inspect import inspect
 from orchestrator.postgres.trace import StatementTrace
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import describe_difference
+from orchestrator.schema.privileges import Compare
 from orchestrator.steps.border import translating
 from orchestrator.steps.migrate import Telling, plan_with_traces, table_names
 from orchestrator.steps.project import NeonProject
@@ -42,8 +43,9 @@ class _Attempt:
 class PromoteStep:
     """Applies what remains of the approved plan to main and proves that nothing remains after it."""
 
-    def __init__(self, project: NeonProject, *, lock_attempts: int) -> None:
+    def __init__(self, project: NeonProject, *, lock_attempts: int, compare: Compare) -> None:
         self._project = project
+        self._compare = compare
         self._lock_attempts = lock_attempts
 
     def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
@@ -93,7 +95,7 @@ class PromoteStep:
         traces = self._apply(preview, main, remaining, detail)
         detail("proving that main is the goal")
         after = inspect(main)
-        left = describe_difference(after, goal)
+        left = describe_difference(after, goal, compare=self._compare)
         if left:
             raise PlanDoesNotConverge(
                 f"main still differs from the branch: {left[0]}",
@@ -167,7 +169,9 @@ class PromoteStep:
 
     def _remaining(self, preview: Preview, main: Snapshot, goal: Snapshot, approved: Plan) -> Plan:
         """diff(main, branch), which must be a part of what was approved."""
-        planned = make_plan(main, goal, answers=_decided(preview), policy=as_in(approved))
+        planned = make_plan(
+            main, goal, answers=_decided(preview), policy=as_in(approved), compare=self._compare
+        )
         if planned.plan is None:
             raise MainMoved(
                 f"main has moved since {preview.name} was rehearsed: the comparison now asks "

@@ -36,7 +36,7 @@ def steps(work: Work) -> Iterator[Step]:
         if key.kind == "composite type":
             attributes = ", ".join(_attribute(each) for each in work.after(key, Composite).attributes)
             yield from taken_down(work, key, "TYPE")
-            yield from made(work, key, f"CREATE TYPE {key.name} AS ({attributes})", "TYPE")
+            yield from made(work, key, f"CREATE TYPE {key.name} AS ({attributes})")
     for key in sorted(work.found.changed - work.rebuilt):
         if key.kind == "composite type":
             yield from _changed(work, key)

@@ -44,7 +44,7 @@ def steps(work: Work) -> Iterator[Step]:
             words += ["NOT NULL"] if thing.not_null else []
             words += [f"CONSTRAINT {quote(name)} {text}" for name, text, valid, _ in thing.rules if valid]
             yield from taken_down(work, key, "DOMAIN")
-            yield from made(work, key, " ".join(words), "DOMAIN")
+            yield from made(work, key, " ".join(words))
             for rule in thing.rules:
                 if not rule[2]:
                     yield _added(work, key, rule, (frozenset(), frozenset({("ready", key)})))

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.locks import LockMode
-from orchestrator.migration.recipes.views import grants
 from orchestrator.migration.step import Phase, Step, Token, ready
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import Key, quote
@@ -73,8 +72,6 @@ def _function(work: Work, key: Key, named: dict[str, list[Key]]) -> Iterator[Ste
         key, Phase.CREATE, thing.definition, f"create {key}" if new else f"replace {key} in place",
         work.making(key) if new else work.changing(key), hopes=frozenset(hopes),
     )  # fmt: skip
-    if key in work.rebuilt:
-        yield from grants(work, key, thing.routine.upper())
 
 
 def _trigger(work: Work, key: Key) -> Iterator[Step]:

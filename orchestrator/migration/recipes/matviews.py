@@ -7,7 +7,6 @@ from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard
 from orchestrator.migration.recipes.columns import setting_changes
 from orchestrator.migration.recipes.tables import options_changes, options_sql
-from orchestrator.migration.recipes.views import grants
 from orchestrator.migration.step import Phase, Step, ready
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import Key, quote
@@ -21,8 +20,6 @@ def steps(work: Work) -> Iterator[Step]:
     for key in sorted(work.makes):
         if key.kind == KIND:
             yield _create(work, key)
-            if key in work.rebuilt:
-                yield from grants(work, key, "TABLE")
             thing = work.after(key, MaterializedView)
             yield from _columns(work, key, (), thing.column_settings)
             yield from _clustered(work, key, None, thing.clustered_on)

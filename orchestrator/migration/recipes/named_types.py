@@ -6,7 +6,6 @@ from orchestrator.migration import types
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.helpers import helper_name
 from orchestrator.migration.plan import Probe
-from orchestrator.migration.recipes.views import grants
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released
 from orchestrator.migration.work import Work, slots_of
 from orchestrator.schema.names import TYPES, Key, dotted, literal, quote
@@ -79,8 +78,8 @@ def taken_down(work: Work, key: Key, noun: str) -> Iterator[Step]:
     )  # fmt: skip
 
 
-def made(work: Work, key: Key, sql: str, noun: str) -> Iterator[Step]:
-    """Create the type, with owner and grants as they were when it is made again."""
+def made(work: Work, key: Key, sql: str) -> Iterator[Step]:
+    """Create the type."""
     gives, wants = work.making(key)
     away: set[Token] = {("away", key)} if swapped(work, key) else set()
     again = key in work.rebuilt
@@ -88,8 +87,6 @@ def made(work: Work, key: Key, sql: str, noun: str) -> Iterator[Step]:
     yield work.step(
         key, phase, sql, f"create {key}" + (" in its new form" if again else ""), (gives, wants | away)
     )
-    if again:
-        yield from grants(work, key, noun)
 
 
 def left(work: Work, key: Key, noun: str) -> Iterator[Step]:

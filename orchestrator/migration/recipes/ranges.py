@@ -20,7 +20,7 @@ def steps(work: Work) -> Iterator[Step]:
     """Steps for every range type that differs."""
     for key in sorted(work.makes):
         if key.kind == "range type":
-            yield from made(work, key, work.after(key, Stated).create, "TYPE")
+            yield from made(work, key, work.after(key, Stated).create)
     for key in sorted(work.drops):
         if key.kind == "range type":
             yield from left(work, key, "TYPE")

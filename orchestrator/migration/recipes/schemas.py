@@ -19,7 +19,7 @@ def steps(work: Work) -> Iterator[Step]:
             labels = ", ".join(literal(label).strip() for label in work.after(key, Enum).labels)
             sql = f"CREATE TYPE {key.name} AS ENUM ({labels})"
             yield from taken_down(work, key, "TYPE")
-            yield from made(work, key, sql, "TYPE")
+            yield from made(work, key, sql)
     for key in sorted(work.found.changed - work.rebuilt):
         if key.kind == "enum":
             yield from _labels(work, key)

@@ -51,7 +51,7 @@ def _owned(work: Work, key: Key, thing: Sequence) -> Step:
     wants = [ready(Key("column", thing.owned_by))] if thing.owned_by else []
     return work.step(
         key, Phase.ATTACH, f"ALTER SEQUENCE {key.name} OWNED BY {owner}", why, gives=[("owned", key)],
-        wants=[*wants, ready(key)],
+        wants=[*wants, ready(key), *([("owner", key)] if thing.owned_by else [])],
     )  # fmt: skip
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard
-from orchestrator.migration.recipes.views import grants
 from orchestrator.migration.step import Phase, Step, Token, ready
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import TYPES, Key
@@ -38,9 +37,6 @@ _USED = frozenset(
 
 #: What works on our own statements as well: made last, taken down first.
 _WATCHES = frozenset({"event trigger"})
-
-#: GRANT's word, where it is not the object's own.
-_GRANTED = {"aggregate": "FUNCTION", "foreign table": "TABLE"}
 
 
 def in_place(before: Stated, after: Stated) -> bool:
@@ -127,8 +123,6 @@ def _made(work: Work, key: Key, thing: Stated) -> Iterator[Step]:
             key, phase, add, f"finish {key}", wants=previous, gives=[token], tables=tables, lock=lock
         )
         previous = [token]
-    if key in work.rebuilt and key in work.base.privileges:
-        yield from grants(work, key, _GRANTED.get(key.kind, thing.noun))
 
 
 def _changed(work: Work, key: Key, before: Stated, after: Stated) -> Iterator[Step]:

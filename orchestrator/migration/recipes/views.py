@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.recipes.tables import options_sql
-from orchestrator.migration.step import Phase, Step, ready
+from orchestrator.migration.step import Phase, Step
 from orchestrator.migration.work import Work
-from orchestrator.schema.names import Key, quote
+from orchestrator.schema.names import Key
 from orchestrator.schema.objects import View
 
 
@@ -22,8 +22,6 @@ def steps(work: Work) -> Iterator[Step]:
         if key.kind == "view":
             # The same text as a replacement in place, so that a resumed plan is a part of the approved one.
             yield _create(work, key, new=True)
-            if key in work.rebuilt:
-                yield from grants(work, key, "TABLE")
     for key in sorted(work.found.changed - work.rebuilt):
         if key.kind == "view":
             before, after = work.before(key, View), work.after(key, View)
@@ -54,29 +52,3 @@ def _create(work: Work, key: Key, *, new: bool) -> Step:
         f"create {key}" if new else f"replace {key} in place", work.making(key) if new else work.changing(key),
         tables=[] if new else [key], lock=LockMode.ACCESS_EXCLUSIVE,
     )  # fmt: skip
-
-
-def grants(work: Work, key: Key, noun: str) -> Iterator[Step]:
-    """Owner and grants of an object that was made again, as they were."""
-    had = work.base.privileges.get(key)
-    if had is None:
-        return
-    if had.owner != work.base.role:
-        kind = key.kind.upper() if noun == "TABLE" else noun
-        yield work.step(
-            key, Phase.ATTACH, f"ALTER {kind} {key.name} OWNER TO {quote(had.owner)}",
-            f"{key} belongs to {had.owner} again", wants=[ready(key)], gives=[("owner", key)],
-        )  # fmt: skip
-    if had.defaults_kept:
-        return
-    if noun != "TABLE" and not any(grantee == "PUBLIC" for _, grantee, _ in had.grants):
-        yield work.step(
-            key, Phase.ATTACH, f"REVOKE ALL ON {noun} {key.name} FROM PUBLIC", f"{key} is not for everybody, as before",
-            wants=[ready(key), ("owner", key)], gives=[("granted", key)],
-        )  # fmt: skip
-    for privilege, grantee, grantable in had.grants:
-        option = " WITH GRANT OPTION" if grantable else ""
-        yield work.step(
-            key, Phase.ATTACH, f"GRANT {privilege} ON {noun} {key.name} TO {grantee}{option}",
-            f"{grantee} may use {key} again", wants=[ready(key), ("owner", key), ("granted", key)],
-        )  # fmt: skip

@@ -31,8 +31,7 @@ select p.oid::int8 as oid, n.nspname as schema, p.proname as name, p.prokind as 
             where a.aggfnoid = p.oid) end as definition,
        coalesce(nullif(pg_get_function_identity_arguments(p.oid), ''), '*') as identity,
        jsonb_build_array(pg_get_function_result(p.oid), p.proargnames, p.proargmodes, p.pronargdefaults, p.prokind)::text
-           as shape,
-       pg_get_userbyid(p.proowner) as owner, p.proacl is not null as granted
+           as shape
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace
 where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'preview_internal')
   -- the constructors of a range type are the type's

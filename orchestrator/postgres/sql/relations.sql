@@ -14,8 +14,7 @@ select c.oid::int8 as oid, n.nspname as schema, c.relname as name, c.relkind as 
        coalesce(up.parents, '{}') as parents, coalesce(up.detaching, false) as detaching,
        case when c.reloftype <> 0 then format_type(c.reloftype, null) else '' end as of_type,
        case when c.relkind in ('r', 'm') then pg_relation_size(c.oid) else 0 end as bytes,
-       c.reltuples::int8 as rows, c.relispopulated as populated,
-       pg_get_userbyid(c.relowner) as owner, c.relacl is not null as granted
+       c.reltuples::int8 as rows, c.relispopulated as populated
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 left join pg_class toast on toast.oid = c.reltoastrelid

@@ -13,7 +13,6 @@ select t.oid::int8 as oid, n.nspname as schema, t.typname as name, t.typtype as 
        coalesce((select jsonb_agg(jsonb_build_array(k.oid::int8, k.conname, pg_get_constraintdef(k.oid), k.convalidated)
                         order by k.conname) from pg_constraint k where k.contypid = t.oid and k.contype = 'c'), '[]')
            as rules,
-       pg_get_userbyid(t.typowner) as owner, t.typacl is not null as granted,
        (select m.typname from pg_range r join pg_type m on m.oid = r.rngmultitypid where r.rngtypid = t.oid) as multirange,
        case t.typtype
            when 'r' then (select concat_ws(', ', 'SUBTYPE = ' || format_type(r.rngsubtype, null),

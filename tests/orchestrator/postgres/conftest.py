@@ -62,6 +62,14 @@ class Database:
         assert not seen.reason
         return seen.entries
 
+    def owned(self) -> list[str]:
+        """What pg_dump says of owners and grants, line by line."""
+        done = subprocess.run(
+            [BIN / "pg_dump", "--schema-only", "-d", self.uri], capture_output=True, check=True, text=True
+        )
+        said = ("GRANT ", "REVOKE ", "ALTER DEFAULT PRIVILEGES ")
+        return sorted(x for x in done.stdout.split("\n") if x.startswith(said) or " OWNER TO " in x)
+
 
 @pytest.fixture(scope="session")
 def cluster(enterable: Path) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
 from orchestrator.schema.diff import describe_difference
+from orchestrator.schema.privileges import Compare
 
 CASES = Path(__file__).parents[2] / "cases"
 FOLDERS = sorted(found.parent for found in CASES.glob("*/*/after.sql"))
@@ -40,16 +41,17 @@ def test_case(folder: Path, database: Callable[..., Any]) -> None:
     development.run(read(folder, "after.sql"))
     main.run(read(folder, "seed.sql"))
     base, goal = main.inspect(), development.inspect()
+    compare = Compare(expected.get("compare", "ignore"))
 
     if "refused" in expected:
         with pytest.raises(UnsupportedObject) as refused:
-            make_plan(base, goal, answers=answers, assume_defaults=True)
+            make_plan(base, goal, answers=answers, assume_defaults=True, compare=compare)
         for words in expected["refused"]:
             assert words in refused.value.message
         return
     if "questions" in expected:
         assert [question.id for question in make_plan(base, goal).questions] == expected["questions"]
-    planned = make_plan(base, goal, answers=answers, assume_defaults=True)
+    planned = make_plan(base, goal, answers=answers, assume_defaults=True, compare=compare)
     assert planned.plan is not None
     assert planned.unused_answers == ()
     for words in expected.get("sql", []):
@@ -73,9 +75,10 @@ def test_case(folder: Path, database: Callable[..., Any]) -> None:
     assert [trace.index for trace in traces] == list(range(len(planned.plan.statements)))
 
     after = main.inspect()
-    assert describe_difference(after, goal) == ()
+    assert describe_difference(after, goal, compare=compare) == ()
     assert main.dump() == development.dump()
-    again = make_plan(after, goal, assume_defaults=True)
+    assert compare is not Compare.ALL or main.owned() == development.owned()
+    again = make_plan(after, goal, assume_defaults=True, compare=compare)
     assert again.plan is not None
     assert again.plan.statements == ()
     for query, rows in expected.get("rows", {}).items():

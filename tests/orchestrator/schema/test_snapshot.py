@@ -20,13 +20,13 @@ from orchestrator.schema.objects import (
     Leftover,
     Object,
     Other,
-    Privileges,
     Schema,
     Sequence,
     Table,
     Trigger,
     View,
 )
+from orchestrator.schema.privileges import Privileges
 from orchestrator.schema.renames import Renames, renamed
 
 T = ("public", "t")
@@ -66,13 +66,16 @@ def snapshot(objects: list[Object]) -> Snapshot:
             Key("policy", (*T, "p")): (table,),
         },
         privileges={
-            Key("view", ("public", "v")): Privileges(owner="o", grants=(("SELECT", "PUBLIC", False),))
+            Key("view", ("public", "v")): Privileges(
+                owner="o", granted=(("SELECT", "PUBLIC", False),), revoked=(("USAGE", "PUBLIC"),)
+            )
         },
         lineage={table: "16384"},
         origin="1/5",
         sizes={table: (8192, 3)},
         leftovers=(Leftover(key=Key("index", ("public", "preview_tmp_x")), table=T, valid=False),),
         role="me",
+        roles=("me", "o"),
     )
 
 
@@ -93,7 +96,7 @@ def test_json_brings_everything_back() -> None:
     after = Snapshot.from_json(json.loads(json.dumps(before.to_json())))
     assert after == before
     assert after.fingerprint() == before.fingerprint()
-    for name in ("needs", "privileges", "lineage", "origin", "sizes", "leftovers", "role"):
+    for name in ("needs", "privileges", "lineage", "origin", "sizes", "leftovers", "role", "roles"):
         assert getattr(after, name) == getattr(before, name)
     assert after.to_json() == before.to_json()
 

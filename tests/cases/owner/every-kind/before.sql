@@ -1,0 +1,19 @@
+DO $$ DECLARE r text; BEGIN FOREACH r IN ARRAY '{case_reader,case_writer,case_owner,"Case Odd"}'::text[] LOOP
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN EXECUTE format('CREATE ROLE %I', r); END IF;
+END LOOP; END $$;
+CREATE SCHEMA x;
+CREATE TABLE t (a int, b int, id int GENERATED ALWAYS AS IDENTITY, s serial);
+CREATE SEQUENCE q;
+CREATE VIEW v AS SELECT a, b FROM t;
+CREATE MATERIALIZED VIEW m AS SELECT a, b FROM t;
+CREATE FUNCTION f(int, text) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE PROCEDURE p() LANGUAGE sql AS 'SELECT 1';
+CREATE AGGREGATE g(int) (SFUNC = int4pl, STYPE = int);
+CREATE TYPE e AS ENUM ('a');
+CREATE DOMAIN d AS int;
+CREATE TYPE c AS (a int);
+CREATE TYPE r AS RANGE (SUBTYPE = int);
+CREATE STATISTICS st ON a, b FROM t;
+ALTER TYPE e OWNER TO case_reader;
+ALTER TABLE t OWNER TO case_reader;
+GRANT SELECT ON t TO case_writer;

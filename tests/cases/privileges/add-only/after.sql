@@ -1,0 +1,13 @@
+DO $$ DECLARE r text; BEGIN FOREACH r IN ARRAY '{case_reader,case_writer,case_owner,"Case Odd"}'::text[] LOOP
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN EXECUTE format('CREATE ROLE %I', r); END IF;
+END LOOP; END $$;
+CREATE TABLE t (a int, b int);
+CREATE VIEW v AS SELECT a, b FROM t;
+CREATE MATERIALIZED VIEW m AS SELECT a FROM t;
+CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION n() RETURNS int LANGUAGE sql AS 'SELECT 1';
+REVOKE EXECUTE ON FUNCTION n() FROM PUBLIC;
+CREATE TYPE e AS ENUM ('a', 'b');
+CREATE TABLE o (a int);
+CREATE TABLE new (a int);
+GRANT UPDATE ON new, t TO case_reader;
