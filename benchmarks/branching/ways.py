@@ -64,7 +64,7 @@ class Branch(Way):
     _id = ""
 
     def prepare(self) -> None:
-        pass
+        self.parent.ask_for_spares(0)
 
     def run(self) -> None:
         neon, parent = self.parent.neon, self.parent
@@ -80,6 +80,19 @@ class Branch(Way):
 
     def remove(self) -> None:
         self.parent.neon.delete_branch(self.parent.project, self._id)
+
+
+class Spare(Branch):
+    """The same, with a warm spare that is ready: it was copied before."""
+
+    name = "warm spare"
+
+    def prepare(self) -> None:
+        self.parent.ask_for_spares(1)
+
+    def remove(self) -> None:
+        self.parent.ask_for_spares(0)
+        super().remove()
 
 
 class BaseBackup(Way):
@@ -202,7 +215,7 @@ class Dump(Template):
         ask(self.uri)
 
 
-WAYS: tuple[type[Way], ...] = (Branch, BaseBackup, Template, Dump)
+WAYS: tuple[type[Way], ...] = (Branch, Spare, BaseBackup, Template, Dump)
 
 
 def ask(uri: str) -> None:

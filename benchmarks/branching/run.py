@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import parent as parents
+import reflink
 from ways import WAYS, Way
 
 from neon_client import NeonClient
@@ -51,28 +52,50 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--directory", type=Path, default=Path(tempfile.gettempdir()), help="where the data lives"
     )
+    parser.add_argument(
+        "--xfs",
+        type=int,
+        metavar="GB",
+        help="on a new xfs of this size there, whose files share blocks (root)",
+    )
     chosen = parser.parse_args(arguments)
+    if not chosen.xfs:
+        run(chosen, chosen.directory)
+        return 0
+    if reason := reflink.why_not():
+        print(f"not measured on xfs: {reason}")
+        return 0
+    with reflink.xfs(chosen.directory, chosen.xfs) as mounted:
+        run(chosen, mounted)
+    return 0
+
+
+def run(chosen: argparse.Namespace, directory: Path) -> None:
+    """All sizes and ways in one directory; prints a table for each size."""
     kinds = [way for way in WAYS if way.name in chosen.ways.split(",")]
-    home = Path(tempfile.mkdtemp(prefix="bench-branching-", dir=chosen.directory))
+    home = Path(tempfile.mkdtemp(prefix="bench-branching-", dir=directory))
     home.chmod(0o755)  # the user who runs PostgreSQL must be able to enter
     try:
         running = ensure_running(home / "home")
         programs = find_binaries(None, running.home).bin_dir
         with NeonClient(api_key=running.api_key, base_url=running.base_url) as neon:
             for size in (int(each) for each in chosen.sizes.split(",")):
-                with parents.made(neon, size) as parent:
+                with parents.made(running, neon, size) as parent:
                     report(measure(parent, kinds, programs, home, chosen.runs, chosen.rate), size)
     finally:
         stop(home / "home")
         shutil.rmtree(home)
-    return 0
 
 
 def measure(
     parent: parents.Parent, kinds: Sequence[type[Way]], programs: Path, home: Path, runs: int, rate: int
 ) -> dict[str, list[Measured]]:
     """All measurements by way, and those of a quiet span."""
-    found: dict[str, list[Measured]] = {"(nothing)": [], **{kind.name: [] for kind in kinds}}
+    found: dict[str, list[Measured]] = {
+        "(nothing)": [],
+        "(CHECKPOINT)": [],
+        **{kind.name: [] for kind in kinds},
+    }
     scratch = home / "scratch"
     scratch.mkdir(mode=0o700, exist_ok=True)
     postgres_account().own(scratch)
@@ -81,7 +104,13 @@ def measure(
             begun = time.perf_counter()
             time.sleep(2)
             quiet = writer.longest_stall(begun, time.perf_counter())
-        found["(nothing)"].append(Measured(seconds=0, disk=0, stall=quiet))
+            found["(nothing)"].append(Measured(seconds=0, disk=0, stall=quiet))
+            begun = time.perf_counter()
+            parent.checkpoint()
+            ended = time.perf_counter()
+            found["(CHECKPOINT)"].append(
+                Measured(seconds=ended - begun, disk=0, stall=writer.longest_stall(begun, ended))
+            )
         for kind in kinds:
             found[kind.name].append(once(kind(parent, programs, scratch), parent, rate))
     return found
@@ -132,7 +161,8 @@ def report(found: dict[str, list[Measured]], size: int) -> None:
     """A table with medians; the last column compares with the branch."""
     branch = statistics.median(each.seconds for each in found["branch"]) if "branch" in found else 0.0
     runs = len(next(iter(found.values())))
-    print(f"\n{size} MB, medians of {runs} (stall: the worst)")
+    load = os.getloadavg()[0]
+    print(f"\n{size} MB, medians of {runs} (stall: the worst), load {load:.1f}")
     print(f"{'':>14}  {'first answer':>12}  {'disk':>8}  {'stall':>8}  {'vs branch':>9}")
     for name, all_of_it in found.items():
         seconds = statistics.median(each.seconds for each in all_of_it)
