@@ -93,7 +93,7 @@ def window_start(project: ProjectRow) -> str:
 def care_for_history(plane: Plane, project_id: str | None = None) -> None:
     """Take bases that are due and let go of what fell out of the restore window, for all root branches that run.
 
-    A branch that sleeps writes nothing: it is left alone until it wakes.
+    A branch that sleeps writes nothing and is not woken: its bases are let go, their WAL when it wakes.
     """
     for project in plane.store.all(ProjectRow, state="ready"):
         if project_id not in {None, project.id}:
@@ -154,6 +154,9 @@ def _care(plane: Plane, project: ProjectRow, branch: BranchRow) -> None:
     if not project.history_retention_seconds and not plane.store.one(BaseRow, timeline=branch.timeline):
         return
     if postmaster.pid() is None:
+        with _guard:
+            if project.history_retention_seconds and not _readers[branch.timeline]:
+                _let_go_asleep(plane, project, branch)
         return
     with postmaster.superuser() as connection:
         if not project.history_retention_seconds:
@@ -230,20 +233,32 @@ def _let_go(plane: Plane, project: ProjectRow, branch: BranchRow, head: int, mos
     if current is None or not bases or postmaster.pid() is None:
         return
     kept = _kept(bases, window_start(project), head, most)
-    for base in plane.store.all(BaseRow, timeline=branch.timeline):
-        if base.id not in {each.id for each in kept}:
-            remove_directory(base_directory(plane, base))
-            plane.store.remove(BaseRow, id=base.id)
-    known = {base.id for base in kept}
-    for directory in (plane.home.history / branch.timeline).iterdir():
-        if directory.name not in known:
-            remove_directory(directory)
+    _remove_others(plane, branch, kept)
     with postmaster.superuser() as connection:
         connection.execute(
             "select pg_replication_slot_advance(slot_name, %(lsn)s) from pg_replication_slots"
             " where slot_name = %(slot)s and restart_lsn < %(lsn)s::pg_lsn",
             {"lsn": kept[0].start_lsn, "slot": SLOT},
         )
+
+
+def _let_go_asleep(plane: Plane, project: ProjectRow, branch: BranchRow) -> None:
+    """Drop bases that the window has passed, of a branch that writes nothing."""
+    bases = bases_of(plane, branch)
+    if bases:
+        head = lsn_number(bases[-1].stop_lsn)
+        _remove_others(plane, branch, _kept(bases, window_start(project), head, len(bases)))
+
+
+def _remove_others(plane: Plane, branch: BranchRow, kept: list[BaseRow]) -> None:
+    known = {base.id for base in kept}
+    for base in plane.store.all(BaseRow, timeline=branch.timeline):
+        if base.id not in known:
+            remove_directory(base_directory(plane, base))
+            plane.store.remove(BaseRow, id=base.id)
+    for directory in (plane.home.history / branch.timeline).iterdir():
+        if directory.name not in known:
+            remove_directory(directory)
 
 
 def _kept(bases: list[BaseRow], start: str, head: int, most: int) -> list[BaseRow]:

@@ -14,6 +14,7 @@ from neon_embedded.plane import Plane, log
 from neon_embedded.postmaster import bound_log
 from neon_embedded.processes import stop_postmaster
 from neon_embedded.rows import BranchRow, EndpointRow, OperationRow, ProjectRow
+from neon_embedded.schedules import take_scheduled
 from neon_embedded.snapshots import expire_snapshots, forget_half_snapshots
 from neon_embedded.spares import forget_lost_spares
 
@@ -68,6 +69,7 @@ def heal(plane: Plane, *, timeout_seconds: float = 0.0) -> None:
         if is_expired(branch) and branch.state == "ready":
             _try(f"ending {branch.id}, which expired", delete_branch, plane, branch.project_id, branch.id)
     _try("ending snapshots that expired", expire_snapshots, plane)
+    _try("taking snapshots by schedule", take_scheduled, plane)
     for endpoint in plane.store.all(EndpointRow, state="idle"):
         # Addresses that were not there (a bridge that came up since), or a port that was taken for a while.
         _try(f"listening for {endpoint.id}", keep_door_of_sleeper, plane, endpoint)

@@ -6,7 +6,8 @@ the next start removes either.
 """
 
 from dataclasses import replace
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from neon_embedded import asked, ids
 from neon_embedded.branches import assert_name_free, branch_of, operations_of, replace_config
@@ -25,6 +26,9 @@ from neon_embedded.rows import (
 from neon_embedded.timelines import adopt, fill_from_branch, passwords_of, write_through
 
 Operations = list[OperationRow]
+
+#: How long children of a branch that was restored from a snapshot wait (Neon docs, 2026-09).
+_RESET_AFTER: Final = timedelta(hours=24)
 
 
 def restore_branch(plane: Plane, project_id: str, branch_id: str, body: dict[str, Any]) -> Operations:
@@ -101,6 +105,16 @@ def _assert_allowed(
         raise Refusal(422, "a child branch cannot be restored to a point in time, only to a head")
     if source.id == branch.parent_id and branch.protected:
         raise Refusal(422, "cannot reset protected branch")
+    if source.id == branch.parent_id and source.restored_from and _age(source) < _RESET_AFTER:
+        raise Refusal(
+            422,
+            f"the parent branch {source.id} was restored from a snapshot less than 24 hours ago: no reset to it yet;"
+            " create a new branch instead",
+        )
+
+
+def _age(branch: BranchRow) -> timedelta:
+    return datetime.now(UTC) - datetime.fromisoformat(branch.created_at)
 
 
 def _kept(branch: BranchRow, name: str) -> BranchRow:

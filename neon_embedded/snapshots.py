@@ -44,9 +44,13 @@ def directory_of(plane: Plane, snapshot_id: str) -> Path:
 
 
 def create_snapshot(
-    plane: Plane, project_id: str, branch_id: str, query: dict[str, Any]
+    plane: Plane, project_id: str, branch_id: str, query: dict[str, Any], *, manual: bool = True
 ) -> tuple[SnapshotRow, Operations]:
-    """Keep a root branch as it is, or was at a point. Raises Refusal 400, 404, 422 for a child branch."""
+    """Keep a root branch as it is, or was at a point; ``manual`` is false for a schedule's.
+
+    Raises:
+        Refusal: 400, 404, 422 for a child branch.
+    """
     point = asked_point(query, lsn="lsn", timestamp="timestamp")
     with plane.change(project_id) as change:
         branch = branch_of(plane, project_id, branch_id)
@@ -63,6 +67,7 @@ def create_snapshot(
             source_branch_id=branch.id,
             timestamp=(point.time[:19] + "Z" if point.time else None) if point else now(),
             expires_at=_expiry(query.get("expires_at")),
+            manual=manual,
         )
         plane.store.add(snapshot)
         change.undo = lambda: remove_snapshot(plane, snapshot_id)

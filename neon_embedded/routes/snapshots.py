@@ -1,8 +1,8 @@
 """Routes of snapshots. Decide nothing."""
 
-from typing import Any
+from typing import Any, Final
 
-from neon_embedded import shown, snapshots
+from neon_embedded import schedules, shown, snapshots
 from neon_embedded.app import Call, Result
 from neon_embedded.branches import branch_of
 from neon_embedded.computes import project_of
@@ -48,6 +48,20 @@ def _restore(call: Call) -> dict[str, Any]:
     endpoints = call.plane.store.all(EndpointRow, branch_id=row.id)
     shown_endpoints = {"endpoints": [shown.endpoint(each) for each in endpoints]} if endpoints else {}
     return {"branch": shown.branch(row), **shown_endpoints, "operations": operations_shown(operations)}
+
+
+_SCHEDULE: Final = "/projects/{project}/branches/{branch}/backup_schedule"
+
+
+@route("GET", _SCHEDULE)
+def _schedule(call: Call) -> dict[str, Any]:
+    return {"schedule": schedules.schedule_of(call.plane, call.path["project"], call.path["branch"])}
+
+
+@route("PUT", _SCHEDULE)
+def _put_schedule(call: Call) -> dict[str, Any]:
+    schedules.put_schedule(call.plane, call.path["project"], call.path["branch"], call.body)
+    return {}
 
 
 @route("POST", "/projects/{project}/branches/{branch}/finalize_restore")

@@ -183,6 +183,12 @@ def test_snapshots(walk: Walk) -> None:
     walk("PATCH", snapshot, {"snapshot": {"name": "x"}}, snapshot="snap-no-such-12345678", status=404)
     back = walk("POST", snapshot + "/restore", {"name": "back"}, snapshot=made["id"])
     walk("POST", B + "/finalize_restore", {"name": "was-main"}, branch=back["branch"]["id"])
+    of = {"branch": back["branch"]["id"]}
+    assert walk("GET", B + "/backup_schedule", **of) == {"schedule": []}
+    daily = {"schedule": [{"frequency": "daily", "hour": 3, "retention_seconds": 86400}]}
+    walk("PUT", B + "/backup_schedule", daily, **of)
+    assert walk("GET", B + "/backup_schedule", **of) == daily
+    walk("PUT", B + "/backup_schedule", {"schedule": [{"frequency": "now"}]}, status=400, **of)
     walk("DELETE", snapshot, snapshot=made["id"], status=202)
     walk("DELETE", snapshot, snapshot=made["id"], status=404)
 

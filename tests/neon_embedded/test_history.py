@@ -134,9 +134,17 @@ def test_wal_beyond_its_bound_ends_the_history_and_never_the_parent(kept: Kept) 
 
 
 def test_a_sleeping_branch_is_not_woken(kept: Kept) -> None:
+    """But bases that the window has passed go; their WAL is let go when it wakes."""
     kept.care()
+    kept.write()
+    first, second = kept.care()
     kept.postmaster.stop()
-    assert len(kept.care()) == 1
+    assert kept.care() == [first, second]
+    for base, hours in ((first, 50), (second, 30)):
+        old = (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="microseconds")
+        kept.plane.store.change(BaseRow, {"id": base.id}, taken_at=old)
+    assert [each.id for each in kept.care()] == [second.id]
+    assert [each.name for each in (kept.plane.home.history / kept.main.timeline).iterdir()] == [second.id]
     assert kept.postmaster.pid() is None
 
 

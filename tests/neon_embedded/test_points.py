@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from .conftest import Past, step, steps
+from .conftest import Past, World, step, steps
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +212,26 @@ def test_a_schema_only_branch_is_a_root_with_the_schema_and_no_row(past: Past) -
     assert world.uri(branch).password == world.uri(main).password
     world.client.delete_branch(world.project, branch)
     assert past.post("branches", {"branch": {"init_source": "nothing"}}).status_code == 400
+
+
+def test_points_of_postgresql_18(shared: World) -> None:
+    """The newest version: a point, a restore in place with the old state kept, a snapshot put back."""
+    made = shared.client.create_project(name="past-18", pg_version=18)
+    newest = Past(World(running=shared.running, client=shared.client, http=shared.http, made=made))
+    world, main = newest.world, made.branch.id
+    newest.bases()
+    with world.connect(main) as connection:
+        connection.execute("create table steps (n int)")
+        lsn, time = step(connection, 0)
+        step(connection, 1)
+    assert steps(newest, newest.done(newest.branch_at(parent_lsn=lsn))) == [0]
+    assert steps(newest, newest.done(newest.branch_at(parent_timestamp=time))) == [0]
+    snapshot = newest.snapshot(main, lsn=lsn)
+    wanted = {"source_branch_id": main, "source_lsn": lsn, "preserve_under_name": "kept"}
+    newest.done(newest.post(f"branches/{main}/restore", wanted))
+    assert steps(newest, main) == [0]
+    restored = newest.done(newest.post(f"snapshots/{snapshot}/restore", {"finalize_restore": True}))
+    assert steps(newest, restored) == [0]
+    with world.connect(restored) as connection:
+        assert str(connection.execute("show server_version").fetchone()).startswith("('18")
+    shared.client.delete_project(made.project.id)

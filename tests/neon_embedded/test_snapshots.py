@@ -76,3 +76,20 @@ def test_what_cannot_be_a_snapshot(past: Past) -> None:
     assert world.http.post(f"{where}/br-no-such-12345678/snapshot").status_code == 404
     assert past.post("snapshots/snap-no-such-12345678/restore").status_code == 404
     world.client.delete_branch(world.project, child)
+
+
+def test_a_reset_waits_a_day_after_the_parent_was_restored(past: Past) -> None:
+    world = past.world
+    main = world.client.default_branch(world.project).id
+    kept = past.snapshot(main, name="kept")
+    restored = past.done(past.post(f"snapshots/{kept}/restore", {"name": "restored"}))
+    child = past.done(past.post("branches", {"branch": {"name": "its child", "parent_id": restored}}))
+    refused = past.post(f"branches/{child}/restore", {"source_branch_id": restored})
+    assert (refused.status_code, "24 hours" in refused.text) == (422, True)
+    past.done(past.post(f"branches/{child}/restore", {"source_branch_id": main}))
+    with sqlite3.connect(world.running.home / "neon.sqlite3", timeout=30) as rows:
+        rows.execute("update branches set created_at = '2020-01-01T00:00:00Z' where id = ?", (restored,))
+    past.done(past.post(f"branches/{child}/restore", {"source_branch_id": restored}))
+    for gone in (child, restored):
+        world.client.delete_branch(world.project, gone)
+    past.ended(world.http.delete(f"projects/{world.project}/snapshots/{kept}"))
