@@ -22,6 +22,7 @@ from orchestrator.migration.recipes import (
     indexes,
     leftovers,
     matviews,
+    not_nulls,
     online,
     online_add,
     partitions,
@@ -60,6 +61,7 @@ _RECIPES = (
     tables,
     columns,
     column_changes,
+    not_nulls,
     online,
     constraints,
     indexes,
@@ -231,6 +233,7 @@ def _renamed_relations(done: Renames) -> tuple[Key, ...]:
 def _adopted(base: Snapshot, goal: Snapshot, found: Differences) -> tuple[Differences, Mapping[Key, Key]]:
     """Indexes that are dropped while a constraint of that name over the same columns comes: it takes them over."""
     adopted: dict[Key, Key] = {}
+    tree = Tree(base)
     for key in sorted(found.added):
         thing = goal.objects[key]
         index_key = Key("index", (key.path[0], key.path[-1]))
@@ -242,6 +245,8 @@ def _adopted(base: Snapshot, goal: Snapshot, found: Differences) -> tuple[Differ
         ):
             continue
         parts = constraints.index_parts(thing)
+        if index.part_of or tree.is_partitioned(key.parent):
+            continue  # PostgreSQL does not let a key take over an index of a partitioned table
         fits = parts is not None and index.unique and index.valid and index.definition == parts[1]
         if fits and index.table == key.path[:2]:
             adopted[key] = index_key
@@ -275,7 +280,7 @@ def _refuse_unsupported(work: Work, again: Rebuild) -> None:
     said += [each for key in sorted(again.rebuilt) if (each := composites.refused(work, key))]
     said += [each for key in sorted(again.rebuilt) if (each := ranges.refused(work, key))]
     said += [each for key in sorted(work.makes | work.found.changed) if (each := stated.refused(work, key))]
-    said += partitions.refused(work)
+    said += [*partitions.refused(work), *not_nulls.refused(work)]
     said += again.refused
     said += privileges.refused(work)
     if said:

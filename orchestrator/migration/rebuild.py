@@ -166,7 +166,7 @@ def _in_place(before: Object, after: Object) -> bool:  # noqa: PLR0911, PLR0912 
     """Whether an object can become the other without being dropped."""
     changed = set(changed_attributes(before, after))
     if isinstance(before, Column) and isinstance(after, Column):
-        return not ("generated" in changed and after.generated is not None)
+        return not ({"generated", "virtual"} & changed and after.generated is not None)
     if isinstance(before, Constraint) and isinstance(after, Constraint):
         if "part_of" in changed and before.part_of:
             return False

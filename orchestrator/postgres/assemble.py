@@ -232,7 +232,7 @@ class Assembly(Relations):
                 columns=tuple(row["columns"]),
                 references=(referenced["schema"], referenced["name"]) if referenced else (),
                 reference_columns=tuple(row["reference_columns"]),
-                validated=row["validated"],
+                validated=row["validated"] or definition.endswith(" NOT ENFORCED"),
                 index_options=pairs(self.index_options.get(row["index"], [])) if row["type"] in "pux" else (),
                 part_of=row["part_of"] or "" if row["type"] in "pux" else "",
                 valid=row["valid"],

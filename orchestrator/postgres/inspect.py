@@ -22,6 +22,7 @@ QUERIES = (
     "relations",
     "columns",
     "constraints",
+    "not_nulls",
     "indexes",
     "sequences",
     "types",

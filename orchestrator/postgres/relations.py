@@ -71,6 +71,7 @@ class Relations:
         self.leftovers: list[Leftover] = []
         self.sizes: dict[Key, tuple[int, int]] = {}
         self.index_options = {row["oid"]: row["options"] for row in rows["indexes"]}
+        self._not_nulls = {(row["relation"], row["number"]): row for row in rows["not_nulls"]}
         self._owners: dict[Address, Address] = {
             (row["class"], row["oid"], row["sub"]): (row["ref_class"], row["ref_oid"], row["ref_sub"])
             for row in rows["dependencies"]
@@ -299,18 +300,30 @@ class Relations:
             generated=row["expression"] if row["generated"] else None,
             settings=column_settings(row),
             local=row["local"] or partition,
+            virtual=row["generated"] == "v",
+            **self._not_null(row),
             position=position,
             granted=row["granted"],
         )
         self.add(thing, "pg_class", row["relation"], row["number"])
         self.lineage[key] = f"{row['relation']}/{row['number']}"
-        if row["generated"] == "v":
-            virtual = Key("virtual generated column", key.path)
-            self.objects[virtual] = Other(key=virtual, digest=_digest(row["expression"]), of=table)
         if row["default_oid"] and row["generated"]:
             self.address[self.catalog["pg_attrdef"], row["default_oid"], 0] = key
         elif row["default_oid"]:
             self._default(table, row)
+
+    def _not_null(self, row: dict[str, Any]) -> dict[str, str]:
+        """Name and form of a column's NOT NULL constraint; an inherited one has them from above."""
+        found = self._not_nulls.get((row["relation"], row["number"]))
+        if found is None:
+            return {}
+        chosen = found["local"] and not found["usual"]
+        more = "NO INHERIT" if found["no_inherit"] else "" if found["validated"] else "NOT VALID"
+        return {
+            "not_null_name": found["name"] if chosen else "",
+            "not_null_more": more,
+            "not_null_constraint": found["name"],
+        }
 
     def _default(self, relation: Key, row: dict[str, Any]) -> None:
         key = Key("default", (*relation.path, row["name"]))

@@ -97,6 +97,10 @@ class Column(Object):
         identity_sequence: the identity's sequence: its name and options, sorted.
         generated: the expression of a stored generated column, or None.
         settings: STORAGE, COMPRESSION, STATISTICS and attribute options that are not the default, sorted.
+        not_null_name: the name of its NOT NULL constraint where somebody chose one (PostgreSQL 18), else empty.
+        not_null_more: ``NO INHERIT`` or ``NOT VALID`` where its NOT NULL is that (PostgreSQL 18), else empty.
+        not_null_constraint: the name it really has, chosen or not; not compared.
+        virtual: computed when it is read (PostgreSQL 18), not stored.
         local: False for a column that the table has only because it INHERITS it (a partition's counts as its own).
         position: where it stands among the live columns, from 1; not compared (it cannot be changed).
         granted: whether it has grants of its own, which a column that takes its place would lose; not compared.
@@ -109,6 +113,10 @@ class Column(Object):
     identity_sequence: Pairs = ()
     generated: str | None = None
     settings: Pairs = ()
+    not_null_name: str = ""
+    not_null_more: str = ""
+    not_null_constraint: str = field(default="", compare=False)
+    virtual: bool = False
     local: bool = True
     position: int = field(default=0, compare=False)
     granted: bool = field(default=False, compare=False)

@@ -89,8 +89,8 @@ class _Renaming:
         self.parts = {
             (*table.path, old.path[-1]): new.path[-1]
             for old, new in renames.keys.items()
-            if old.kind == "constraint"
-            for table in Tree(base).children(old.parent)
+            if old.kind in {"constraint", "index"}
+            for table in Tree(base).children(old.parent if old.kind == "constraint" else _table(base, old))
         }
         self.tables = {old.path: new.path for old, new in renames.keys.items() if old.kind == "table"}
         self.columns: dict[tuple[str, ...], dict[str, str]] = {}
@@ -144,7 +144,11 @@ class _Renaming:
             return self.placed(replace(thing, key=key), thing.key.path)
         if isinstance(thing, Column):
             generated = self.text(thing.generated, table) if thing.generated is not None else None
-            return replace(thing, key=key, generated=generated)
+            name = thing.not_null_name
+            if thing.not_null_constraint and thing.local and key != thing.key:
+                usual = f"{key.path[1]}_{key.path[2]}_not_null"
+                name = thing.not_null_constraint if thing.not_null_constraint != usual else ""
+            return replace(thing, key=key, generated=generated, not_null_name=name)
         if isinstance(thing, Default):
             return replace(thing, key=key, expression=self.constants(thing.expression))
         if isinstance(thing, Constraint):
@@ -224,6 +228,12 @@ class _Renaming:
             references=self.table(thing.references),
             part_of=self.parts.get((*table, thing.part_of), thing.part_of),
         )
+
+
+def _table(base: Snapshot, index: Key) -> Key:
+    """The table of an index."""
+    thing = base.objects.get(index)
+    return Key("table", thing.table if isinstance(thing, Index) else ())
 
 
 #: Kinds that are only looked at and whose path begins with their table's.

@@ -111,7 +111,8 @@ def whole_of(snapshot: Snapshot, thing: Object) -> Key | None:
         return None
     if isinstance(thing, Index):
         return Key("index", (above.partition_of[0], name))
-    return Key("constraint", (*above.partition_of, name))
+    whole = Key("constraint", (*above.partition_of, name))
+    return whole if whole in snapshot.objects else Key("index", (above.partition_of[0], name))
 
 
 def inherited_columns(tree: Tree, table: Key) -> Iterator[Column]:

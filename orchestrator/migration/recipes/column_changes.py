@@ -110,7 +110,7 @@ def _changed(work: Work, key: Key, before: Column, after: Column) -> Iterator[St
         yield _retype(
             work, key, before, after, (gives | frozenset(chain["gives"]), wants | frozenset(chain["wants"]))
         )
-    if after.not_null and not before.not_null:
+    if after.not_null and not before.not_null and after.not_null_more != "NOT VALID":
         yield from _not_null(work, key, (gives, wants | frozenset(last)))
         last[:] = [("chain", "not null", key.path)]
     if after.identity and not before.identity:

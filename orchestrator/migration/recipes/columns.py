@@ -52,11 +52,21 @@ def column_sql(column: Column, default: str | None, *, not_null: bool = True) ->
     """A column as CREATE TABLE and ADD COLUMN take it."""
     words = [quote(column.key.path[-1]), column.type]
     words += [f"COLLATE {column.collation}"] if column.collation else []
-    words += [f"GENERATED ALWAYS AS ({column.generated}) STORED"] if column.generated is not None else []
+    kind = "VIRTUAL" if column.virtual else "STORED"
+    words += [f"GENERATED ALWAYS AS ({column.generated}) {kind}"] if column.generated is not None else []
     words += [f"DEFAULT {default}"] if default is not None else []
-    words += ["NOT NULL"] if column.not_null and not_null else []
+    if column.not_null and not_null and column.not_null_more != "NOT VALID":
+        name = column.not_null_constraint
+        named = name and name != usual_name(column.key)
+        words.append((f"CONSTRAINT {quote(name)} " if named else "") + "NOT NULL")
+        words += [column.not_null_more] if column.not_null_more else []
     words += [identity_sql(column)] if column.identity else []
     return " ".join(words)
+
+
+def usual_name(key: Key) -> str:
+    """What PostgreSQL 18 calls the NOT NULL constraint of a column when nobody says."""
+    return f"{key.path[1]}_{key.path[2]}_not_null"
 
 
 def steps(work: Work) -> Iterator[Step]:
@@ -67,6 +77,7 @@ def steps(work: Work) -> Iterator[Step]:
             column = work.after(key, Column)
             if table in work.found.added and not (column.generated is not None and not work.fold):
                 yield from _new(work, key, column)
+                yield from unproved(work, key, column)
             elif work.comes_along(key):
                 yield from _deviating(work, key, column)
             elif key in work.online.added:
@@ -74,6 +85,7 @@ def steps(work: Work) -> Iterator[Step]:
                 yield from settings(work, key, (), column.settings)
             else:
                 yield from _add(work, key, column)
+                yield from unproved(work, key, column)
     for key in sorted(work.drops):
         if key.kind == "column" and not work.goes_along(key):
             yield _drop(work, key)
@@ -87,7 +99,8 @@ def _add(work: Work, key: Key, column: Column) -> Iterator[Step]:
     made = [key, default_key] if expression is not None else [key]
     hazards: list[Hazard] = []
     probes: list[Probe] = []
-    each_row = column.generated is not None or column.identity or (expression and is_volatile(expression))
+    stored = column.generated is not None and not column.virtual
+    each_row = stored or column.identity or (expression and is_volatile(expression))
     if each_row and work.has_rows(table):
         detail = f"{table.name} is written again, because each row gets its own value"
         hazards.append(hazard("rewrites_table", table.name, detail))
@@ -163,6 +176,18 @@ def _deviating(work: Work, key: Key, column: Column) -> Iterator[Step]:
     copied = _COPIED if new else RECURSING
     given = tuple(each for each in above[0].settings if each[0] in copied)
     yield from settings(work, key, given, column.settings)
+
+
+def unproved(work: Work, key: Key, column: Column) -> Iterator[Step]:
+    """NOT NULL that is not held against the rows that are there (PostgreSQL 18)."""
+    if column.not_null_more == "NOT VALID":
+        name = column.not_null_name or usual_name(key)
+        yield work.step(
+            key, Phase.FINISH,
+            f"ALTER TABLE {key.parent.name} ADD CONSTRAINT {quote(name)} NOT NULL {quote(key.path[-1])} NOT VALID",
+            f"refuse NULL in {key} from now on; rows that are there are not looked at", wants=[ready(key)],
+            tables=[key.parent], lock=LockMode.ACCESS_EXCLUSIVE,
+        )  # fmt: skip
 
 
 def needs_fill(work: Work, key: Key) -> bool:

@@ -136,6 +136,8 @@ def _add(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
         if not two:
             wait = f"queries on {key.parent.name} wait while the index of {key} is built"
             hazards.append(hazard("blocks_reads", key.parent.name, wait))
+    enforced = not thing.definition.endswith(" NOT ENFORCED")  # else nobody ever looks (PostgreSQL 18)
+    two = two and enforced
     later = two and thing.validated
     old = [gone(each) for each in _departing(work, thing)]
     yield work.step(
@@ -150,7 +152,7 @@ def _add(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
         gives=[("added", key)],
         wants=old,
         hazards=tuple(hazards),
-        probes=_probe(work, key, thing) if thing.validated else (),
+        probes=_probe(work, key, thing) if thing.validated and enforced else (),
     )
     if later:
         yield _validate(work, key, thing, wants=(("added", key),))

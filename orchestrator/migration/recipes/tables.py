@@ -29,10 +29,15 @@ def folded(work: Work, table: Key) -> list[Key]:
     # A key of a partitioned table is made later, ONLY there: its parts below have names and forms of their own.
     kinds = {"check"} if work.will.is_partitioned(table) else {"primary", "unique", "check", "exclusion"}
     found = []
+    columns: set[tuple[str, ...]] = set()
     for key in work.goal.members(table):
         thing = work.goal.objects[key]
         plain = isinstance(thing, Column) and thing.generated is None
         ruled = isinstance(thing, Constraint) and thing.type in kinds and thing.validated
+        if ruled and isinstance(thing, Constraint) and thing.type in {"primary", "unique"}:
+            # Of two keys over the same columns PostgreSQL makes only one inside of CREATE TABLE.
+            ruled = thing.columns not in columns
+            columns.add(thing.columns)
         if plain or (work.fold and (isinstance(thing, (Column, Default)) or ruled)):
             found.append(key)
     return found
