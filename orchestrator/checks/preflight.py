@@ -52,12 +52,12 @@ def _asked(connection: Connection, probe: Probe, number: int, timeout_ms: int) -
     if not count:
         return Finding(check=CHECK, severity=Severity.OK, subject=probe.subject, message=problem)
     if not probe.blocks:
-        parts = [problem, _examples(connection, probe, count, timeout_ms)]
+        parts = [problem, examples(connection, probe, count, timeout_ms)]
         severity = Severity.ATTENTION
     else:
         parts = [
             f"{problem}, so statement {number} will fail",
-            _examples(connection, probe, count, timeout_ms),
+            examples(connection, probe, count, timeout_ms),
         ]
         severity = Severity.BLOCKED
     return Finding(
@@ -70,7 +70,7 @@ def _asked(connection: Connection, probe: Probe, number: int, timeout_ms: int) -
     )
 
 
-def _examples(connection: Connection, probe: Probe, count: int, timeout_ms: int) -> str:
+def examples(connection: Connection, probe: Probe, count: int, timeout_ms: int) -> str:
     """Up to five offenders by key, e.g. ``for example id=17, id=23 and 1,204 more``; empty where none can be named."""
     if not probe.sample_sql:
         return ""

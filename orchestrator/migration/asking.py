@@ -3,31 +3,12 @@
 from collections.abc import Iterable, Iterator
 
 from orchestrator.errors import UsageError
+from orchestrator.migration.offers import offer
 from orchestrator.migration.recipes.columns import fill_id, needs_fill
-from orchestrator.migration.types import TypeName
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import Key, quote
 from orchestrator.schema.objects import Column
 from orchestrator.schema.questions import Answers, Choice, Question
-
-#: A value to offer for a column that must not be NULL, by type.
-_OFFERS = {
-    "text": "''",
-    "character varying": "''",
-    "smallint": "0",
-    "integer": "0",
-    "bigint": "0",
-    "numeric": "0",
-    "real": "0",
-    "double precision": "0",
-    "boolean": "false",
-    "date": "CURRENT_DATE",
-    "timestamp with time zone": "now()",
-    "timestamp without time zone": "now()",
-    "uuid": "gen_random_uuid()",
-    "jsonb": "'{}'::jsonb",
-    "json": "'{}'::json",
-}
 
 
 class Asking:
@@ -46,6 +27,14 @@ class Asking:
             UsageError: the answer that was given is none of the choices.
         """
         self.questions.append(question)
+        return self.take(question)
+
+    def take(self, question: Question) -> str:
+        """The answer to a question that is not put unless rows are at stake; else its default.
+
+        Raises:
+            UsageError: the answer that was given is none of the choices.
+        """
         given = self.answers.get(question.id)
         if given is None:
             return (question.proved if self.trust_proofs else None) or question.default or "-"
@@ -127,12 +116,8 @@ def fill_questions(work: Work) -> Iterator[Question]:
         if key.kind == "column" and needs_fill(work, key):
             column = work.after(key, Column)
             table = Key("table", key.path[:2])
-            offer = _OFFERS.get(TypeName.parse(column.type).name)
-            choices = (
-                [Choice(value=offer, label=f"every existing row gets {offer}")]
-                if offer and "[]" not in column.type
-                else []
-            )
+            value = offer(column.type)
+            choices = [Choice(value=value, label=f"every existing row gets {value}")] if value else []
             choices.append(Choice(value="-", label="no value: the migration fails while there are rows"))
             yield Question(
                 id=fill_id(key),
@@ -146,15 +131,6 @@ def fill_questions(work: Work) -> Iterator[Question]:
                 default="-",
                 free_text=True,
             )
-
-
-def extra_fills(work: Work) -> frozenset[str]:
-    """Ids of fill answers that are taken though nobody asks: columns that become NOT NULL."""
-    return frozenset(
-        fill_id(key)
-        for key in work.found.changed
-        if key.kind == "column" and work.after(key, Column).not_null and not work.before(key, Column).not_null
-    )
 
 
 def expression(question: str, text: str) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.errors import DependencyCycle, UnsupportedObject
-from orchestrator.migration.asking import Asking, expression, extra_fills, fill_questions
+from orchestrator.migration.asking import Asking, fill_questions
+from orchestrator.migration.at_stake import AtStake, at_stake
 from orchestrator.migration.online import Online, decide
 from orchestrator.migration.order import grouped, in_order
 from orchestrator.migration.plan import Plan, Statement
@@ -99,12 +100,14 @@ class Planned:
         plan: the plan; None while a question without an answer is open.
         questions: the open questions; with a plan, all that were asked (and answered). Sorted by id.
         unused_answers: ids of answers that no question of this plan asked for.
+        at_stake: questions to put when their probes find rows and nobody has answered them.
         proved: answers that nobody gave because physical identity speaks for them, by question.
     """
 
     plan: Plan | None
     questions: tuple[Question, ...] = ()
     unused_answers: tuple[str, ...] = ()
+    at_stake: tuple[AtStake, ...] = ()
     proved: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -159,8 +162,9 @@ def make_plan(
         trees=moves,
     )
     fills = {question.id: asking.ask(question) for question in fill_questions(work)}
-    taken = extra_fills(work) & set(asking.unused)
-    fills |= {each: expression(each, asking.answers[each]) for each in taken if asking.answers[each] != "-"}
+    stakes = at_stake(work)
+    fills |= {each.question.id: asking.take(each.question) for each in stakes}
+    taken = {each.question.id for each in stakes}
     _refuse_unsupported(work, again)
     unused = tuple(each for each in asking.unused if each not in taken)
     if asking.open:
@@ -181,7 +185,9 @@ def make_plan(
         notes=notes,
         online=work.online.names,
     )
-    return Planned(plan=plan, questions=asking.asked, unused_answers=unused, proved=asking.taken)
+    return Planned(
+        plan=plan, questions=asking.asked, unused_answers=unused, at_stake=stakes, proved=asking.taken
+    )
 
 
 def _with_renames(base: Snapshot, goal: Snapshot, asking: Asking) -> tuple[Snapshot, Renames]:

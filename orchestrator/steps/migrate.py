@@ -9,6 +9,7 @@ from orchestrator.checks.preflight import preflight
 from orchestrator.checks.report import Finding, blocking, in_lines
 from orchestrator.checks.rows import count_rows
 from orchestrator.checks.second_look import second_look
+from orchestrator.checks.stakes import open_questions
 from orchestrator.errors import OrchestratorError, PlanDoesNotConverge, StepFailed
 from orchestrator.lifecycle import Advance, Next, Preview, Rest, State
 from orchestrator.migration.online import Online
@@ -76,6 +77,13 @@ class MigrateStep:
                 )
             plan = planned.plan
             detail("asking the data")
+            at_stake = open_questions(connection, planned.at_stake, preview.facts.get("answers", {}))
+            if at_stake:
+                return Rest(
+                    to=State.WAITING,
+                    note=f"{len(at_stake)} question{'s' * (len(at_stake) != 1)} about rows",
+                    facts={"questions": [each.to_json() for each in at_stake], "goal": goal.fingerprint()},
+                )
             findings = preflight(connection, plan)
             _refuse_what_would_fail(findings)
             detail("counting rows and summing up values")

@@ -7,10 +7,11 @@ from orchestrator.migration import types
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.helpers import helper_name
 from orchestrator.migration.locks import LockMode
+from orchestrator.migration.narrowing import FAIL, NULL, TRUNCATE, conversion, narrow_id
 from orchestrator.migration.plan import Hazard, Probe
 from orchestrator.migration.recipes.columns import fill_id, identity_sql, settings
 from orchestrator.migration.recipes.named_types import cast as named_cast
-from orchestrator.migration.recipes.named_types import lost_labels, moved
+from orchestrator.migration.recipes.named_types import lost_labels, moved, relabelled
 from orchestrator.migration.recipes.sequences import counting
 from orchestrator.migration.recursion import recurses
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released
@@ -171,7 +172,12 @@ def _retype(
     default_key = Key("default", key.path)
     old, new = work.base.objects.get(default_key), work.goal.objects.get(default_key)
     anew = moved(work, key) if before.type == after.type else []
-    cast = named_cast(work, key, after) if anew else types.using(before.type, after.type, name)
+    answer = work.answers.get(narrow_id(key), FAIL)
+    cast = (
+        named_cast(work, key, after)
+        if anew
+        else conversion(before.type, after.type, name, answer, told=answer)
+    )
     collate = f" COLLATE {after.collation}" if after.collation else ""
     clauses = [f"ALTER COLUMN {name} DROP DEFAULT"] if old else []
     clauses.append(f"ALTER COLUMN {name} TYPE {after.type}{collate}" + (f" USING {cast}" if cast else ""))
@@ -218,6 +224,9 @@ def _retype_dangers(
         detail = f"a value of {key.name} that is no {after.type} any more makes this fail"
         hazards.append(hazard("may_fail_on_data", key.name, detail))
         probes.extend(lost_labels(work, key))
+        hazards.extend(relabelled(work, key))
+    elif (answer := work.answers.get(narrow_id(key), FAIL)) != FAIL:
+        hazards.append(replaced(key, after, answer))
     elif types.may_not_fit(before.type, after.type):
         detail = f"a value of {key.name} that is no {after.type} makes this fail"
         hazards.append(hazard("may_fail_on_data", key.name, detail))
@@ -227,6 +236,12 @@ def _retype_dangers(
         detail = f"code that expects {before.type} in {key.name} gets {after.type}"
         hazards.append(hazard("breaks_running_code", key.name, detail))
     return tuple(hazards), tuple(probes)
+
+
+def replaced(key: Key, after: Column, answer: str) -> Hazard:
+    """Values that do not fit are given up, as somebody answered."""
+    how = {TRUNCATE: "cut", NULL: "replaced by NULL"}.get(answer, f"replaced by {answer}")
+    return hazard("deletes_data", key.name, f"values of {key.name} that are no {after.type} are {how}")
 
 
 def _not_null(work: Work, key: Key, tokens: tuple[frozenset[Token], frozenset[Token]]) -> Iterator[Step]:

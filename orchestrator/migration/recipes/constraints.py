@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.helpers import helper_name
 from orchestrator.migration.locks import LockMode
+from orchestrator.migration.narrowing import FAIL
 from orchestrator.migration.plan import Probe
 from orchestrator.migration.recipes.indexes import joining_below
+from orchestrator.migration.recipes.orphans import answered, mended
 from orchestrator.migration.recipes.tables import folded, options_changes, options_sql
 from orchestrator.migration.step import Phase, Step, Token, gone, ready
 from orchestrator.migration.work import PATIENT_MS, Work
@@ -55,6 +57,7 @@ def steps(work: Work) -> Iterator[Step]:
         if key.kind == "constraint":
             before, after = work.before(key, Constraint), work.after(key, Constraint)
             if after.validated and not before.validated:
+                yield from mended(work, key, after, wants=())
                 yield _validate(work, key, after, wants=())
             yield from _index_options(work, key, before.index_options, after)
     for key in sorted(work.drops):
@@ -111,6 +114,8 @@ def _probe(work: Work, key: Key, thing: Constraint) -> tuple[Probe, ...]:
     if work.is_new(key.parent) or any(each in moving or each not in work.base.objects for each in needed):
         return ()
     probing = work.probing(key.parent)
+    if thing.type == "foreign" and answered(work, key) != FAIL:
+        return ()
     if thing.type == "foreign":
         return (probing.orphans(thing),) if Key("table", thing.references) in work.base.objects else ()
     if thing.type == "check":
@@ -139,6 +144,8 @@ def _add(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
     enforced = not thing.definition.endswith(" NOT ENFORCED")  # else nobody ever looks (PostgreSQL 18)
     two = two and enforced
     later = two and thing.validated
+    # A row that points at nothing is mended when no more can come, where that is possible.
+    yield from mended(work, key, thing, wants=(("added", key),) if later else ())
     old = [gone(each) for each in _departing(work, thing)]
     yield work.step(
         key,
@@ -150,7 +157,7 @@ def _add(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
         lock=LockMode.SHARE_ROW_EXCLUSIVE if foreign else LockMode.ACCESS_EXCLUSIVE,
         heavy=not two,
         gives=[("added", key)],
-        wants=old,
+        wants=old if later else [*old, ("mended", key)],
         hazards=tuple(hazards),
         probes=_probe(work, key, thing) if thing.validated and enforced else (),
     )
@@ -185,7 +192,7 @@ def _validate(work: Work, key: Key, thing: Constraint, *, wants: tuple[Token, ..
         f"check existing rows against {key}; reads and writes go on",
         tables=[table],
         lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-        wants=wants,
+        wants=(*wants, ("mended", key)),
         alone=True,
         hazards=(hazard("scans_table", table.name, f"{table.name} is read"),),
         probes=() if wants else _probe(work, key, thing),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from orchestrator.migration import types
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.helpers import helper_name
-from orchestrator.migration.plan import Probe
+from orchestrator.migration.plan import Hazard, Probe
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released
 from orchestrator.migration.work import Work, slots_of
 from orchestrator.schema.names import TYPES, Key, dotted, literal, quote
@@ -36,25 +36,62 @@ def cast(work: Work, key: Key, after: Column) -> str | None:
                 types.using(old.base, new.base, quote(key.path[-1]))
                 and f"{quote(key.path[-1])}::text::{after.type}"
             )
-    return f"{quote(key.path[-1])}::text::{after.type}"
+    return f"{_text(work, key)}::{after.type}"
+
+
+def _text(work: Work, key: Key) -> str:
+    """A column's text, with other labels where some go."""
+    name = quote(key.path[-1])
+    cases = [
+        f" WHEN {literal(label).strip()} THEN {literal(answer).strip()}"
+        for each in moved(work, key)
+        for label in lost(work, key, each)
+        if (answer := work.answers.get(label_id(each, label), "-")) != "-"
+    ]
+    return f"(CASE {name}::text{''.join(cases)} ELSE {name}::text END)" if cases else f"{name}::text"
+
+
+def label_id(enum: Key, label: str) -> str:
+    """The id of the question which label rows get instead of one that an enum loses."""
+    return f"label:{enum.name}.{label}"
+
+
+def lost(work: Work, key: Key, enum: Key) -> tuple[str, ...]:
+    """The labels that a column's enum loses; none for an array of it."""
+    old, new = work.base.objects[enum], work.goal.objects[enum]
+    if isinstance(old, Enum) and isinstance(new, Enum) and enum.name == work.before(key, Column).type:
+        return tuple(label for label in old.labels if label not in new.labels)
+    return ()
+
+
+def still_used(work: Work, key: Key, enum: Key, label: str) -> Probe:
+    """Rows of a column with one label that its enum loses."""
+    probing = work.probing(key.parent)
+    name = probing.column(key.path[-1])
+    return probing.where(
+        f"{name}::text IN ({literal(label).strip()})",
+        kind="cast",
+        subject=key.name,
+        problem=f"{{count}} rows of {probing.name} have the label {label!r} in {name}, which {enum.name} loses",
+        remedy="give these rows another label",
+    )
 
 
 def lost_labels(work: Work, key: Key) -> Iterator[Probe]:
-    """Rows of a column with a label that its enum loses."""
+    """Rows of a column with a label that its enum loses and that nobody has said what becomes of."""
     for each in moved(work, key):
-        old, new = work.base.objects[each], work.goal.objects[each]
-        if isinstance(old, Enum) and isinstance(new, Enum) and each.name == work.before(key, Column).type:
-            lost = ", ".join(literal(label).strip() for label in old.labels if label not in new.labels)
-            probing = work.probing(key.parent)
-            name = probing.column(key.path[-1])
-            if lost:
-                yield probing.where(
-                    f"{name}::text IN ({lost})",
-                    kind="cast",
-                    subject=key.name,
-                    problem=f"{{count}} rows of {probing.name} have a label in {name} that {each.name} loses",
-                    remedy="give these rows another label",
-                )
+        for label in lost(work, key, each):
+            if work.answers.get(label_id(each, label), "-") == "-":
+                yield still_used(work, key, each, label)
+
+
+def relabelled(work: Work, key: Key) -> Iterator[Hazard]:
+    """Rows that get another label, as somebody answered: which had which is forgotten."""
+    for each in moved(work, key):
+        for label in lost(work, key, each):
+            answer = work.answers.get(label_id(each, label), "-")
+            if answer != "-":
+                yield hazard("deletes_data", key.name, f"rows of {key.name} with {label!r} become {answer!r}")
 
 
 def aside(key: Key) -> str:

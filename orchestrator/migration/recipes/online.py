@@ -15,6 +15,7 @@ from orchestrator.migration.helpers import helper_name
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.narrowing import FAIL
 from orchestrator.migration.plan import Hazard, Probe
+from orchestrator.migration.recipes.column_changes import replaced
 from orchestrator.migration.recipes.columns import identity_sql, settings
 from orchestrator.migration.recipes.constraints import index_parts
 from orchestrator.migration.recipes.shadows import Shadow, shadow_of
@@ -378,6 +379,9 @@ class _Rewrite:
     def _dangers(self) -> tuple[tuple[Hazard, ...], tuple[Probe, ...]]:
         """Values that do not fit."""
         hazards, probes = [], []
+        hazards += [
+            replaced(each.key, each.after, each.answer) for each in self.shadows if each.answer != FAIL
+        ]
         for each in self.shadows:
             if types.may_not_fit(each.before.type, each.after.type) and each.answer == FAIL:
                 detail = f"a value of {each.key.name} that is no {each.after.type} makes this fail"
