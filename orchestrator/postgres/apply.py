@@ -140,11 +140,15 @@ class _Run:
         with connection.transaction():
             _set(connection, "check_function_bodies", "off", local=True)
             _set(connection, "client_min_messages", "debug1", local=True)
+            given: tuple[int, int] | None = None
             with Tracer(connection) as tracer:
                 for index, statement in group:
                     self.at = (index, statement)
                     self.observer.started(index, statement)
-                    _time_outs(connection, statement, local=True)
+                    wanted = (statement.lock_timeout_ms, statement.statement_timeout_ms)
+                    if wanted != given:  # others wait: no word more than is needed
+                        _time_outs(connection, statement, local=True)
+                        given = wanted
                     trace = tracer.run(index, statement.sql, in_transaction=True)
                     self.observer.finished(index, statement, trace)
                     yield trace
@@ -245,8 +249,10 @@ def _set(connection: Connection, name: str, value: str, *, local: bool) -> None:
 
 
 def _time_outs(connection: Connection, statement: Statement, *, local: bool) -> None:
-    _set(connection, "lock_timeout", f"{statement.lock_timeout_ms}ms", local=local)
-    _set(connection, "statement_timeout", f"{statement.statement_timeout_ms}ms", local=local)
+    connection.execute(
+        "select pg_catalog.set_config('lock_timeout', %s, %s), pg_catalog.set_config('statement_timeout', %s, %s)",
+        (f"{statement.lock_timeout_ms}ms", local, f"{statement.statement_timeout_ms}ms", local),
+    )
 
 
 def _not_acquired(

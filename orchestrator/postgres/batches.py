@@ -20,16 +20,16 @@ TARGET_MS = 30.0
 _PATIENCE_MS = 80
 
 #: Blocks of a batch: the first, the least (which has no time limit) and the most.
-_FIRST, _LEAST, _MOST = 8, 2, 512
+_FIRST, _LEAST, _MOST = 4, 1, 512
 
-#: How often a table may be moved (VACUUM FULL, CLUSTER) while it is gone through before somebody is told.
-_PASSES = 5
+#: How often a table is gone through at most: until a pass finds nothing to do, and none was moved under it.
+_PASSES = 6
 
 
 def in_batches(
     connection: Connection, index: int, statement: Statement, progress: Callable[[int, int], None]
 ) -> StatementTrace:
-    """Run a statement over all blocks that its table has now; rows that come later are their writers' to keep right.
+    """Run a statement over all blocks of its table until it finds nothing to do.
 
     Args:
         connection: in autocommit mode.
@@ -43,10 +43,10 @@ def in_batches(
         psycopg.Error: whatever else the server said; batches before it are committed.
     """
     started = time.perf_counter()
-    batches, rows, longest = 0, 0, 0.0
+    batches, rows, longest, settled = 0, 0, 0.0, False
     for _ in range(_PASSES):
         file, blocks = _extent(connection, statement.by_blocks)
-        block, width = 0, _FIRST
+        block, width, changed = 0, _FIRST, 0
         while block < blocks:
             upto = min(block + width, blocks)
             before = time.perf_counter()
@@ -55,20 +55,25 @@ def in_batches(
             if done is None:
                 width = max(width // 4, _LEAST)
                 continue
-            batches, rows, longest, block = batches + 1, rows + done, max(longest, took), upto
+            batches, changed, longest, block = batches + 1, changed + done, max(longest, took), upto
             width = int(min(max(width * min(TARGET_MS / max(took, 0.1), 2), _LEAST), _MOST))
             progress(block, blocks)
-        if _extent(connection, statement.by_blocks)[0] == file:
-            return StatementTrace(
-                index=index,
-                milliseconds=round((time.perf_counter() - started) * 1000, 3),
-                locks=((statement.by_blocks, "RowExclusiveLock"),),
-                notices=(f"{rows:,} rows in {batches:,} batches, the longest {longest:.0f} ms",),
-                batches=batches,
-                longest_ms=round(longest, 3),
-            )
-    raise errors.ObjectNotInPrerequisiteState(
-        f"{statement.by_blocks} was moved (VACUUM FULL, CLUSTER) while its rows were changed in batches"
+        rows += changed
+        # A row that its writer changed meanwhile may have moved behind us: only a pass without work is the end.
+        settled = _extent(connection, statement.by_blocks)[0] == file
+        if settled and not changed:
+            break
+    if not settled:
+        raise errors.ObjectNotInPrerequisiteState(
+            f"{statement.by_blocks} was moved (VACUUM FULL, CLUSTER) while its rows were changed in batches"
+        )
+    return StatementTrace(
+        index=index,
+        milliseconds=round((time.perf_counter() - started) * 1000, 3),
+        locks=((statement.by_blocks, "RowExclusiveLock"),),
+        notices=(f"{rows:,} rows in {batches:,} batches, the longest {longest:.0f} ms",),
+        batches=batches,
+        longest_ms=round(longest, 3),
     )
 
 

@@ -240,3 +240,26 @@ def test_rows_of_partitions_are_filled_in_batches_too(database: Callable[..., An
     traces = apply(main.connect, plan)
     assert any("2,500 rows in" in notice for each in traces for notice in each.notices)
     assert describe_difference(main.inspect(), goal) == ()
+
+
+def test_rows_that_move_while_others_are_filled_are_not_missed(database: Callable[..., Any]) -> None:
+    small = "CREATE TABLE t (id int PRIMARY KEY, note text);"
+    main, _, goal = begin(
+        database, small, small.replace("note text", "note text, secret uuid NOT NULL DEFAULT gen_random_uuid()"),
+        "INSERT INTO t SELECT g, repeat('x', 300) FROM generate_series(1, 2000) g",
+    )  # fmt: skip
+
+    class Moving:
+        moved = False
+
+        def started(self, index: int, statement: Statement) -> None: ...
+        def finished(self, index: int, statement: Statement, trace: object) -> None: ...
+        def waiting(self, index: int, statement: Statement, reason: str) -> None: ...
+        def progress(self, index: int, statement: Statement, done: int, total: int) -> None:
+            if not self.moved:
+                self.moved = True
+                main.run("UPDATE t SET note = repeat('y', 400) WHERE id > 1000")
+
+    apply(main.connect, planned(main.inspect(), goal), observer=Moving())
+    assert main.value("SELECT count(DISTINCT secret) FROM t") == 2000
+    assert describe_difference(main.inspect(), goal) == ()
