@@ -177,7 +177,12 @@ def make_plan(
         # A table that names what names the table: make the table bare, then the rest.
         statements = _statements(replace(work, fold=False), done)
     statements = tuple(with_scale(each, now) for each in statements)
-    notes = (*beside.notes, *_column_order(now, goal), *((NOT_COMPARED[compare],) if statements else ()))
+    notes = (
+        *beside.notes,
+        *_column_order(now, goal),
+        *_uncompared(base, goal),
+        *((NOT_COMPARED[compare],) if statements else ()),
+    )
     plan = Plan(
         base=base.fingerprint(),
         goal=whole.fingerprint(),
@@ -331,6 +336,7 @@ def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
             # A type that stepped aside goes after its new form is there.
             last = [*made[key], *left[key]] if key.kind in TYPES else made[key]
             spans.append((min(first), max(last)))
+    spans += [(min(left[key]), max(left[key])) for key in work.exchanged if key in left]
     for table in work.online.retyped:
         # Nobody may see a column without its old form and without its new one.
         swap = [
@@ -348,6 +354,15 @@ def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
             at = [i for key in (table, *indexes_too) for i in made.get(key, ())]
             spans.append((min(at), max(at)))
     return spans
+
+
+def _uncompared(base: Snapshot, goal: Snapshot) -> tuple[str, ...]:
+    """What is in one of the databases and outside of the comparison, with what there is on either side."""
+    before, after = dict(base.uncompared), dict(goal.uncompared)
+    return tuple(
+        f"not compared: {what}; main has {before.get(what, 'none')}, the goal has {after.get(what, 'none')}"
+        for what in sorted(before.keys() | after.keys())
+    )
 
 
 def _column_order(base: Snapshot, goal: Snapshot) -> tuple[str, ...]:

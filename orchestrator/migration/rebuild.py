@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.migration.online import Decided
 from orchestrator.migration.recipes import composites, domains, extensions, functions, schemas, stated, views
+from orchestrator.migration.step import slots
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences, changed_attributes
 from orchestrator.schema.names import TYPES, Key
@@ -66,7 +67,9 @@ def rebuild(
     carried: set[Key] = set()  # columns that change with the one above
     queue = _first(was, will, found, result, online)
     queue += [(key, "renamed") for key in sorted(renamed)]
-    queue += [(key, "dropped") for key in sorted(found.dropped)]
+    taken = {slot for key in found.added for slot in slots(key)}
+    # What another kind of object takes the name of is replaced: nobody can keep using it in the meantime.
+    queue += [(key, "replaced" if taken & slots(key) else "dropped") for key in sorted(found.dropped)]
     while queue:
         key, how = queue.pop(0)
         heirs = _downwards(was, goal, result, queue, key, how)

@@ -13,7 +13,7 @@ from orchestrator.migration.step import Phase, Step, Token, gone, ready, release
 from orchestrator.migration.trees import Trees
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences
-from orchestrator.schema.names import MEMBERS, Key
+from orchestrator.schema.names import MEMBERS, TYPES, Key
 from orchestrator.schema.objects import Column, Constraint, Index, Sequence, Stated, table_of
 from orchestrator.schema.privileges import Compare
 from orchestrator.schema.scale import scale
@@ -77,6 +77,12 @@ class Work:
     def drops(self) -> frozenset[Key]:
         """What is dropped, for good or to be made again."""
         return self.found.dropped | self.rebuilt
+
+    @cached_property
+    def exchanged(self) -> frozenset[Key]:
+        """Types that are dropped while a type of another kind takes their name."""
+        added = {key.path for key in self.found.added if key.kind in TYPES}
+        return frozenset(key for key in self.found.dropped if key.kind in TYPES and key.path in added)
 
     def before(self, key: Key, kind: type[T]) -> T:
         """The base's object."""

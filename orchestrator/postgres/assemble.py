@@ -5,11 +5,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchestrator.postgres import guard
 from orchestrator.postgres.further import read_stated
 from orchestrator.postgres.owned import privileges_of
 from orchestrator.postgres.relations import Relations, pairs
 from orchestrator.schema.catalog import Snapshot
-from orchestrator.schema.names import Key, dotted
+from orchestrator.schema.names import TYPES, Key, dotted
 from orchestrator.schema.objects import (
     Composite,
     Constraint,
@@ -32,7 +33,7 @@ Rows = Mapping[str, list[dict[str, Any]]]
 Address = tuple[int, int, int]
 
 _CONSTRAINTS = {"p": "primary", "u": "unique", "f": "foreign", "c": "check", "x": "exclusion"}
-_TYPES = {"b": "base type"}
+_TYPES = {"b": "base type", "p": "shell type"}
 
 
 def digest(*texts: Any) -> str:
@@ -60,6 +61,7 @@ class Assembly(Relations):
         read_stated(self)
         self._others()
         self.close_folded()
+        guard.unaccounted(self)
         self._unclaimed_comments()
 
     def snapshot(self) -> Snapshot:
@@ -83,6 +85,7 @@ class Assembly(Relations):
             leftovers=tuple(sorted(self.leftovers, key=lambda each: each.key)),
             role=origin["role"],
             roles=tuple(origin["roles"]),
+            uncompared=guard.uncompared(self),
         )
 
     def _schemas(self) -> None:
@@ -342,6 +345,7 @@ class Assembly(Relations):
                 parent = thing.of
             if parent is not None and parent in self.objects:
                 needs[key].add(parent)
+        self._needed_casts(needs)
         return needs
 
     def _above(self, key: Key, thing: Object) -> Iterator[Key]:
@@ -353,3 +357,16 @@ class Assembly(Relations):
             above = Key(key.kind, (*path, key.path[-1]))
             if above in self.objects:
                 yield above
+
+    def _needed_casts(self, needs: dict[Key, set[Key]]) -> None:
+        """What calls a cast's function may be written as the cast, which pg_depend does not say."""
+        casts = {
+            function: key
+            for key, thing in self.objects.items()
+            if isinstance(thing, Stated) and thing.noun == "CAST"
+            for function in needs[key]
+            if function.kind == "function"
+        }
+        for key, found in needs.items() if casts else ():
+            if key.kind not in {"function", "aggregate", "operator", "cast", *TYPES}:
+                found |= {casts[each] for each in found & casts.keys()}

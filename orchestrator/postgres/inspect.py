@@ -37,6 +37,8 @@ QUERIES = (
     "publications",
     "foreign",
     "others",
+    "guard",
+    "uncompared",
     "dependencies",
     "origin",
     "traffic",

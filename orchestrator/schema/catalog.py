@@ -29,6 +29,7 @@ class Snapshot:
         leftovers: helper objects of an interrupted run.
         role: who inspected.
         roles: the server's roles, as SQL; empty when nobody looked.
+        uncompared: what is in the database and not compared, with how much of it or its names.
     """
 
     objects: Mapping[Key, Object]
@@ -42,6 +43,7 @@ class Snapshot:
     leftovers: tuple[Leftover, ...] = field(default=(), compare=False)
     role: str = field(default="", compare=False)
     roles: tuple[str, ...] = field(default=(), compare=False)
+    uncompared: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     def fingerprint(self, *, privileges: bool = False) -> str:
         """SHA-256 (hex) of all objects; independent of oids, order and the database's name.
@@ -110,6 +112,7 @@ class Snapshot:
             "leftovers": [asdict(leftover) for leftover in self.leftovers],
             "role": self.role,
             "roles": list(self.roles),
+            "uncompared": [list(each) for each in self.uncompared],
         }
 
     @classmethod
@@ -138,6 +141,7 @@ class Snapshot:
             ),
             role=value["role"],
             roles=tuple(value["roles"]),
+            uncompared=tuple((what, detail) for what, detail in value.get("uncompared", ())),
         )
 
 

@@ -77,6 +77,7 @@ def renamed(base: Snapshot, renames: Renames) -> Snapshot:
         leftovers=tuple(replace(each, table=work.table(each.table)) for each in base.leftovers),
         role=base.role,
         roles=base.roles,
+        uncompared=base.uncompared,
     )
 
 

@@ -13,19 +13,31 @@ from orchestrator.schema.objects import Column, Domain, Enum
 
 
 def swapped(work: Work, key: Key) -> bool:
-    """Whether columns move from the old form of a type to the new one, so that both must be there for a moment."""
-    return key in work.rebuilt and any(each in work.retyped for each in work.columns_on(key))
+    """Whether columns move from the old form of a type to the new one, so that both must be there for a moment.
+
+    So must a type be that is inside of one that steps aside.
+    """
+    if key not in work.rebuilt and key not in work.exchanged:
+        return False
+    users = work.base.users.get(key, ())
+    return any(each in work.retyped for each in work.columns_on(key)) or any(
+        swapped(work, each) for each in users if each.kind in TYPES
+    )
 
 
 def moved(work: Work, column: Key) -> list[Key]:
     """Types under a column that are made again while the column stays."""
-    return [each for each in work.base.needs.get(column, ()) if each.kind in TYPES and each in work.rebuilt]
+    return [
+        each
+        for each in work.base.needs.get(column, ())
+        if each.kind in TYPES and (each in work.rebuilt or each in work.exchanged)
+    ]
 
 
 def cast(work: Work, key: Key, after: Column) -> str | None:
     """The USING expression for a column whose type is made again under the same name: through its text."""
     for each in moved(work, key):
-        old, new = work.base.objects[each], work.goal.objects[each]
+        old, new = work.base.objects[each], work.goal.objects.get(each)
         if (
             isinstance(old, Domain)
             and isinstance(new, Domain)
@@ -58,7 +70,7 @@ def label_id(enum: Key, label: str) -> str:
 
 def lost(work: Work, key: Key, enum: Key) -> tuple[str, ...]:
     """The labels that a column's enum loses; none for an array of it."""
-    old, new = work.base.objects[enum], work.goal.objects[enum]
+    old, new = work.base.objects[enum], work.goal.objects.get(enum)
     if isinstance(old, Enum) and isinstance(new, Enum) and enum.name == work.before(key, Column).type:
         return tuple(label for label in old.labels if label not in new.labels)
     return ()
@@ -130,6 +142,9 @@ def left(work: Work, key: Key, noun: str) -> Iterator[Step]:
     """Drop the type; of one that stepped aside, the old form."""
     gives, wants = work.dropping(key)
     if swapped(work, key):
+        if key in work.exchanged:
+            yield from taken_down(work, key, noun)
+        # An old form inside of another old form goes after it; both are released by their columns.
         yield work.step(
             key, Phase.CHANGE, f"DROP {noun} {dotted(key.path[0], aside(key))}", f"nothing uses the old form of {key}",
             (gives - slots_of(work.base, key), wants), wants=[released(key), ready(key)], gives=[gone(key)],

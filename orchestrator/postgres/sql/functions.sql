@@ -30,7 +30,9 @@ select p.oid::int8 as oid, n.nspname as schema, p.proname as name, p.prokind as 
             from pg_aggregate a, (select '{"r": "READ_ONLY", "s": "SHAREABLE", "w": "READ_WRITE"}'::jsonb as words) m
             where a.aggfnoid = p.oid) end as definition,
        coalesce(nullif(pg_get_function_identity_arguments(p.oid), ''), '*') as identity,
-       jsonb_build_array(pg_get_function_result(p.oid), p.proargnames, p.proargmodes, p.pronargdefaults, p.prokind)::text
+       jsonb_build_array(pg_get_function_result(p.oid), p.proargnames, p.proargmodes, p.pronargdefaults, p.prokind,
+           case when p.prokind = 'p' then (select array_agg(format_type(x.type, null) order by x.n)
+               from unnest(p.proallargtypes) with ordinality x (type, n)) end)::text
            as shape
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace
 where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'preview_internal')

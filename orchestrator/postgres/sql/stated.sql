@@ -28,7 +28,17 @@ from pg_rewrite r join pg_class c on c.oid = r.ev_class join users n on n.oid = 
 where r.rulename <> '_RETURN'
 union all
 select 'pg_statistic_ext'::regclass::oid::int8, s.oid::int8, 'statistics', 'STATISTICS', array[n.nspname, s.stxname],
-       format('%I.%I', n.nspname, s.stxname), pg_get_statisticsobjdef(s.oid),
+       format('%I.%I', n.nspname, s.stxname), 
+       -- columns by name: PostgreSQL keeps them by position, which may differ where nothing else does
+       format('CREATE STATISTICS %I.%I%s ON %s FROM ', n.nspname, s.stxname,
+           (select ' (' || string_agg(w.word, ', ' order by w.n) || ')'
+            from (values ('d', 'ndistinct', 1), ('f', 'dependencies', 2), ('m', 'mcv', 3)) w (kind, word, n)
+            where w.kind = any (s.stxkind) having count(*) < 3),
+           concat_ws(', ', (select string_agg(quote_ident(a.attname), ', ' order by a.attname) from pg_attribute a
+                            where a.attrelid = s.stxrelid and a.attnum = any (s.stxkeys::int2[])),
+               (select string_agg(x, ', ') from unnest(pg_get_statisticsobjdef_expressions(s.oid)) x)))
+           || (select format('%I.%I', cn.nspname, c.relname) from pg_class c join pg_namespace cn on cn.oid = c.relnamespace
+               where c.oid = s.stxrelid),
        case when coalesce(s.stxstattarget, -1) < 0 then '[]' else (select jsonb_build_array(jsonb_build_array('target',
            a.said || s.stxstattarget, a.said || s.stxstattarget, a.said || '-1'))
            from (select format('ALTER STATISTICS %I.%I SET STATISTICS ', n.nspname, s.stxname) as said) a) end,

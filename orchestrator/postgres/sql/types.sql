@@ -26,7 +26,10 @@ select t.oid::int8 as oid, n.nspname as schema, t.typname as name, t.typtype as 
                    'MULTIRANGE_TYPE_NAME = ' || (select quote_ident(ns.nspname) || '.' || quote_ident(m.typname)
                        from pg_type m join pg_namespace ns on ns.oid = m.typnamespace where m.oid = r.rngmultitypid))
                from pg_range r where r.rngtypid = t.oid)
-           when 'b' then jsonb_build_array(t.typinput::text, t.typoutput::text, t.typlen, t.typalign, t.typstorage)::text
+           when 'b' then jsonb_build_array(t.typinput::text, t.typoutput::text, t.typreceive::text, t.typsend::text,
+               t.typmodin::text, t.typmodout::text, t.typanalyze::text, t.typsubscript::text, t.typlen, t.typbyval, t.typalign,
+               t.typstorage, t.typcategory, t.typispreferred, t.typdelim, t.typdefault, t.typcollation <> 0,
+               format_type(nullif(t.typelem, 0), null))::text
            else ''
        end as definition
 from pg_type t join pg_namespace n on n.oid = t.typnamespace

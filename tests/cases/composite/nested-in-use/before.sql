@@ -1,0 +1,4 @@
+CREATE TYPE i AS (a int);
+CREATE TYPE c AS (x i, y i[]);
+CREATE TABLE t (z c);
+CREATE FUNCTION i2c(int) RETURNS c LANGUAGE sql IMMUTABLE AS 'SELECT null::c';

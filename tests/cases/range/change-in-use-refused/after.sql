@@ -1,2 +1,0 @@
-CREATE TYPE r AS RANGE (SUBTYPE = float8, SUBTYPE_DIFF = float8mi);
-CREATE TABLE t (a r);

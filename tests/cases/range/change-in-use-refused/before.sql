@@ -1,2 +1,0 @@
-CREATE TYPE r AS RANGE (SUBTYPE = float8);
-CREATE TABLE t (a r);

@@ -1,0 +1,12 @@
+CREATE DOMAIN e AS text CHECK (VALUE IN ('a', 'b'));
+CREATE TABLE t (x e DEFAULT 'a', y e[]);
+CREATE INDEX i ON t (x);
+CREATE VIEW v AS SELECT x FROM t;
+CREATE AGGREGATE f(int) (SFUNC = int4larger, STYPE = int);
+CREATE VIEW w AS SELECT f(1) AS n;
+CREATE PROCEDURE g(a int) LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION win() RETURNS bigint LANGUAGE internal WINDOW AS 'window_row_number';
+CREATE TYPE c AS (x int);
+CREATE TABLE s (a int);
+CREATE TYPE q AS RANGE (SUBTYPE = int);
+CREATE PROCEDURE o(OUT a bigint) LANGUAGE plpgsql AS 'BEGIN a := 1; END';
