@@ -1,4 +1,4 @@
-"""A fresh embedded server for real clients, and the ways to run them against it."""
+"""A fresh embedded server for real clients, the ways to run them against it, and a project to compare with Neon's."""
 
 import json
 import os
@@ -6,13 +6,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psycopg
 import pytest
 
+from neon_client import Branch, ConnectionURI, CreatedBranch, NeonClient, Secret
 from neon_embedded import Running, ensure_running, stop
 
 from . import fetched
@@ -94,3 +98,67 @@ def foreign_python(fresh: Running, tmp_path_factory: pytest.TempPathFactory) -> 
     return Client(
         program=(sys.executable,), folder=folder, environment=environment_of(fresh, folder) | packages
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neon:
+    """A client with a project to work in; everything made has the run's prefix."""
+
+    client: NeonClient
+    base_url: str
+    project: str
+    main: Branch
+    database: str
+    role: str
+    prefix: str
+
+    def uri(self, branch_id: str) -> ConnectionURI:
+        return self.client.connection_uri(
+            self.project, branch_id=branch_id, database=self.database, role=self.role
+        )
+
+    def branch(self, name: str) -> CreatedBranch:
+        return self.client.create_branch(self.project, name=self.prefix + name, parent_id=self.main.id)
+
+
+def connect(uri: ConnectionURI) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(uri.reveal(), autocommit=True, connect_timeout=30)
+
+
+@pytest.fixture(scope="module", params=["embedded", "neon"])
+def neon(request: pytest.FixtureRequest) -> Iterator[Neon]:
+    own = request.param == "embedded"
+    if own:
+        running: Running = request.getfixturevalue("embedded")
+        key, base_url = running.api_key, running.base_url
+    else:
+        key, project = Secret(os.environ.get("NEON_API_KEY", "")), os.environ.get("NEON_PROJECT_ID", "")
+        base_url = os.environ.get("NEON_API_HOST", "https://console.neon.tech/api/v2")
+        if not key or not project:
+            pytest.skip("NEON_API_KEY and NEON_PROJECT_ID are not set")
+    with NeonClient(api_key=key, base_url=base_url) as client:
+        if own:
+            project = client.create_project(name="contract").project.id
+            _await_history(running)
+        main = client.default_branch(project)
+        database = client.databases(project, main.id)[0]
+        prefix = f"contract/{uuid.uuid4().hex[:8]}/"
+        yield Neon(
+            client=client,
+            base_url=base_url,
+            project=project,
+            main=main,
+            database=database.name,
+            role=database.owner_name,
+            prefix=prefix,
+        )
+        for branch in client.branches(project, search=prefix):
+            client.delete_branch(project, branch.id)
+        if own:
+            client.delete_project(project)
+
+
+def _await_history(running: Running) -> None:
+    """A new project's points in time begin with its first base; on Neon they begin with the project."""
+    headers = {"Authorization": f"Bearer {running.api_key.reveal()}"}
+    httpx.post(f"{running.base_url}/embedded/history", headers=headers, timeout=120).raise_for_status()

@@ -1,83 +1,20 @@
 """The same assertions on the embedded server and, with NEON_API_KEY and NEON_PROJECT_ID set, on Neon itself."""
 
-import os
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
 from neon_client import (
-    Branch,
     Conflict,
-    ConnectionURI,
-    CreatedBranch,
     NeonClient,
     NotDisposable,
     NotFound,
-    Secret,
     Unauthorized,
 )
-from neon_embedded import Running
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neon:
-    """A client with a project to work in; everything made has the run's prefix."""
-
-    client: NeonClient
-    base_url: str
-    project: str
-    main: Branch
-    database: str
-    role: str
-    prefix: str
-
-    def uri(self, branch_id: str) -> ConnectionURI:
-        return self.client.connection_uri(
-            self.project, branch_id=branch_id, database=self.database, role=self.role
-        )
-
-    def branch(self, name: str) -> CreatedBranch:
-        return self.client.create_branch(self.project, name=self.prefix + name, parent_id=self.main.id)
-
-
-def connect(uri: ConnectionURI) -> psycopg.Connection[tuple[object, ...]]:
-    return psycopg.connect(uri.reveal(), autocommit=True, connect_timeout=30)
-
-
-@pytest.fixture(scope="module", params=["embedded", "neon"])
-def neon(request: pytest.FixtureRequest) -> Iterator[Neon]:
-    own = request.param == "embedded"
-    if own:
-        running: Running = request.getfixturevalue("embedded")
-        key, base_url = running.api_key, running.base_url
-    else:
-        key, project = Secret(os.environ.get("NEON_API_KEY", "")), os.environ.get("NEON_PROJECT_ID", "")
-        base_url = os.environ.get("NEON_API_HOST", "https://console.neon.tech/api/v2")
-        if not key or not project:
-            pytest.skip("NEON_API_KEY and NEON_PROJECT_ID are not set")
-    with NeonClient(api_key=key, base_url=base_url) as client:
-        if own:
-            project = client.create_project(name="contract").project.id
-        main = client.default_branch(project)
-        database = client.databases(project, main.id)[0]
-        prefix = f"contract/{uuid.uuid4().hex[:8]}/"
-        yield Neon(
-            client=client,
-            base_url=base_url,
-            project=project,
-            main=main,
-            database=database.name,
-            role=database.owner_name,
-            prefix=prefix,
-        )
-        for branch in client.branches(project, search=prefix):
-            client.delete_branch(project, branch.id)
-        if own:
-            client.delete_project(project)
+from .conftest import Neon, connect
 
 
 def test_a_wrong_key_is_refused(neon: Neon) -> None:
