@@ -1,6 +1,7 @@
 """Bringing one's own data: from a running Postgres and from dumps; refused, failed and interrupted imports."""
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,45 @@ def test_what_fails_leaves_nothing(past: Past, source: str, tmp_path: Path) -> N
             import_database(home, source=wrong, name="wrong", say=lambda _: None)
         assert "wrong-secret" not in f"{caught.value.message} {caught.value.hint}"
     assert {each.id for each in client.projects()} == before
+
+
+def test_the_command(past: Past, source: str, tmp_path: Path) -> None:
+    """`neon-embedded import`: from a URI on standard input, from a dump; the id on stdout, all else on stderr."""
+    home, client = past.world.running.home, past.world.client
+    dump = tmp_path / "shop.sql"
+    binaries = find_binaries(None, home)
+    subprocess.run([binaries.pg_dump, f"--dbname={source}", f"--file={dump}"], check=True)
+    password = past.world.uri(past.world.main).password.reveal()
+    for name, where, given in (("by uri", "-", source + "\n"), ("by dump", str(dump), "")):
+        done = command(home, "--from", where, "--name", name, given=given)
+        assert done.returncode == 0, done.stderr
+        made = done.stdout.strip()
+        assert {each.id: each.name for each in client.projects()}[made] == name
+        uri = client.connection_uri(
+            made, branch_id=client.default_branch(made).id, database="neondb", role="neondb_owner"
+        )
+        assert_shop(past, uri.reveal())
+        assert f"project {name!r}" in done.stderr
+        assert password not in done.stderr
+        if where == "-":
+            assert "table 1 of 2: shop.item" in done.stderr
+        client.delete_project(made)
+
+
+def command(home: Path, *arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
+    words = [sys.executable, "-m", "neon_embedded", "import", "--home", str(home), *arguments]
+    return subprocess.run(words, input=given, capture_output=True, text=True, timeout=120)
+
+
+def test_the_command_with_wrong_input(past: Past, tmp_path: Path) -> None:
+    home = past.world.running.home
+    for source, message in (
+        (str(tmp_path / "none"), "does not exist"),
+        ("postgresql://[", "not a URI"),
+    ):
+        done = command(home, "--from", source, "--name", "wrong")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("error: ")
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+    assert command(home, "--name", "no source").returncode == 2

@@ -1,9 +1,12 @@
 """TLS at the gate of a compute, as libpq asks for it; verified by the home's authority, with and without binding."""
 
+import os
+import shutil
 import socket
 import ssl
 import stat
 import struct
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,6 +46,50 @@ def test_libpq_verifies_it_in_full(world: World, host: str, binding: str) -> Non
         assert connection.pgconn.ssl_in_use
         text = "x" * 3_000_000
         assert connection.execute("select %s || ''", (text,)).fetchone() == (text,)
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-full"])
+def test_the_machines_own_psql(world: World, mode: str) -> None:
+    """A psql that somebody else built, as `neonctl psql` would run it."""
+    uri = secure(world)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PGPASSWORD": uri.password.reveal(),
+        "PGSSLMODE": mode,
+        "PGSSLROOTCERT": str(world.running.ca_file),
+        "PGCHANNELBINDING": "require",
+    }
+    done = subprocess.run(
+        [
+            psql_with_openssl(), "--no-psqlrc", "-At", f"--host={uri.host}", f"--port={uri.port}",
+            "--username=neondb_owner", "--dbname=neondb", "--command=select 6 * 7", "--command=\\conninfo",
+        ],
+        env=environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "42"
+    assert "SSL" in done.stdout
+    wrong = subprocess.run(
+        [psql_with_openssl(), "--no-psqlrc", f"--host={uri.host}", f"--port={uri.port}", "--username=neondb_owner",
+         "--dbname=neondb", "--command=select 1"],
+        env=environment | {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": os.devnull},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert wrong.returncode == 2
+    assert "certificate" in wrong.stderr
+
+
+def psql_with_openssl() -> str:
+    """A psql of this machine that speaks TLS; the wheel's does not."""
+    places = [shutil.which("psql"), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/psql")))]
+    for program in filter(None, places):
+        words = [program, "--host=127.0.0.1", "--port=1", "--command=select 1"]
+        asked = subprocess.run(
+            words, env={"PGSSLMODE": "require"}, capture_output=True, text=True, timeout=60
+        )
+        if "not compiled in" not in asked.stderr:
+            return program
+    pytest.skip("no psql with OpenSSL on this machine")
 
 
 def test_both_ways_at_once_do_not_block(world: World) -> None:
