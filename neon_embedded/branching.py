@@ -13,11 +13,16 @@ _WAL_FILE = re.compile(r"[0-9A-F]{24}")
 _HISTORY_FILE = re.compile(r"[0-9A-F]{8}\.history")
 
 
-def branch_at_head(parent: Postmaster, child: Postmaster) -> str:
+def branch_at_head(parent: Postmaster, child: Postmaster, *, gentle: bool = False) -> str:
     """Make the child's data directory: the parent as it is when this ends; the child is started by the caller.
 
     The parent runs on: its files are copied inside a backup window, and the WAL of that window makes the copy
     a whole (Postgres docs, 26.3.4). A parent that was cleanly shut down is copied as it lies.
+
+    Args:
+        parent: running, or cleanly shut down.
+        child: its directory must not hold data.
+        gentle: nobody waits for the copy; the parent's writers come first.
 
     Returns:
         The LSN that the child is at, as Neon's ``parent_lsn``; empty when the parent did not run.
@@ -38,7 +43,7 @@ def branch_at_head(parent: Postmaster, child: Postmaster) -> str:
         slot = f"branching_{child.directory.name}".replace("-", "_")[:63]
         connection.execute("select pg_create_physical_replication_slot(%s, true, true)", (slot,))
         connection.execute("select pg_backup_start(%s, true)", (child.directory.name,))
-        clone_directory(parent.data, child.data, account=child.account, with_wal=False)
+        clone_directory(parent.data, child.data, account=child.account, with_wal=False, gentle=gentle)
         _whole_control_file(parent, child)
         return _end_window(connection, parent, child)
 

@@ -18,6 +18,8 @@ from neon_embedded.errors import CloneFailed
 _FICLONE: Final = 0x40049409
 #: What a copy leaves free: the parent's WAL may grow to max_wal_size.
 _RESERVE_BYTES: Final = 256_000_000
+#: What a gentle copy lets wait for the disk at once.
+_PIECE_BYTES: Final = 16_000_000
 _CANNOT_SHARE: Final = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM}
 
 #: Content that must not reach a child (Postgres docs, "Making a base backup using the low level API"; and
@@ -48,7 +50,9 @@ _LEAVE: Final = {
 }
 
 
-def clone_directory(source: Path, target: Path, *, account: Account, with_wal: bool) -> None:
+def clone_directory(
+    source: Path, target: Path, *, account: Account, with_wal: bool, gentle: bool = False
+) -> None:
     """Copy a data directory to a new one.
 
     Args:
@@ -56,12 +60,14 @@ def clone_directory(source: Path, target: Path, *, account: Account, with_wal: b
         target: the child's PGDATA; must not exist.
         account: who owns the copy.
         with_wal: also the contents of pg_wal (of a directory that was cleanly shut down).
+        gentle: where blocks are copied, write them to the disk piece by piece: it takes longer, and whoever commits
+            meanwhile does not wait behind gigabytes.
 
     Raises:
         CloneFailed: disk full, a tablespace outside the directory, or any other failure; the caller removes
             what is there.
     """
-    copy = _copier(account, blocks_are_copied=lambda: _assert_room(source, target))
+    copy = _copier(account, blocks_are_copied=lambda: _assert_room(source, target), gentle=gentle)
 
     def walk(here: Path, there: Path, *, top: bool) -> None:
         there.mkdir(mode=0o700)
@@ -160,7 +166,7 @@ def _nothing() -> None:
 
 
 def _copier(
-    account: Account, *, blocks_are_copied: Callable[[], None] = _nothing
+    account: Account, *, blocks_are_copied: Callable[[], None] = _nothing, gentle: bool = False
 ) -> Callable[[Path, Path], None]:
     """A function that copies one file. It finds out once whether blocks can be shared, and tells when not."""
     shares = True
@@ -191,7 +197,7 @@ def _copier(
                         blocks_are_copied()
                     else:
                         return
-                _copy_blocks(reader, writer)
+                _copy_blocks(reader, writer, gentle=gentle)
             finally:
                 os.close(writer)
         finally:
@@ -200,11 +206,13 @@ def _copier(
     return copy
 
 
-def _copy_blocks(reader: int, writer: int) -> None:
+def _copy_blocks(reader: int, writer: int, *, gentle: bool) -> None:
     if sys.platform == "linux":
+        piece = _PIECE_BYTES if gentle else 1 << 30
         try:
-            while os.copy_file_range(reader, writer, 1 << 30):
-                pass
+            while (copied := os.copy_file_range(reader, writer, piece)) > 0:
+                if gentle and copied == piece:
+                    os.fdatasync(writer)
         except OSError as error:
             if error.errno not in _CANNOT_SHARE:
                 raise

@@ -267,7 +267,7 @@ def _take(plane: Plane, branch: BranchRow) -> None:
     try:
         with parent.superuser() as connection:
             connection.execute("select pg_create_physical_replication_slot(%s, true)", (spare.slot,))
-        branch_at_head(parent, standby)
+        branch_at_head(parent, standby, gentle=True)
         _aim(standby, spare, source_port)
         signal = standby.data / "standby.signal"
         signal.touch(mode=0o600)

@@ -201,7 +201,7 @@ def _take(plane: Plane, branch: BranchRow) -> None:
     make_directory(folder, plane.home.account)
     half = plane.postmaster_in(folder / f"half-{name}", project)
     try:
-        stop_lsn = branch_at_head(postmaster_of(plane, branch), half)
+        stop_lsn = branch_at_head(postmaster_of(plane, branch), half, gentle=True)
         label = half.data / "backup_label"
         start = _START.search(label.read_text()) if label.exists() else None
         if start is None or not stop_lsn:
