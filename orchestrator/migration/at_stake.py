@@ -95,7 +95,7 @@ def _misfits(work: Work, key: Key, before: Column, after: Column) -> Iterator[At
 
 def _labels(work: Work, key: Key) -> Iterator[AtStake]:
     for each in moved(work, key):
-        new = work.goal.objects[each]
+        new = work.goal.objects.get(each)
         if not isinstance(new, Enum):
             continue
         for label in lost(work, key, each):
