@@ -154,7 +154,10 @@ def _grows_whole(was: Tree, will: Tree, before: Object, after: Object) -> bool:
     """Whether an index or key of a partitioned table becomes valid because parts that it lacks are attached."""
     if not isinstance(before, (Index, Constraint)) or not isinstance(after, (Index, Constraint)):
         return False
-    if not set(changed_attributes(before, after)) <= {"comment", "statistics", "valid"} or not after.valid:
+    if before.part_of and before.part_of != after.part_of:
+        return False
+    easy = {"comment", "statistics", "index_options", "part_of", "valid"}
+    if not set(changed_attributes(before, after)) <= easy or not after.valid:
         return False
     return any(each not in was.parts(before.key) for each in will.parts(after.key))
 

@@ -140,7 +140,7 @@ def _without(snapshot: Snapshot, edges: list[Edge], *, foreign: bool) -> Snapsho
             thing = objects[member]
             if isinstance(thing, Column):
                 still = any((*parent, member.path[-1]) in _column_paths(snapshot, parent) for parent in left)
-                objects[member] = thing if still else replace(thing, local=True)
+                objects[member] = thing if still else _own(thing)
                 above = {Key("column", (*parent, member.path[-1])) for parent in parents}
                 needs[member] = tuple(each for each in needs.get(member, ()) if each not in above)
             elif isinstance(thing, (Index, Constraint)) and thing.part_of:
@@ -152,6 +152,13 @@ def _without(snapshot: Snapshot, edges: list[Edge], *, foreign: bool) -> Snapsho
             if foreign or thing.type != "foreign":
                 objects.setdefault(member, thing)
     return replace(snapshot, objects=objects, inherited=inherited, needs=needs)
+
+
+def _own(column: Column) -> Column:
+    """A column that was inherited, as its table's own: the name of its NOT NULL is one that somebody chose."""
+    name = column.not_null_constraint
+    chosen = name if name != f"{column.key.path[1]}_{column.key.path[2]}_not_null" else ""
+    return replace(column, local=True, not_null_name=chosen)
 
 
 def _column_paths(snapshot: Snapshot, table: Path) -> set[Path]:

@@ -152,7 +152,8 @@ class Work:
             above = self._above(key)
             if above is not None:
                 return above
-        if isinstance(thing, Constraint) and thing.references not in {(), key.path[:2]} and not self.fold:
+        apart = not self.fold or self.was.is_partitioned(key.parent)
+        if isinstance(thing, Constraint) and thing.references not in {(), key.path[:2]} and apart:
             return None  # foreign keys between tables that go: dropped first, or neither table could be
         if key.kind == "default" and Key("column", key.path) in self.drops:
             return Key("column", key.path)

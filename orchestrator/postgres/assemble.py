@@ -332,7 +332,7 @@ class Assembly(Relations):
                 continue
             if user.kind == "sequence" and needed.kind == "column":
                 continue  # OWNED BY is a statement of its own; the column's default needs the sequence
-            if user.kind == needed.kind and user.kind in {"index", "constraint"} and row["type"] in "PS":
+            if row["type"] in "PS" and {user.kind, needed.kind} <= {"index", "constraint"}:
                 continue  # being a part of the index above is a statement of its own
             needs[user].add(needed)
         for key, thing in self.objects.items():

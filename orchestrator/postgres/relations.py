@@ -312,7 +312,7 @@ class Relations:
         elif row["default_oid"]:
             self._default(table, row)
 
-    def _not_null(self, row: dict[str, Any]) -> dict[str, str]:
+    def _not_null(self, row: dict[str, Any]) -> dict[str, Any]:
         """Name and form of a column's NOT NULL constraint; an inherited one has them from above."""
         found = self._not_nulls.get((row["relation"], row["number"]))
         if found is None:
@@ -323,6 +323,7 @@ class Relations:
             "not_null_name": found["name"] if chosen else "",
             "not_null_more": more,
             "not_null_constraint": found["name"],
+            "not_null_local": found["local"],
         }
 
     def _default(self, relation: Key, row: dict[str, Any]) -> None:

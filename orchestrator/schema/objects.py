@@ -100,6 +100,7 @@ class Column(Object):
         not_null_name: the name of its NOT NULL constraint where somebody chose one (PostgreSQL 18), else empty.
         not_null_more: ``NO INHERIT`` or ``NOT VALID`` where its NOT NULL is that (PostgreSQL 18), else empty.
         not_null_constraint: the name it really has, chosen or not; not compared.
+        not_null_local: False where a table that INHERITS has its NOT NULL only from above; not compared.
         virtual: computed when it is read (PostgreSQL 18), not stored.
         local: False for a column that the table has only because it INHERITS it (a partition's counts as its own).
         position: where it stands among the live columns, from 1; not compared (it cannot be changed).
@@ -116,6 +117,7 @@ class Column(Object):
     not_null_name: str = ""
     not_null_more: str = ""
     not_null_constraint: str = field(default="", compare=False)
+    not_null_local: bool = field(default=True, compare=False)
     virtual: bool = False
     local: bool = True
     position: int = field(default=0, compare=False)

@@ -33,7 +33,7 @@ def _changed(work: Work, key: Key, before: Column, after: Column) -> Iterator[St
         return
     last: list[Token] = [ready(key), ("chain", "not null", key.path)]
     strong: dict[str, Any] = {"tables": [table], "lock": LockMode.ACCESS_EXCLUSIVE}
-    if renamed:
+    if renamed and name != wanted:
         token: Token = ("renamed", "not null", key.path)
         yield work.step(
             key, Phase.FINISH, f"ALTER TABLE {table.name} RENAME CONSTRAINT {quote(name)} TO {quote(wanted)}",

@@ -75,7 +75,9 @@ def _create(work: Work, key: Key) -> Step:
     thing = work.after(key, Table)
     members = folded(work, key)
     lines = [
-        column_sql(column, declared_default(work, column))
+        column_sql(
+            column, declared_default(work, column), not_null=column.not_null_local or not thing.inherits
+        )
         for column in work.goal.columns_of(key)
         if column.key in members and column.local
     ]

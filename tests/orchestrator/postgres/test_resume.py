@@ -23,6 +23,8 @@ CASES = Path(__file__).parents[2] / "cases"
         "type/widen",
         "index/create-change-drop",
         "constraint/primary-key-change-under-foreign-key",
+        "partition/index-beside-the-traffic",
+        "partition/keys",
     ],
 )
 def test_every_boundary(name: str, database: Callable[..., Any]) -> None:
