@@ -8,6 +8,7 @@ from preview.errors import (
     LaunchFailed,
     PortInUse,
     PreviewError,
+    TaskFailed,
     Unhealthy,
     UnknownCandidate,
 )
@@ -20,6 +21,7 @@ from preview.spec import (
     HostAddress,
     Image,
     Resources,
+    TaskSpec,
 )
 
 __all__ = [
@@ -37,6 +39,8 @@ __all__ = [
     "PreviewError",
     "Resources",
     "Runtime",
+    "TaskFailed",
+    "TaskSpec",
     "Unhealthy",
     "UnknownCandidate",
     "open_runtime",

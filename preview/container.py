@@ -21,7 +21,7 @@ from preview.health import LOOPBACK
 from preview.image import OURS
 from preview.network import ensure_network, is_missing_network
 from preview.ports import FIRST, LAST, free_ports
-from preview.spec import Candidate, CandidateSpec, fingerprint
+from preview.spec import Candidate, CandidateSpec, TaskSpec, fingerprint
 
 HOST_NAME = "host.docker.internal"
 SPEC_LABEL = "dev.preview.runtime.spec"
@@ -194,27 +194,50 @@ def _unless_worth_another_turn(spec: CandidateSpec, error: Any) -> None:
 def _create(client: Any, spec: CandidateSpec, port: int, network: str) -> Any:
     environment = {"PORT": str(spec.port), "PREVIEW_URL": f"http://{LOOPBACK}:{port}", **spec.environment}
     asked: dict[str, Any] = {}
+    if spec.command:
+        asked["command"] = [word.replace("{port}", environment["PORT"]) for word in spec.command]
+    return client.containers.create(
+        spec.image.id if spec.image else None,
+        environment=environment,
+        labels={**spec.labels, OURS: "1", SPEC_LABEL: fingerprint(spec), PORT_LABEL: str(port)},
+        ports={f"{spec.port}/tcp": (LOOPBACK, port)},
+        **asked,
+        **_confined(client, spec, network),
+    )
+
+
+def create_task(client: Any, spec: TaskSpec, network: str) -> Any:
+    """A container for a command that runs once: a candidate's network and limits, no port, the command alone."""
+    program, *arguments = spec.command
+    return client.containers.create(
+        spec.image.id if spec.image else None,
+        # The image's own entry point may start servers or migrate by itself: exactly this command is wanted.
+        entrypoint=[program],
+        command=arguments,
+        environment=dict(spec.environment),
+        labels={**spec.labels, OURS: "1", SPEC_LABEL: "task", PORT_LABEL: "0"},
+        **_confined(client, spec, network),
+    )
+
+
+def _confined(client: Any, spec: CandidateSpec | TaskSpec, network: str) -> dict[str, Any]:
+    """What every container of ours is made with: name, network, limits, few rights, a bounded log."""
+    asked: dict[str, Any] = {}
     if spec.resources.memory_bytes is not None:
         asked |= {"mem_limit": spec.resources.memory_bytes, "memswap_limit": spec.resources.memory_bytes}
     if spec.resources.cpus is not None:
         asked["nano_cpus"] = int(spec.resources.cpus * 1_000_000_000)
     if spec.resources.pids is not None:
         asked["pids_limit"] = spec.resources.pids
-    if spec.command:
-        asked["command"] = [word.replace("{port}", environment["PORT"]) for word in spec.command]
     if spec.working_directory is not None:
         asked["working_dir"] = str(spec.working_directory)
-    return client.containers.create(
-        spec.image.id if spec.image else None,
-        name=spec.name,
-        environment=environment,
-        labels={**spec.labels, OURS: "1", SPEC_LABEL: fingerprint(spec), PORT_LABEL: str(port)},
-        network=ensure_network(client, network),
-        ports={f"{spec.port}/tcp": (LOOPBACK, port)},
-        extra_hosts={HOST_NAME: "host-gateway"},
-        init=True,
-        cap_drop=_DROPPED_CAPABILITIES,
-        security_opt=["no-new-privileges:true"],
-        log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
+    return {
         **asked,
-    )
+        "name": spec.name,
+        "network": ensure_network(client, network),
+        "extra_hosts": {HOST_NAME: "host-gateway"},
+        "init": True,
+        "cap_drop": _DROPPED_CAPABILITIES,
+        "security_opt": ["no-new-privileges:true"],
+        "log_config": LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
+    }

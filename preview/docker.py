@@ -10,6 +10,7 @@ import docker.errors
 
 from preview import container as containers
 from preview.container import HOST_NAME, SPEC_LABEL
+from preview.container_task import run_container
 from preview.engine import connect, engine_address, engine_errors, is_local, runs_in_a_machine_of_its_own
 from preview.errors import LaunchFailed, PreviewError, Unhealthy, UnknownCandidate
 from preview.excerpt import last_heads, tail_of
@@ -17,7 +18,7 @@ from preview.health import LOOPBACK, wait_until_healthy
 from preview.image import build_image, find_image, remove_built_image
 from preview.lines import pieces_of
 from preview.network import withdraw_network
-from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image
+from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, TaskSpec
 
 
 class DockerRuntime:
@@ -91,6 +92,14 @@ class DockerRuntime:
             container.update(restart_policy={"Name": "unless-stopped"})
             container.reload()
             return containers.candidate(container)
+
+    def run(self, spec: TaskSpec, say: Callable[[str], None]) -> None:
+        """See Runtime.run."""
+        with engine_errors(f"running {spec.name}"):
+            try:
+                run_container(self._client(), spec, self.network, say)
+            finally:
+                withdraw_network(self._client(), self.network)
 
     def observe(self, name: str) -> Candidate | None:
         """See Runtime.observe."""

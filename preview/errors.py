@@ -7,6 +7,7 @@ PreviewError
 ├─ LaunchFailed        the container or process could not even be started
 │  └─ PortInUse        the wanted port on 127.0.0.1 is somebody else's
 ├─ Unhealthy           it started, but never answered well, or it ended
+├─ TaskFailed          a command that runs once ended badly, or not in time
 └─ UnknownCandidate    nothing of ours runs under this name
 """
 
@@ -67,6 +68,20 @@ class Unhealthy(PreviewError):
     Attributes:
         status: the last thing seen: `HTTP 500`, `connection refused`, `exited with code 3`.
         log_tail: the candidate's last lines, oldest first, environment values replaced by `***`.
+    """
+
+    def __init__(self, message: str, *, status: str, hint: str = "", log_tail: Sequence[str] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.log_tail = tuple(log_tail)
+
+
+class TaskFailed(PreviewError):
+    """A command that runs once ended with another code than 0, or did not end in time.
+
+    Attributes:
+        status: `exited with code 3`, `did not end within 600 s`, `was killed: out of memory`.
+        log_tail: its last lines, oldest first, environment values replaced by `***`.
     """
 
     def __init__(self, message: str, *, status: str, hint: str = "", log_tail: Sequence[str] = ()) -> None:

@@ -25,7 +25,8 @@ from preview.health import LOOPBACK, wait_until_healthy
 from preview.log_file import log_lines, log_pieces
 from preview.ports import free_ports, is_free
 from preview.source import tree_hash
-from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, fingerprint
+from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, TaskSpec, fingerprint
+from preview.task import run_process
 
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -100,6 +101,12 @@ class ProcessRuntime:
         if candidate is None:
             raise LaunchFailed(f"{spec.name} was removed while it started", hint="do it again")
         return candidate
+
+    def run(self, spec: TaskSpec, say: Callable[[str], None]) -> None:
+        """See Runtime.run."""
+        self._directory(spec.name)
+        inherited = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        run_process(spec, {**inherited, "PYTHONUNBUFFERED": "1", **spec.environment}, say)
 
     def observe(self, name: str) -> Candidate | None:
         """See Runtime.observe."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image
+from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, TaskSpec
 
 
 class Runtime(Protocol):
@@ -52,6 +52,18 @@ class Runtime(Protocol):
             LaunchFailed: it could not be started; nothing is left of it.
             PortInUse: `spec.host_port` is taken.
             Unhealthy: it ended, or did not answer well in time.
+        """
+        ...
+
+    def run(self, spec: TaskSpec, say: Callable[[str], None]) -> None:
+        """Run a command once and wait for its end; nothing of it is left afterwards, however it ended.
+
+        What a run of the same name left behind when we were killed is removed first. `say` gets each line that it
+        prints, as it comes, with the environment's values replaced by `***`.
+
+        Raises:
+            LaunchFailed: it could not be started.
+            TaskFailed: it ended with another code than 0, or not in time; with its last lines.
         """
         ...
 

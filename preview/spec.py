@@ -105,6 +105,31 @@ class CandidateSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """A command that runs once, to its end, where a candidate would run: the same image, network and limits.
+
+    Attributes:
+        name: the container's name, unique on this machine.
+        command: the program and its arguments; replaces the image's own entry point, too.
+        image: what it runs in; the process runtime runs `command` in `working_directory`.
+        working_directory: where the command runs; None: the image's own (processes need one).
+        environment: its variables. Values are secrets: in no repr, error, line or log.
+        labels: by which its container is found again.
+        resources: its limits.
+        timeout_seconds: how long it may take, in seconds; then it is ended.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    image: Image | None = None
+    working_directory: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
+    timeout_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A started candidate as last seen.
 

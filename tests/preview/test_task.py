@@ -1,0 +1,98 @@
+"""Commands that run once: their lines, their end, and that nothing of them is left. On both runtimes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from preview import LaunchFailed, TaskFailed, TaskSpec
+from tests.preview.conftest import Bench
+
+
+def task(bench: Bench, *command: str, **more) -> TaskSpec:
+    spec = bench.serving
+    return TaskSpec(
+        name=f"{spec.name}-task",
+        command=command,
+        image=spec.image,
+        working_directory=spec.working_directory,
+        environment=spec.environment,
+        **more,
+    )
+
+
+def test_its_lines_come_without_secrets_and_nothing_is_left(bench):
+    said: list[str] = []
+    script = 'echo "  to $DATABASE_URL"; echo two >&2; exit 0'
+    wanted = task(bench, *bench.shell(script))
+    bench.runtime.run(wanted, said.append)
+    assert sorted(said) == ["  to postgresql://app:***@db/shop", "two"]
+    assert bench.runtime.observe(wanted.name) is None
+
+
+def test_another_code_than_0_is_an_error_with_the_last_lines(bench):
+    said: list[str] = []
+    with pytest.raises(TaskFailed) as caught:
+        bench.runtime.run(task(bench, *bench.shell("echo pass-word; echo broken; exit 3")), said.append)
+    assert caught.value.status == "exited with code 3"
+    assert caught.value.log_tail == ("***", "broken")
+    assert bench.runtime.list({}) == ()
+
+
+def test_one_that_takes_too_long_is_ended(bench):
+    with pytest.raises(TaskFailed, match="did not end within 1 s"):
+        bench.runtime.run(
+            task(bench, *bench.shell("echo begun; sleep 600"), timeout_seconds=1.0), lambda _: None
+        )
+    assert bench.runtime.list({}) == ()
+
+
+def test_a_program_that_is_not_there_is_said(bench):
+    with pytest.raises(LaunchFailed) as caught:
+        bench.runtime.run(task(bench, "no-such-program"), lambda _: None)
+    assert "no-such-program" in caught.value.message
+    assert "pass-word" not in caught.value.message
+
+
+def test_what_a_command_leaves_in_the_background_ends_with_it(process_bench, tmp_path):
+    mark = tmp_path / "pid"
+    # It keeps our output open: without its end we would wait for ten minutes.
+    script = f"sleep 600 & echo $! > {mark}; exit 0"
+    process_bench.runtime.run(task(process_bench, *process_bench.shell(script)), lambda _: None)
+    assert not _lives(int(mark.read_text()))
+
+
+def test_a_command_ends_when_we_are_killed(tmp_path):
+    mark = tmp_path / "pid"
+    program = (
+        "import pathlib; from preview import TaskSpec; from preview.process import ProcessRuntime\n"
+        f"ProcessRuntime(home=pathlib.Path({str(tmp_path)!r})).run(TaskSpec(name='x', working_directory="
+        f"pathlib.Path({str(tmp_path)!r}), command=('/bin/sh', '-c', 'echo $$ > {mark}; sleep 600')), print)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    running = subprocess.Popen([sys.executable, "-c", program], cwd=root)
+    _until(lambda: mark.exists() and mark.read_text().strip())
+    pid = int(mark.read_text())
+    assert _lives(pid)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    _until(lambda: not _lives(pid))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _until(true) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
