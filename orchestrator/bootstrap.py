@@ -17,12 +17,16 @@ from orchestrator.projects import find_project
 from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
 from orchestrator.steps.branch import BranchStep
+from orchestrator.steps.by_command import ByCommand
 from orchestrator.steps.check import CheckStep
+from orchestrator.steps.command import Command
+from orchestrator.steps.commanded import Commanded
 from orchestrator.steps.discard import DiscardStep
 from orchestrator.steps.freshness import Freshness
 from orchestrator.steps.goal import Goal
 from orchestrator.steps.launch import Candidates, LaunchStep
 from orchestrator.steps.migrate import MigrateStep
+from orchestrator.steps.own import OwnSteps
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.promote import PromoteStep
 
@@ -62,20 +66,36 @@ def assemble(
     with open_project(settings) as project, open_store(settings) as store:
         candidates = Candidates(settings, runtime)
         goal = Goal(project, settings)
+        command, own = Command(settings, candidates), OwnSteps(settings)
+        attempts = settings.promote.lock_attempts
+        by_command = ByCommand(project, command, own, lock_attempts=attempts, compare=settings.compare)
+
+        def endpoint(preview: Preview) -> Mapping[str, Any] | None:
+            return _endpoint_settings(settings, preview)
+
         engine = Engine(
             store,
             {
-                State.BRANCHING: BranchStep(project, lambda preview: _endpoint_settings(settings, preview)),
+                State.BRANCHING: BranchStep(project, endpoint),
                 State.MIGRATING: MigrateStep(
                     project,
                     goal,
+                    own=own,
+                    command=command,
+                    commanded=Commanded(project, command, endpoint),
+                    by_command=by_command,
                     policy=online(settings),
                     trust_proofs=settings.migration.renames == "ask_unless_proved",
                 ),
                 State.LAUNCHING: LaunchStep(project, candidates),
                 State.CHECKING: CheckStep(project, policy(settings)),
                 State.PROMOTING: PromoteStep(
-                    project, lock_attempts=settings.promote.lock_attempts, compare=settings.compare
+                    project,
+                    command=command,
+                    own=own,
+                    by_command=by_command,
+                    lock_attempts=attempts,
+                    compare=settings.compare,
                 ),
                 State.DISCARDING: DiscardStep(project, candidates),
             },
@@ -88,7 +108,7 @@ def assemble(
             hooks=Hooks(
                 prepare=candidates.prepare,
                 withdraw=candidates.withdraw,
-                freshness=Freshness(project, goal, candidates, observer.detail),
+                freshness=Freshness(project, goal, candidates, observer.detail, command=command, own=own),
                 runtime_kind=lambda: runtime_kind(settings),
             ),
             guards=Guards(

@@ -29,7 +29,7 @@ _RESUME_IN = {
 #: What is remembered of one branch and is not true of the next.
 _OF_A_BRANCH = (
     *("rotated", "plan", "questions", "proved", "reached", "rows_before", "values_before", "preflight"),
-    *("report", "url"),
+    *("report", "url", "command", "own_steps"),
 )
 
 

@@ -26,6 +26,14 @@ def past(store: Store, name: str | None) -> tuple[tuple[str, Event], ...]:
     return store.history(found.id)
 
 
+def migration_log(preview: Preview) -> tuple[str, ...]:
+    """The last lines of the migration command on the preview's branch, also of one that failed; without secrets."""
+    kept = (preview.facts.get("command") or {}).get("log")
+    if kept is None and preview.error and preview.error.get("state") == "migrating":
+        return tuple((preview.error.get("detail") or "").splitlines())
+    return tuple(kept or ())
+
+
 def open_questions(preview: Preview) -> tuple[Question, ...]:
     """The questions that a waiting preview has no answer to."""
     answered = {**preview.facts.get("proved", {}), **preview.facts.get("answers", {})}
@@ -99,6 +107,7 @@ def preview_json(preview: Preview) -> dict[str, Any]:
         },
         "answers": facts.get("answers", {}),
         "report": facts.get("report"),
+        "command": facts.get("command"),
         "approval": facts.get("approval"),
         "promotion": facts.get("promotion"),
         "error": preview.error,

@@ -66,7 +66,7 @@ class ProjectSection(_Section):
 
 
 class GoalSection(_Section):
-    """Where the wanted schema comes from: exactly one of the keys."""
+    """Where the wanted schema comes from: exactly one of the keys, unless `migration.command` makes it."""
 
     branch: str | None = Field(None, description="A branch of the project, by name: the development branch.")
     url_env: str | None = Field(
@@ -77,15 +77,40 @@ class GoalSection(_Section):
         description="A folder of .sql files that make the wanted schema in an empty database, in name order.",
     )
 
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The keys that are set."""
+        return tuple(key for key in ("branch", "url_env", "directory") if getattr(self, key))
+
+
+class MigrationStepSection(_Section):
+    """A file of SQL of your own that runs with the generated plan: once on main, and in every rehearsal until then."""
+
+    file: str = Field(min_length=1, description="The file, relative to preview.toml.")
+    when: Literal["before", "before_contract", "after"] = Field(
+        "before_contract",
+        description="`before` the generated statements, `before_contract` (after what adds, before what drops), "
+        "or `after` all of them.",
+    )
+    transaction: bool = Field(
+        True,
+        description="`false` runs each statement by itself: for what no transaction allows (CONCURRENTLY, VACUUM).",
+    )
+    batch: bool = Field(
+        False,
+        description="The file is one statement that changes a part of the rows; it is repeated, each time in a "
+        "transaction of its own, until it changes none.",
+    )
+
     @model_validator(mode="after")
-    def _one(self) -> "GoalSection":
-        if sum(bool(value) for value in (self.branch, self.url_env, self.directory)) != 1:
-            raise ValueError("give exactly one of `branch`, `url_env`, `directory`")
+    def _sane(self) -> "MigrationStepSection":
+        if self.batch and not self.transaction:
+            raise ValueError("`batch` and `transaction = false` exclude each other")
         return self
 
 
 class MigrationSection(_Section):
-    """How the generated migration is made, and where answers to its questions are kept."""
+    """How the migration is generated; a tool's command instead of a goal, and SQL of your own beside the plan."""
 
     online: Literal["auto", "always", "never"] = Field(
         "auto",
@@ -112,6 +137,59 @@ class MigrationSection(_Section):
         description="Owners and grants: `ignore` them; `add` what the goal grants and take nothing away on main; make "
         "`all` of them the goal's, owners included.",
     )
+
+    command: str | list[str] | None = Field(
+        None,
+        description="Runs in the app's image (as a local process: in `app.context`) with DATABASE_URL of a branch, and "
+        "makes the wanted schema. A string is given to `sh -c`, a list runs as it is.",
+    )
+    url_names: list[str] = Field(
+        default_factory=list,
+        description="Names of variables, beside DATABASE_URL, in which the command finds the URL.",
+    )
+    timeout_seconds: float = Field(600, gt=0, description="How long the command may take.")
+    lock_timeout_ms: int = Field(
+        2000,
+        ge=1,
+        description="`lock_timeout` of the command's sessions, in milliseconds (by PGOPTIONS, which libpq reads).",
+    )
+    promote_with: Literal["plan", "command"] = Field(
+        "plan",
+        description="`plan` promotes the generated, lock-safe plan that leads to what the command made; `command` runs "
+        "the command itself on main, and proves the result.",
+    )
+    bookkeeping: list[str] = Field(
+        default_factory=list,
+        description="More tables whose rows go with the schema, as `table` or `schema.table`; those of well-known "
+        "migration tools are known.",
+    )
+    steps: list[MigrationStepSection] = Field(
+        default_factory=list, description="SQL of your own, as `[[migration.steps]]`; see below."
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> "MigrationSection":
+        if self.command is not None and not (
+            self.command.strip() if isinstance(self.command, str) else self.command and self.command[0]
+        ):
+            raise ValueError("`command` is empty")
+        if self.promote_with == "command" and self.command is None:
+            raise ValueError("`promote_with` is `command`, and there is no `command`")
+        if self.promote_with == "command" and any(step.when == "before_contract" for step in self.steps):
+            raise ValueError(
+                "a step with `when` = `before_contract` has no place in what a command does; use `before` or `after`"
+            )
+        files = [step.file for step in self.steps]
+        if twice := sorted({file for file in files if files.count(file) > 1}):
+            raise ValueError(f"the step {twice[0]} is listed twice")
+        return self
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command as a program and its arguments; empty when there is none."""
+        if isinstance(self.command, str):
+            return ("/bin/sh", "-c", self.command)
+        return tuple(self.command or ())
 
     @property
     def online_bytes(self) -> int:
@@ -236,7 +314,7 @@ class Settings(_Section):
     """All of preview.toml."""
 
     project: ProjectSection
-    goal: GoalSection
+    goal: GoalSection = GoalSection()
     app: AppSection = AppSection()
     runtime: RuntimeSection = RuntimeSection()
     migration: MigrationSection = MigrationSection()
@@ -249,6 +327,17 @@ class Settings(_Section):
     def compare(self) -> Compare:
         """How much of the goal's owners and grants counts."""
         return Compare(self.migration.privileges)
+
+    @model_validator(mode="after")
+    def _one_goal(self) -> "Settings":
+        if self.migration.command is not None:
+            if self.goal.given:
+                raise ValueError(f"give either `goal.{self.goal.given[0]}` or `migration.command`, not both")
+        elif len(self.goal.given) != 1:
+            raise ValueError(
+                "goal: give exactly one of `branch`, `url_env`, `directory`, or `migration.command` instead"
+            )
+        return self
 
     def path(self, relative: str) -> Path:
         """A path of the settings, relative to preview.toml's folder."""

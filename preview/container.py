@@ -231,11 +231,13 @@ def _confined(client: Any, spec: CandidateSpec | TaskSpec, network: str) -> dict
         asked["pids_limit"] = spec.resources.pids
     if spec.working_directory is not None:
         asked["working_dir"] = str(spec.working_directory)
+    if isinstance(spec, TaskSpec) and spec.host_network:
+        asked["network_mode"] = "host"
+    else:
+        asked |= {"network": ensure_network(client, network), "extra_hosts": {HOST_NAME: "host-gateway"}}
     return {
         **asked,
         "name": spec.name,
-        "network": ensure_network(client, network),
-        "extra_hosts": {HOST_NAME: "host-gateway"},
         "init": True,
         "cap_drop": _DROPPED_CAPABILITIES,
         "security_opt": ["no-new-privileges:true"],

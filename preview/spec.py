@@ -117,6 +117,7 @@ class TaskSpec:
         labels: by which its container is found again.
         resources: its limits.
         timeout_seconds: how long it may take, in seconds; then it is ended.
+        host_network: a container shares this machine's own network, to reach what listens on 127.0.0.1 only.
     """
 
     name: str
@@ -127,6 +128,7 @@ class TaskSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     timeout_seconds: float = 600.0
+    host_network: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,8 @@ def name_after(table: str, plan: Plan) -> tuple[str, ...]:
 
 
 def updated_tables(plan: Plan) -> set[tuple[str, ...]]:
-    """The tables whose rows the plan itself updates (fill values)."""
-    return {
+    """The tables whose rows the plan itself updates: fill values, and what statements say of themselves."""
+    written = {parts_of(table) for statement in plan.statements for table in statement.writes}
+    return written | {
         parts_of(match[1]) for statement in plan.statements if (match := _UPDATE.match(statement.sql.strip()))
     }

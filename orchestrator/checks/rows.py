@@ -95,6 +95,15 @@ def compare(before: Mapping[str, int], after: Mapping[str, int], plan: Plan) -> 
             findings.append(
                 not_looked_at(CHECK, table, f"its rows could not be counted {when} the migration")
             )
+        elif has < had and any(same_name(table, on) for on in deleted):
+            findings.append(
+                Finding(
+                    check=CHECK,
+                    severity=Severity.ATTENTION,
+                    subject=table,
+                    message=f"{had - has:,} of {had:,} rows are gone; the plan says so",
+                )
+            )
         elif has < had:
             findings.append(
                 Finding(

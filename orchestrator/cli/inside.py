@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import parse_qs, urlsplit
@@ -32,21 +32,28 @@ def logs(
     name: Name,
     tail: Annotated[int, typer.Option("--tail", min=0, help="How many lines from the end.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as new lines come.")] = False,
+    migration: Annotated[
+        bool, typer.Option("--migration", help="What the migration command said on the branch, instead.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help='Print each line as JSON: {"line": ...}, one a line.')
     ] = False,
 ) -> None:
     """Print the app's log."""
     from orchestrator.cli import render
+    from orchestrator.facts import migration_log
     from orchestrator.steps.border import translating
     from orchestrator.steps.launch import candidate_name
 
     with render.Progress() as progress, assembled(progress) as rooms:
         preview = rooms.controller.mine(name)
         with translating(f"reading the log of {name}"):
-            for line in rooms.candidates.runtime(preview).logs(
-                candidate_name(preview), tail=tail, follow=follow
-            ):
+            lines: Iterable[str] = (
+                migration_log(preview)[-tail or None :]
+                if migration
+                else rooms.candidates.runtime(preview).logs(candidate_name(preview), tail=tail, follow=follow)
+            )
+            for line in lines:
                 text = line.rstrip("\n")
                 render.result(json.dumps({"line": text}, ensure_ascii=False) if as_json else text)
 

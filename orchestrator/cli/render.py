@@ -105,7 +105,9 @@ class Progress:
 
     def detail(self, text: str) -> None:
         """See lifecycle.Observer."""
-        if self._console.is_terminal:
+        if text.startswith("| "):
+            self._said(text)
+        elif self._console.is_terminal:
             self._spin(text)
         elif _WAITS.search(text):
             self._wait(text)
@@ -129,6 +131,11 @@ class Progress:
         if not self._quiet:
             body = f"[{style}]{escape(note)}[/]" if style else escape(note)
             self._console.print(f"  {word:<9} {body}  [dim]{_time(milliseconds)}[/]")
+
+    def _said(self, text: str) -> None:
+        """A line of a program that runs for us, in its place above the spinner."""
+        if not self._quiet:
+            self._console.print(f"  {self._word:<9} {text}", markup=False, style="dim")
 
     def _wait(self, text: str) -> None:
         """A line about a wait, unless one was written a moment ago."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from orchestrator.errors import DependencyCycle
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Statement
-from orchestrator.migration.step import Step, Token
+from orchestrator.migration.step import Phase, Step, Token
 
 #: Between equal phases: what others are made of comes first.
 _RANK = {
@@ -130,6 +130,7 @@ def grouped(steps: Sequence[Step], spans: Iterable[tuple[int, int]]) -> tuple[St
     """
     inside = {i for first, last in spans for i in range(first + 1, last + 1)}
     statements: list[Statement] = []
+    contracts = _contracts(steps, inside)
     group = 0
     held: set[str] = set()
     for i, step in enumerate(steps):
@@ -146,5 +147,15 @@ def grouped(steps: Sequence[Step], spans: Iterable[tuple[int, int]]) -> tuple[St
                 group += 1
                 held = set()
         held |= locked
-        statements.append(replace(step.statement, group=group))
+        statements.append(replace(step.statement, group=group, contract=i in contracts))
     return tuple(statements)
+
+
+def _contracts(steps: Sequence[Step], inside: set[int]) -> set[int]:
+    """Where what takes away begins: the first drop, or the beginning of what must not be split around it."""
+    at = next((i for i, step in enumerate(steps) if step.phase is Phase.DROP), None)
+    if at is None:
+        return set()
+    while at in inside:
+        at -= 1
+    return {at}

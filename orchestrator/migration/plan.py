@@ -83,6 +83,11 @@ class Statement:
         by_blocks: the table whose rows it changes in batches, each committed, or empty. Its SQL ends with a
             condition that a range of blocks can be added to with AND, does the same when it is run as it
             stands, and changes nothing where it has been already.
+        contract: here what takes away begins, and a transaction may end before it.
+        writes: tables whose rows it changes by design, qualified names.
+        source, line: the file of a person's own that it stands in, and its first line there; "" and 0 when it is
+            generated.
+        batch: it is repeated, each time in a transaction of its own, until it changes no row.
     """
 
     sql: str
@@ -97,6 +102,11 @@ class Statement:
     statement_timeout_ms: int = 0
     repair: bool = False
     by_blocks: str = ""
+    contract: bool = False
+    writes: tuple[str, ...] = ()
+    source: str = ""
+    line: int = 0
+    batch: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """All attributes by name; ``lock`` as PostgreSQL writes it in pg_locks."""
@@ -113,6 +123,11 @@ class Statement:
             "statement_timeout_ms": self.statement_timeout_ms,
             "repair": self.repair,
             "by_blocks": self.by_blocks,
+            "contract": self.contract,
+            "writes": list(self.writes),
+            "source": self.source,
+            "line": self.line,
+            "batch": self.batch,
         }
 
     @classmethod
@@ -131,6 +146,12 @@ class Statement:
             statement_timeout_ms=value["statement_timeout_ms"],
             repair=value["repair"],
             by_blocks=value.get("by_blocks", ""),
+            # Plans that were stored by older versions do not have these.
+            contract=value.get("contract", False),
+            writes=tuple(value.get("writes", ())),
+            source=value.get("source", ""),
+            line=value.get("line", 0),
+            batch=value.get("batch", False),
         )
 
 

@@ -16,6 +16,7 @@ from orchestrator.migration.plan import Plan, Statement
 from orchestrator.postgres.batches import in_batches
 from orchestrator.postgres.blockers import Blocker, blockers
 from orchestrator.postgres.refusals import translated
+from orchestrator.postgres.repeated import until_none
 from orchestrator.postgres.trace import StatementTrace, Tracer
 
 #: How often a group is tried, and the longest pause between two tries in seconds (reference/migration.md, 7.2).
@@ -35,6 +36,9 @@ class Observer(Protocol):
     def finished(self, index: int, statement: Statement, trace: StatementTrace) -> None:
         """A statement has run (its group may still be rolled back and tried again)."""
 
+    def batch(self, index: int, statement: Statement, rows: int) -> None:
+        """A batch is committed; how many rows were changed so far."""
+
     def waiting(self, index: int, statement: Statement, reason: str) -> None:
         """A statement's group could not be done and is tried again; the reason names who is in the way."""
 
@@ -49,6 +53,9 @@ class _Silent:
         """Nothing."""
 
     def finished(self, index: int, statement: Statement, trace: StatementTrace) -> None:
+        """Nothing."""
+
+    def batch(self, index: int, statement: Statement, rows: int) -> None:
         """Nothing."""
 
     def waiting(self, index: int, statement: Statement, reason: str) -> None:
@@ -155,6 +162,20 @@ class _Run:
             self.committing = True
         self.committing = False
 
+    def repeated(self, index: int, statement: Statement) -> StatementTrace:
+        """A person's own statement until it changes no row; what a try that gave up has done stays done."""
+        self.at = (index, statement)
+        self.committing = False
+        self.observer.started(index, statement)
+        trace = until_none(
+            self.connection,
+            (index, self.total, statement),
+            lambda connection: _time_outs(connection, statement, local=True),
+            lambda rows: self.observer.batch(index, statement, rows),
+        )
+        self.observer.finished(index, statement, trace)
+        return trace
+
     def alone(self, index: int, statement: Statement) -> StatementTrace:
         """One statement outside of a transaction; what its interrupted forerunner left is removed first."""
         connection = self.connection
@@ -187,6 +208,8 @@ def _persist(
     while True:
         attempt += 1
         try:
+            if group[0][1].batch:
+                return [run.repeated(index, statement) for index, statement in group]
             if transactional:
                 return list(run.transaction(group))
             return [run.alone(index, statement) for index, statement in group]

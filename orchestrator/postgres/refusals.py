@@ -37,7 +37,7 @@ def translated(error: psycopg.Error, *, index: int, total: int, statement: State
     where = ".".join(each for each in (diag.schema_name, diag.table_name, diag.column_name) if each)
     on = f" on {where or ', '.join(statement.lock_on)}" if where or statement.lock_on else ""
     rule = f" (constraint {diag.constraint_name})" if diag.constraint_name else ""
-    said = harmless(diag.message_primary or "", code)
+    said = harmless(diag.message_primary or "", code) + _place(diag.statement_position, statement)
     detail = (
         f" - {' '.join((diag.message_detail or '').split())}"
         if diag.message_detail and _shows_no_values(code)
@@ -56,6 +56,20 @@ def translated(error: psycopg.Error, *, index: int, total: int, statement: State
     return StatementFailed(
         f"statement {index + 1} of {total} failed{on}{rule} with {code}: {said}{detail} [{statement.why}]",
         hint=hint,
+    )
+
+
+def _place(position: str | None, statement: Statement) -> str:
+    """Where in a person's own file the server stumbled: ``, at fill.sql:12:7``; empty for generated statements."""
+    if not statement.source:
+        return ""
+    if not position or not position.isdigit():
+        return f", at {statement.source}:{statement.line}"
+    before = statement.sql[: int(position) - 1]
+    line = statement.line + before.count("\n")
+    column = len(before) - (before.rfind("\n") + 1) + 1
+    return f", at {statement.source}:{line}" + (
+        f":{column}" if before.count("\n") else f" (character {column} of it)"
     )
 
 

@@ -56,10 +56,12 @@ class StatementTrace:
             is nothing when it was too quick.
         rewritten: tables whose file is another one now.
         notices: what the server said about scans, rewrites and builds, and its warnings.
-        batches: into how many transactions it was split; 0 when it was not.
+        batches: into how many transactions it was split, or how often it was repeated; 0 when it ran once.
         longest_ms: the longest of these, milliseconds.
         rows_read: (table, rows) that it read, where it ran in a transaction (pg_stat_get_xact_tuples_returned).
         wal_bytes: WAL that was written meanwhile, by anybody, bytes; None where the server does not tell.
+        tag: the server's word for what it did: ``UPDATE``, ``CREATE INDEX``.
+        rows: how many rows it changed or read; -1 where the server does not say.
     """
 
     index: int
@@ -71,6 +73,8 @@ class StatementTrace:
     longest_ms: float = 0.0
     rows_read: tuple[tuple[str, int], ...] = ()
     wal_bytes: int | None = None
+    tag: str = ""
+    rows: int = -1
 
     def to_json(self) -> dict[str, Any]:
         """All attributes by name."""
@@ -84,6 +88,8 @@ class StatementTrace:
             "longest_ms": self.longest_ms,
             "rows_read": [list(each) for each in self.rows_read],
             "wal_bytes": self.wal_bytes,
+            "tag": self.tag,
+            "rows": self.rows,
         }
 
     @classmethod
@@ -99,6 +105,8 @@ class StatementTrace:
             longest_ms=value.get("longest_ms", 0.0),
             rows_read=tuple((table, rows) for table, rows in value.get("rows_read", ())),
             wal_bytes=value.get("wal_bytes"),
+            tag=value.get("tag", ""),
+            rows=value.get("rows", -1),
         )
 
 
@@ -144,7 +152,7 @@ class Tracer:
         sampler = None if in_transaction else self._sampler()
         with sampler or nullcontext():
             started = time.perf_counter()
-            self.connection.execute(sql.encode())
+            cursor = self.connection.execute(sql.encode())
             took = (time.perf_counter() - started) * 1000
         heard = tuple(dict.fromkeys(self.notices))
         written = self._wal()
@@ -157,6 +165,8 @@ class Tracer:
             notices=heard,
             rows_read=tuple(sorted(self._read())) if in_transaction else (),
             wal_bytes=max(0, written - wal) if wal is not None and written is not None else None,
+            tag=(cursor.statusmessage or "").rstrip(" 0123456789"),
+            rows=cursor.rowcount,
         )
 
     def _locked(self) -> tuple[list[tuple[str, str]], list[str]]:

@@ -34,6 +34,7 @@ class BranchStep:
                 # Either ours from a run that died before it was recorded, or stale: a fresh one costs little,
                 # and main may have moved meanwhile.
                 detail(f"removing the unfinished branch {name}")
+                project.remove_scratch(preview)
                 neon.delete_branch(project.id, branch.id)
                 branch = None
             if branch is None:
@@ -48,9 +49,7 @@ class BranchStep:
             neon.assert_disposable(project.id, branch.id)
             detail("rotating the inherited passwords")
             # A child inherits production's role passwords (Neon docs, branching): nobody sees a URL before this.
-            for role in neon.roles(project.id, branch.id):
-                if not role.no_login:
-                    neon.reset_password(project.id, branch.id, role.name)
+            project.rotate(branch.id)
         with (
             translating(f"looking at branch {name}"),
             project.connect_reading(branch.id, "inspect") as connection,

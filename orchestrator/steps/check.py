@@ -1,12 +1,14 @@
 """checking -> ready: look at what the rehearsal left, and at main's sessions. Reads PostgreSQL, writes nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from orchestrator.checks.data import CHECK as VALUES
 from orchestrator.checks.data import TableSums
 from orchestrator.checks.forecast import CHECK as FORECAST
 from orchestrator.checks.forecast import forecast
 from orchestrator.checks.policy import Policy, idle_rules, judged
-from orchestrator.checks.report import Finding
+from orchestrator.checks.report import Finding, Report, Severity
 from orchestrator.checks.runner import Look, run_all
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.migration.plan import Plan
@@ -41,6 +43,8 @@ class CheckStep:
                 preflight=[Finding.from_json(finding) for finding in facts["preflight"]],
                 more=[Look(check=FORECAST, look=lambda: self._forecast(plan))],
             )
+        if (facts.get("command") or {}).get("on_main"):
+            report = Report(findings=tuple(_by_command(finding) for finding in report.findings))
         idle = idle_rules(report, self._policy)
         report = judged(report, self._policy)
         note = f"verdict {report.verdict}" + (f" (rules that fit nothing: {', '.join(idle)})" if idle else "")
@@ -50,3 +54,14 @@ class CheckStep:
         """Who a promotion would wait for now."""
         with self._project.connect_reading(self._project.main.id, "forecast") as main:
             return forecast(main, plan)
+
+
+def _by_command(finding: Finding) -> Finding:
+    """A migration command may change values, and will do the same on main; rows that it deleted still block."""
+    if finding.check != VALUES or finding.severity is not Severity.BLOCKED:
+        return finding
+    return replace(
+        finding,
+        severity=Severity.ATTENTION,
+        message="values changed, by the migration command or what it set off; compare some of them",
+    )

@@ -36,6 +36,7 @@ class DiscardStep:
             unseen = f"; given up by force, {candidate_name(preview)} may still be there: {error.message}"
         name = branch_name(preview)
         detail(f"deleting branch {name}")
+        self._project.remove_scratch(preview)
         branch = self._project.own_branch(preview)
         if branch is not None:
             with translating(f"deleting branch {name}"):

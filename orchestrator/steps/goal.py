@@ -32,6 +32,8 @@ class Goal:
     def description(self) -> str:
         """For a person: ``branch development``, ``$DEV_DATABASE_URL``, ``schema/``."""
         goal = self._settings.goal
+        if self._settings.migration.command is not None:
+            return "what the migration command makes"
         if goal.branch:
             return f"branch {goal.branch}"
         return f"${goal.url_env}" if goal.url_env else f"{goal.directory}/"
@@ -71,6 +73,11 @@ class Goal:
     @contextmanager
     def _connection(self, branch_id: str | None) -> Iterator[Connection]:
         goal = self._settings.goal
+        if self._settings.migration.command is not None:
+            raise SettingsError(
+                "the goal is what migration.command makes, which needs a branch to run on",
+                hint="use `preview up NAME`; or `preview plan --from URL --to URL` with two databases",
+            )
         if goal.branch:
             with translating(f"looking for branch {goal.branch}"):
                 branch = self._project.neon.find_branch(self._project.id, goal.branch)

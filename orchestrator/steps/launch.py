@@ -74,9 +74,7 @@ class Candidates:
                 "the `process` runtime needs app.command in preview.toml",
                 hint='for example command = ["python", "app.py"]; or start a Docker engine',
             )
-        with translating(f"reaching this machine from the {runtime.kind} runtime"):
-            if uri.host in LOOPBACK:
-                uri = uri.with_host(runtime.host_address().name)
+        uri = self.reachable(runtime, uri)
         local = runtime.kind == "process"
         spec = CandidateSpec(
             name=candidate_name(preview),
@@ -86,7 +84,7 @@ class Candidates:
             # The runtime adds PORT and PREVIEW_URL: it is the one that chooses the port.
             environment={
                 **app.env,
-                **self._passed_on(),
+                **self.passed_on(),
                 "DATABASE_URL": uri.reveal(),
                 "PREVIEW_NAME": preview.name,
             },
@@ -100,8 +98,17 @@ class Candidates:
         with translating(f"starting {spec.name}"):
             return runtime.start(spec).url
 
-    def _passed_on(self) -> dict[str, str]:
-        """The variables that the settings pass on from our own environment."""
+    def reachable(self, runtime: Runtime, uri: ConnectionURI) -> ConnectionURI:
+        """The URI as a candidate has to dial it."""
+        with translating(f"reaching this machine from the {runtime.kind} runtime"):
+            return uri.with_host(runtime.host_address().name) if uri.host in LOOPBACK else uri
+
+    def passed_on(self) -> dict[str, str]:
+        """The variables that the settings pass on from our own environment.
+
+        Raises:
+            SettingsError: one is not set.
+        """
         missing = [name for name in self._settings.app.env_from if name not in os.environ]
         if missing:
             raise SettingsError(
@@ -123,6 +130,7 @@ class Candidates:
         """
         runtime = self.runtime(preview)
         with translating(f"removing {candidate_name(preview)}"):
+            runtime.stop(task_name(preview))
             runtime.stop(candidate_name(preview))
             runtime.remove_image(image_tag(preview))
 
@@ -182,6 +190,11 @@ class _Build:
 def candidate_name(preview: Preview) -> str:
     """The derived name of a preview's container or process."""
     return f"preview-{preview.slug}"
+
+
+def task_name(preview: Preview) -> str:
+    """The derived name of the container in which a preview's migration command runs."""
+    return f"{candidate_name(preview)}-migrate"
 
 
 def image_tag(preview: Preview) -> str:

@@ -1,31 +1,46 @@
-"""migrating -> launching: the generated plan, rehearsed on the branch. Touches the branch's PostgreSQL."""
+"""migrating -> launching: the plan, rehearsed on the branch. Touches the branch's PostgreSQL.
 
-from collections.abc import Callable, Mapping, Sequence
+The plan is generated, with a person's own steps and the rows of migration tools in their places; or it explains what
+a migration command did by itself (by_command.py).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
+from orchestrator.checks.books import read_books
 from orchestrator.checks.data import sum_tables
 from orchestrator.checks.preflight import preflight
-from orchestrator.checks.report import Finding, blocking, in_lines
+from orchestrator.checks.report import Finding, Severity, blocking, in_lines
 from orchestrator.checks.rows import count_rows
 from orchestrator.checks.second_look import second_look
 from orchestrator.checks.stakes import open_questions
+from orchestrator.database import Connection
 from orchestrator.errors import OrchestratorError, PlanDoesNotConverge, StepFailed
 from orchestrator.lifecycle import Advance, Next, Preview, Rest, State
+from orchestrator.migration import books as bookkeeping
+from orchestrator.migration.books import Books
+from orchestrator.migration.compose import compose
 from orchestrator.migration.online import Online
-from orchestrator.migration.plan import Plan, Statement
+from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
 from orchestrator.postgres.dump import see
 from orchestrator.postgres.inspect import inspect, inspect_writes
+from orchestrator.postgres.ledger import begin, begun
 from orchestrator.postgres.trace import StatementTrace
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import describe_difference
 from orchestrator.schema.names import Key
 from orchestrator.schema.privileges import Compare
 from orchestrator.steps.border import translating
+from orchestrator.steps.by_command import ByCommand
+from orchestrator.steps.command import Command
+from orchestrator.steps.commanded import Commanded, Wanted, not_carried, plan_for
 from orchestrator.steps.goal import Goal
+from orchestrator.steps.own import OwnSteps, measured
 from orchestrator.steps.project import NeonProject
+from orchestrator.steps.telling import Telling, plan_with_traces, summary, table_names
 
 
 class MigrateStep:
@@ -36,75 +51,139 @@ class MigrateStep:
         project: NeonProject,
         goal: Goal,
         *,
+        own: OwnSteps,
+        command: Command,
+        commanded: Commanded,
+        by_command: ByCommand,
         policy: Online = Online(),  # noqa: B008 - a frozen value
         trust_proofs: bool = False,
     ) -> None:
         self._project = project
         self._goal = goal
+        self._own = own
+        self._command = command
+        self._commanded = commanded
+        self._by_command = by_command
         self._policy = policy
         self._trust_proofs = trust_proofs
 
     def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
         """Rehearse. A branch that a dead run left half migrated is replaced: a rehearsal is always whole."""
         branch_id = preview.facts["branch"]["id"]
+        own = self._own.digests()  # a file that cannot be read is said before anything runs
         with (
             translating(f"migrating branch {preview.facts['branch']['name']}"),
             self._project.connect_disposable(branch_id, "migrate") as connection,
         ):
             base = inspect(connection)
-            if base.fingerprint() != preview.facts["base"]:
+            if base.fingerprint() != preview.facts["base"] or begun(connection):
                 return Advance(
                     to=State.BRANCHING,
                     note="the branch was left half migrated: a fresh one",
                     facts={"rotated": None},
                 )
             base = replace(base, writes=self._writes_of_main())
-            goal, wanted = self._goal.read(branch_id, detail)
-            planned = make_plan(
+            if self._command.on_main:
+                outcome = self._by_command.rehearse(preview, connection, base, detail)
+            else:
+                with self._wanted(preview, detail) as wanted:
+                    outcome = self._rehearse(preview, connection, base, wanted, detail)
+        command = {"argv": self._command.argv} if self._command.wanted else None
+        kept = outcome.facts.get("command")
+        facts = {
+            **outcome.facts,
+            "own_steps": own,
+            "command": {**command, **(kept or {})} if command else None,
+        }
+        return replace(outcome, facts=facts)
+
+    @contextmanager
+    def _wanted(self, preview: Preview, detail: Callable[[str], None]) -> Iterator[Wanted]:
+        if self._command.wanted:
+            with self._commanded.wanted(preview, detail) as wanted:
+                yield wanted
+        else:
+            goal, seen = self._goal.read(preview.facts["branch"]["id"], detail)
+            yield Wanted(goal=goal, seen=seen)
+
+    def _rehearse(
+        self,
+        preview: Preview,
+        connection: Connection,
+        base: Snapshot,
+        wanted: Wanted,
+        detail: Callable[[str], None],
+    ) -> Next:
+        planned, known = plan_for(
+            lambda answers: make_plan(
                 base,
-                goal,
-                answers=preview.facts.get("answers", {}),
+                wanted.goal,
+                answers=answers,
                 policy=self._policy,
                 trust_proofs=self._trust_proofs,
                 compare=self._goal.compare,
+            ),
+            (base, wanted.goal),
+            wanted.connection,
+            preview.facts.get("answers", {}),
+        )
+        questions = [question.to_json() for question in planned.questions]
+        if planned.plan is None:
+            return Rest(
+                to=State.WAITING,
+                note=f"{len(questions)} question{'s' * (len(questions) != 1)}",
+                facts={"questions": questions, "goal": self._goal.fingerprint_of(wanted.goal)},
             )
-            questions = [question.to_json() for question in planned.questions]
-            if planned.plan is None:
-                return Rest(
-                    to=State.WAITING,
-                    note=f"{len(questions)} question{'s' * (len(questions) != 1)}",
-                    facts={"questions": questions, "goal": self._goal.fingerprint_of(goal)},
-                )
-            plan = planned.plan
-            detail("asking the data")
-            at_stake = open_questions(connection, planned.at_stake, preview.facts.get("answers", {}))
-            if at_stake:
-                return Rest(
-                    to=State.WAITING,
-                    note=f"{len(at_stake)} question{'s' * (len(at_stake) != 1)} about rows",
-                    facts={"questions": [each.to_json() for each in at_stake], "goal": goal.fingerprint()},
-                )
-            findings = preflight(connection, plan)
-            _refuse_what_would_fail(findings)
-            detail("counting rows and summing up values")
-            tables = table_names(base)
-            before = count_rows(connection, tables)
-            sums = sum_tables(connection, tables)
-            traces = self._apply(branch_id, plan, detail)
-            detail("inspecting again")
-            after = inspect(connection)
-            _assert_reached(after, goal, self._goal.compare)
-            detail("looking again through pg_dump")
-            findings = (*findings, second_look(see(connection), wanted))
+        books = read_books(connection, self._command.bookkeeping) if self._command.wanted else {}
+        own = self._own.left(connection)
+        plan = compose(
+            planned.plan,
+            own=own,
+            rows=bookkeeping.statements(books, wanted.books),
+        )
+        detail("asking the data")
+        # Own steps may mend the rows first: then nobody is asked, and the run tells.
+        given = preview.facts.get("answers", {})
+        at_stake = () if own else open_questions(connection, planned.at_stake, given)
+        if at_stake:
+            return Rest(
+                to=State.WAITING,
+                note=f"{len(at_stake)} question{'s' * (len(at_stake) != 1)} about rows",
+                facts={
+                    "questions": [each.to_json() for each in at_stake],
+                    "goal": self._goal.fingerprint_of(wanted.goal),
+                },
+            )
+        findings = softened(preflight(connection, plan), plan)
+        _refuse_what_would_fail(findings)
+        detail("counting rows and summing up values")
+        tables = [table for table in table_names(base) if table not in {*books, *wanted.books}]
+        before = count_rows(connection, tables)
+        sums = sum_tables(connection, tables)
+        if books or wanted.books or own:
+            begin(connection)  # rows will change, which nobody would see after a kill
+        traces = self._apply(preview.facts["branch"]["id"], plan, detail)
+        detail("inspecting again")
+        after = inspect(connection)
+        _assert_reached(after, wanted.goal, self._goal.compare, own=bool(own))
+        detail("looking again through pg_dump")
+        findings = (*findings, second_look(see(connection), wanted.seen))
+        if self._command.wanted:
+            _assert_carried(read_books(connection, self._command.bookkeeping), wanted.books)
+            left = [table for table in table_names(after) if table not in wanted.books]
+            findings = (*findings, *not_carried(wanted, connection, left))
+        plan = measured(plan, traces)
+        ran = wanted.ran
         return Advance(
             to=State.LAUNCHING,
             note=summary(plan) + _unused(planned.unused_answers),
             facts={
                 "plan": plan_with_traces(plan, traces),
                 "questions": questions,
-                "proved": dict(planned.proved),
-                "goal": self._goal.fingerprint_of(goal),
+                "proved": {**planned.proved, **known},
+                "goal": self._goal.fingerprint_of(wanted.goal),
                 "reached": after.fingerprint(),
+                "command": {"log": list(ran.lines), "milliseconds": ran.milliseconds} if ran else None,
                 "rows_before": dict(before),
                 "values_before": {table: each.to_json() for table, each in sums.items()},
                 "preflight": [finding.to_json() for finding in findings],
@@ -127,48 +206,32 @@ class MigrateStep:
         )
 
 
-class Telling:
-    """An observer of apply that says which statement runs, and whom it waits for."""
-
-    def __init__(self, plan: Plan, detail: Callable[[str], None]) -> None:
-        self._total = len(plan.statements)
-        self._detail = detail
-
-    def started(self, index: int, statement: Statement) -> None:
-        """A statement begins."""
-        self._detail(f"{index + 1}/{self._total} {statement.why}")
-
-    def finished(self, index: int, statement: Statement, trace: StatementTrace) -> None:
-        """A statement is done."""
-
-    def waiting(self, index: int, statement: Statement, reason: str) -> None:
-        """A statement's group will be tried again."""
-        self._detail(f"{index + 1}/{self._total} {statement.why}: waits: {reason}")
-
-    def progress(self, index: int, statement: Statement, done: int, total: int) -> None:
-        """One more batch is done."""
-        self._detail(f"{index + 1}/{self._total} {statement.why}: {100 * done // max(total, 1)} %")
+def softened(findings: Sequence[Finding], plan: Plan) -> tuple[Finding, ...]:
+    """Findings as they are before a person's own steps run: those may mend what would fail, and the run will tell."""
+    first = next((i for i, each in enumerate(plan.statements) if each.source), None)
+    last = max(
+        (i for i, each in enumerate(plan.statements) if not each.source and not each.repair), default=-1
+    )
+    if first is None or first > last:
+        return tuple(findings)
+    return tuple(
+        replace(
+            each, severity=Severity.ATTENTION, message=f"{each.message}; unless your own steps mend it before"
+        )
+        if each.severity is Severity.BLOCKED
+        else each
+        for each in findings
+    )
 
 
-def table_names(snapshot: Snapshot) -> tuple[str, ...]:
-    """Every table of a snapshot, qualified and quoted as SQL needs it."""
-    return tuple(key.name for key in snapshot.of_kind("table"))
-
-
-def plan_with_traces(plan: Plan, traces: Sequence[StatementTrace]) -> dict[str, Any]:
-    """The plan's JSON with each statement's trace beside it."""
-    value = plan.to_json()
-    for trace in traces:
-        value["statements"][trace.index]["trace"] = trace.to_json()
-    return value
-
-
-def summary(plan: Plan) -> str:
-    """One line: how many statements and hazards."""
-    statements, hazards = len(plan.statements), len(plan.hazards)
-    if not statements:
-        return "no change: main is the goal already"
-    return f"{statements} statement{'s' * (statements != 1)}, {hazards} hazard{'s' * (hazards != 1)}"
+def _assert_carried(found: Books, wanted: Books) -> None:
+    left = bookkeeping.differences(found, wanted)
+    if left:
+        raise PlanDoesNotConverge(
+            f"after the migration {left[0]} from what the command left",
+            detail="\n".join(left),
+            hint='this is a fault of the generator: please report it; migration.promote_with = "command" goes round it',
+        )
 
 
 def _unused(answers: Sequence[str]) -> str:
@@ -187,11 +250,13 @@ def _refuse_what_would_fail(findings: Sequence[Finding]) -> None:
         )
 
 
-def _assert_reached(after: Snapshot, goal: Snapshot, compare: Compare) -> None:
+def _assert_reached(after: Snapshot, goal: Snapshot, compare: Compare, *, own: bool) -> None:
     remaining = describe_difference(after, goal, compare=compare)
     if remaining:
         raise PlanDoesNotConverge(
             f"after the migration {len(remaining)} difference{'s' * (len(remaining) != 1)} remain: {remaining[0]}",
             detail="\n".join(remaining),
-            hint="this is a fault of the generator: please report the two schemas",
+            hint="your own steps may change rows, not the schema, which is the goal's to say"
+            if own
+            else "this is a fault of the generator: please report the two schemas",
         )

@@ -59,6 +59,30 @@ class NeonProject:
             )
         return branch
 
+    def remove_scratch(self, preview: Preview) -> None:
+        """Remove the branch that a migration command made the goal on; absent is fine.
+
+        It hangs on the preview's branch, which cannot go before it.
+
+        Raises:
+            StepFailed: it is main or protected, or still there afterwards.
+        """
+        name = scratch_name(preview)
+        with translating(f"removing branch {name}"):
+            branch = self.neon.find_branch(self.id, name)
+            if branch is None:
+                return
+            self.neon.assert_disposable(self.id, branch.id)
+            self.neon.delete_branch(self.id, branch.id)
+            if self.neon.find_branch(self.id, name) is not None:
+                raise StepFailed(f"branch {name} is still there after it was deleted", hint="try again")
+
+    def rotate(self, branch_id: str) -> None:
+        """New passwords for every role of a branch: what it inherited opens its parent, too."""
+        for role in self.neon.roles(self.id, branch_id):
+            if not role.no_login:
+                self.neon.reset_password(self.id, branch_id, role.name)
+
     def role(self, branch_id: str) -> str:
         """The role that migrates and that the app logs in as.
 
@@ -115,3 +139,8 @@ class NeonProject:
 def branch_name(preview: Preview) -> str:
     """The derived name of a preview's branch."""
     return f"preview/{preview.slug}"
+
+
+def scratch_name(preview: Preview) -> str:
+    """The derived name of the branch on which a migration command makes the goal."""
+    return f"{branch_name(preview)}-goal"

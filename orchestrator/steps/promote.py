@@ -9,12 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.checks.books import read_books
 from orchestrator.checks.preflight import preflight
 from orchestrator.checks.report import Finding, blocking, in_lines
 from orchestrator.database import Connection, advisory_lock, lock_key
 from orchestrator.errors import MainMoved, OrchestratorError, PlanDoesNotConverge, Refused
 from orchestrator.lifecycle import Advance, Next, Preview, State
+from orchestrator.migration import books as bookkeeping
 from orchestrator.migration import part_of
+from orchestrator.migration.books import Books
+from orchestrator.migration.compose import compose
 from orchestrator.migration.online import as_in
 from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import make_plan
@@ -25,8 +29,12 @@ from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import describe_difference
 from orchestrator.schema.privileges import Compare
 from orchestrator.steps.border import translating
-from orchestrator.steps.migrate import Telling, plan_with_traces, table_names
+from orchestrator.steps.by_command import ByCommand, explained
+from orchestrator.steps.command import Command
+from orchestrator.steps.migrate import softened
+from orchestrator.steps.own import OwnSteps
 from orchestrator.steps.project import NeonProject
+from orchestrator.steps.telling import Telling, plan_with_traces, table_names
 
 
 @dataclass(slots=True)
@@ -43,8 +51,20 @@ class _Attempt:
 class PromoteStep:
     """Applies what remains of the approved plan to main and proves that nothing remains after it."""
 
-    def __init__(self, project: NeonProject, *, lock_attempts: int, compare: Compare) -> None:
+    def __init__(
+        self,
+        project: NeonProject,
+        *,
+        command: Command,
+        own: OwnSteps,
+        by_command: ByCommand,
+        lock_attempts: int,
+        compare: Compare,
+    ) -> None:
         self._project = project
+        self._command = command
+        self._own = own
+        self._by_command = by_command
         self._compare = compare
         self._lock_attempts = lock_attempts
 
@@ -83,19 +103,30 @@ class PromoteStep:
     ) -> Next:
         """Compare, ask the data, apply, compare again; under the promotion's lock."""
         detail("comparing main with the approved plan")
-        goal = self._goal(preview)
+        self._assert_same_settings(preview)
+        goal, books = self._goal(preview)
         approved = Plan.from_json(preview.facts["plan"])
         before = inspect(main)
-        remaining = self._remaining(preview, before, goal, approved)
-        detail("asking production's data")
-        _refuse_what_would_fail(preview, preflight(main, remaining))
+        remaining = self._remaining(preview, main, before, goal, books, approved)
+        if self._command.on_main:
+            self._command.rehearsed_image(preview, detail)  # refuses while nothing is done
+        else:
+            detail("asking production's data")
+            _refuse_what_would_fail(preview, softened(preflight(main, remaining), remaining))
         point = _restore_point(main)
         detail(f"applying {len(remaining.statements)} of {len(approved.statements)} statements")
         attempt.began = True
-        traces = self._apply(preview, main, remaining, detail)
+        if self._command.on_main:
+            traces = self._by_command.promote(
+                preview, main, lambda plan: self._apply(preview, main, plan, detail), detail
+            )
+        else:
+            traces = self._apply(preview, main, remaining, detail)
         detail("proving that main is the goal")
         after = inspect(main)
-        left = describe_difference(after, goal, compare=self._compare)
+        left = list(describe_difference(after, goal, compare=self._compare))
+        if books and not self._command.on_main:
+            left += bookkeeping.differences(read_books(main, self._command.bookkeeping), books)
         if left:
             raise PlanDoesNotConverge(
                 f"main still differs from the branch: {left[0]}",
@@ -142,6 +173,8 @@ class PromoteStep:
 
     def _untouched(self, preview: Preview) -> bool:
         """Whether main is what it was when the preview was made, without anything of ours in it."""
+        if self._command.on_main or preview.facts.get("own_steps"):
+            return False  # rows may have changed, which no snapshot shows
         with (
             suppress(OrchestratorError),
             self._project.connect_reading(self._project.main.id, "look") as main,
@@ -150,8 +183,19 @@ class PromoteStep:
             return now.fingerprint() == preview.facts["base"] and not now.leftovers
         return False
 
-    def _goal(self, preview: Preview) -> Snapshot:
-        """The branch's snapshot, which must still be what was rehearsed and approved."""
+    def _assert_same_settings(self, preview: Preview) -> None:
+        """What was rehearsed is what runs: the same own steps, the same command, in the same way."""
+        self._own.assert_unchanged(preview)
+        then = preview.facts.get("command") or {}
+        now = self._command.argv if self._command.wanted else None
+        if then.get("argv") != now or bool(then.get("on_main")) != self._command.on_main:
+            raise MainMoved(
+                f"the migration's settings were changed after {preview.name} was rehearsed",
+                hint=f"`preview up {preview.name} --fresh` rehearses with them",
+            )
+
+    def _goal(self, preview: Preview) -> tuple[Snapshot, Books]:
+        """The branch's snapshot, which must still be what was rehearsed and approved; and its migration tool's rows."""
         branch = self._project.own_branch(preview)
         if branch is None or branch.id != preview.facts["branch"]["id"]:
             raise MainMoved(
@@ -160,25 +204,39 @@ class PromoteStep:
             )
         with self._project.connect_reading(branch.id, "compare with main") as connection:
             goal = inspect(connection)
+            books = read_books(connection, self._command.bookkeeping) if self._command.wanted else {}
         if goal.fingerprint() != preview.facts["reached"]:
             raise MainMoved(
                 f"branch {preview.facts['branch']['name']} was changed after its rehearsal",
                 hint=f"`preview up {preview.name} --fresh` rehearses again",
             )
-        return goal
+        return goal, books
 
-    def _remaining(self, preview: Preview, main: Snapshot, goal: Snapshot, approved: Plan) -> Plan:
-        """diff(main, branch), which must be a part of what was approved."""
-        planned = make_plan(
-            main, goal, answers=_decided(preview), policy=as_in(approved), compare=self._compare
-        )
-        if planned.plan is None:
-            raise MainMoved(
-                f"main has moved since {preview.name} was rehearsed: the comparison now asks "
-                + ", ".join(question.id for question in planned.questions),
-                hint=f"`preview up {preview.name} --fresh` rehearses again on main as it is now",
-            )
-        foreign = part_of(planned.plan, approved)
+    def _remaining(
+        self,
+        preview: Preview,
+        main: Connection,
+        before: Snapshot,
+        goal: Snapshot,
+        books: Books,
+        approved: Plan,
+    ) -> Plan:
+        """diff(main, branch) and what own steps and rows are left, which must be a part of what was approved."""
+        own = self._own.left(main)
+        answers = _decided(preview)
+        if self._command.on_main:
+            plan = compose(explained(before, goal, None, answers, self._compare)[0], own=own)
+        else:
+            planned = make_plan(before, goal, answers=answers, policy=as_in(approved), compare=self._compare)
+            if planned.plan is None:
+                raise MainMoved(
+                    f"main has moved since {preview.name} was rehearsed: the comparison now asks "
+                    + ", ".join(question.id for question in planned.questions),
+                    hint=f"`preview up {preview.name} --fresh` rehearses again on main as it is now",
+                )
+            rows = bookkeeping.statements(read_books(main, self._command.bookkeeping), books) if books else ()
+            plan = compose(planned.plan, own=own, rows=rows)
+        foreign = part_of(plan, approved)
         if foreign:
             raise MainMoved(
                 f"main has moved since {preview.name} was rehearsed: {len(foreign)} statement"
@@ -186,7 +244,7 @@ class PromoteStep:
                 detail="\n".join(foreign),
                 hint=f"`preview up {preview.name} --fresh` rehearses again on main as it is now",
             )
-        return planned.plan
+        return plan
 
 
 def _decided(preview: Preview) -> dict[str, str]:
