@@ -32,6 +32,10 @@ def compose(plan: Plan, *, own: Blocks | None = None, rows: Sequence[Statement] 
         tail = [(*contract, *written)]
     else:
         expand = (*expand, *written)
+    if not found.get("before_contract"):
+        # Nothing comes in between: transactions stay whole.
+        tail[0] = (*expand, *tail[0])
+        expand = ()
     blocks = [
         *found.get("before", ()),
         expand,

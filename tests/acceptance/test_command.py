@@ -144,6 +144,7 @@ def test_what_the_command_makes_is_planned_rehearsed_and_promoted(tool: Tool) ->
     assert tool.leftovers(ready) == []
 
 
+@pytest.mark.prove
 def test_rows_that_only_the_command_changes_block_a_plan(tool: Tool) -> None:
     tool.file(
         "migrations/2.sql",
@@ -174,6 +175,7 @@ def test_rows_that_only_the_command_changes_block_a_plan(tool: Tool) -> None:
     assert tool.main("select version from schema_migrations order by id") == [("1.sql",), ("2.sql",)]
 
 
+@pytest.mark.prove
 def test_a_command_that_fails_is_told_with_its_last_lines_and_tried_again(tool: Tool) -> None:
     tool.file("migrations/2.sql", "alter table customers add column x int; select 1/0;")
     failed = tool.preview("up", "pr-1", expect=1)
@@ -190,6 +192,7 @@ def test_a_command_that_fails_is_told_with_its_last_lines_and_tried_again(tool: 
     assert "y" in str(tool.json("up", "pr-1")["plan"])
 
 
+@pytest.mark.prove
 def test_a_command_that_does_not_end_is_ended(tool: Tool) -> None:
     tool.write(migration="timeout_seconds = 2.5")
     tool.file("tool.py", "import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
@@ -274,21 +277,3 @@ def test_own_steps_run_once_with_the_plan_in_their_places(tool: Tool) -> None:
     tool.file("steps/a fill.sql", "update customers set name = 'x';")
     refused = tool.preview("up", "pr-3", expect=2)
     assert "ran already and has changed since" in refused.stderr
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (None, "cannot be read: No such file"),
-        (b"-- nothing\n", "holds no statement"),
-        (b"\xff\xfe", "is not UTF-8"),
-        (b"begin; select 1; commit;", "transactions are begun and ended by preview"),
-        (b"select 1;\nupdate custmers set fax = '';", "a fill.sql:2"),
-    ],
-)
-def test_a_step_that_cannot_run_is_named(tool: Tool, content: bytes | None, said: str) -> None:
-    tool.write(steps='[[migration.steps]]\nfile = "a fill.sql"\n')
-    if content is not None:
-        (tool.folder / "a fill.sql").write_bytes(content)
-    expect = 1 if said.startswith("a fill.sql:") else 2
-    assert said in tool.preview("up", "pr-1", expect=expect).stderr
