@@ -176,7 +176,7 @@ def _in_place(before: Object, after: Object) -> bool:  # noqa: PLR0911, PLR0912 
     if isinstance(before, Constraint) and isinstance(after, Constraint):
         if "part_of" in changed and before.part_of:
             return False
-        easy = {"comment", "index_options", "part_of"}
+        easy = {"comment", "index_options", "index_comment", "part_of"}
         return changed <= easy or (changed <= easy | {"validated"} and after.validated)
     if isinstance(before, Index) and isinstance(after, Index):
         return changed <= {"comment", "statistics"} | ({"part_of"} if not before.part_of else set())

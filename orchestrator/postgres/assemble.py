@@ -237,6 +237,7 @@ class Assembly(Relations):
                 reference_columns=tuple(row["reference_columns"]),
                 validated=row["validated"] or definition.endswith(" NOT ENFORCED"),
                 index_options=pairs(self.index_options.get(row["index"], [])) if row["type"] in "pux" else (),
+                index_comment=self.comment("pg_class", row["index"]) if row["type"] in "pux" else None,
                 part_of=row["part_of"] or "" if row["type"] in "pux" else "",
                 valid=row["valid"],
             )

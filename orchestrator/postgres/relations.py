@@ -264,6 +264,11 @@ class Relations:
     def read_columns(self) -> None:
         """Columns and defaults of tables; defaults of views; the rest is folded."""
         sequences = self._identity_sequences()
+        self._sequence_of = {
+            (each["relation"], each["number"]): each["oid"]
+            for each in self.rows["sequences"]
+            if each["owned"] == "i"
+        }
         positions: dict[int, int] = {}
         for row in self.rows["columns"]:
             oid = row["relation"]
@@ -297,6 +302,7 @@ class Relations:
             # A partition shares the identity of the table above (PostgreSQL 17).
             identity={"a": "ALWAYS", "d": "BY DEFAULT"}.get(row["identity"]) if sequence else None,
             identity_sequence=sequence,
+            sequence_comment=self._sequence_comment(row) if sequence else None,
             generated=row["expression"] if row["generated"] else None,
             settings=column_settings(row),
             local=row["local"] or partition,
@@ -311,6 +317,10 @@ class Relations:
             self.address[self.catalog["pg_attrdef"], row["default_oid"], 0] = key
         elif row["default_oid"]:
             self._default(table, row)
+
+    def _sequence_comment(self, row: dict[str, Any]) -> str | None:
+        oid = self._sequence_of.get((row["relation"], row["number"]))
+        return self.comment("pg_class", oid) if oid is not None else None
 
     def _not_null(self, row: dict[str, Any]) -> dict[str, Any]:
         """Name and form of a column's NOT NULL constraint; an inherited one has them from above."""

@@ -95,6 +95,7 @@ class Column(Object):
         not_null: whether NULL is refused.
         identity: ``ALWAYS``, ``BY DEFAULT`` or None.
         identity_sequence: the identity's sequence: its name and options, sorted.
+        sequence_comment: COMMENT ON that sequence, or None.
         generated: the expression of a stored generated column, or None.
         settings: STORAGE, COMPRESSION, STATISTICS and attribute options that are not the default, sorted.
         not_null_name: the name of its NOT NULL constraint where somebody chose one (PostgreSQL 18), else empty.
@@ -112,6 +113,7 @@ class Column(Object):
     not_null: bool = False
     identity: str | None = None
     identity_sequence: Pairs = ()
+    sequence_comment: str | None = None
     generated: str | None = None
     settings: Pairs = ()
     not_null_name: str = ""
@@ -143,6 +145,7 @@ class Constraint(Object):
         reference_columns: the columns there.
         validated: False for NOT VALID.
         index_options: storage parameters of the index behind it.
+        index_comment: COMMENT ON that index, or None.
         part_of: name of the same constraint of the partitioned table above, which this is a part of, else empty.
         valid: False while the index behind it is not built on every partition.
     """
@@ -154,6 +157,7 @@ class Constraint(Object):
     reference_columns: tuple[str, ...] = ()
     validated: bool = True
     index_options: Pairs = ()
+    index_comment: str | None = None
     part_of: str = ""
     valid: bool = True
 

@@ -6,7 +6,8 @@ from orchestrator.migration.locks import LockMode
 from orchestrator.migration.step import Phase, Step, ready
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import Key, dotted, literal, quote
-from orchestrator.schema.objects import Composite, Domain, Function, Stated, View
+from orchestrator.schema.objects import Column, Composite, Constraint, Domain, Function, Stated, View
+from orchestrator.schema.privileges import identity_sequence
 
 _NOUNS = {"enum": "TYPE", "composite type": "TYPE"}
 
@@ -35,6 +36,7 @@ def steps(work: Work) -> Iterator[Step]:
         if before != after or (new and key.kind == "extension"):
             yield _comment(work, key, _subject(work, key), after)
         thing = work.goal.objects[key]
+        yield from _within(work, key, new=new)
         if isinstance(thing, Domain):
             told = {} if new else {name: text for name, _, _, text in work.before(key, Domain).rules}
             for name, _, _, text in thing.rules:
@@ -52,6 +54,22 @@ def steps(work: Work) -> Iterator[Step]:
             for name in sorted(old.keys() | now.keys()):
                 if old.get(name) != now.get(name) and name in dict(thing.columns):
                     yield _comment(work, key, f"COLUMN {dotted(*key.path, name)}", now.get(name))
+
+
+def _within(work: Work, key: Key, *, new: bool) -> Iterator[Step]:
+    """Comments on the index behind a constraint, and on the sequence of an identity column."""
+    thing = work.goal.objects[key]
+    past = None if new else work.base.objects[key]
+    if isinstance(thing, Constraint):
+        index = work.base.objects.get(work.adopted.get(key, key)) if key in work.adopted else None
+        was = index.comment if index is not None else getattr(past, "index_comment", None)
+        if was != thing.index_comment:
+            yield _comment(work, key, f"INDEX {dotted(key.path[0], key.path[-1])}", thing.index_comment)
+    elif isinstance(thing, Column) and thing.identity is not None:
+        kept = isinstance(past, Column) and past.identity is not None
+        was = past.sequence_comment if kept and isinstance(past, Column) else None
+        if was != thing.sequence_comment:
+            yield _comment(work, key, f"SEQUENCE {identity_sequence(thing)}", thing.sequence_comment)
 
 
 def _comment(work: Work, key: Key, subject: str, text: str | None) -> Step:

@@ -1,0 +1,1 @@
+CREATE TABLE t (a int NOT NULL); CREATE UNIQUE INDEX k ON t (a); COMMENT ON INDEX k IS 'was here';
