@@ -90,7 +90,7 @@ def plan(
     kept = read_answers(file) if file else {}
     if strict is not None:
         rules["compare"] = Compare.ALL if strict else Compare.IGNORE
-    base, goal = _two_databases(from_, to) if from_ and to else _main_and_goal()
+    base, goal = _two_databases(from_, to, whole=not sql or as_json) if from_ and to else _main_and_goal()
     planned = make_plan(base, goal, answers={**kept, **given}, assume_defaults=no_questions, **rules)
     if write_answers and file and write_to(file, given):
         render.console().print(f"answers written to {file}", markup=False)
@@ -136,11 +136,23 @@ def _rules(*, project: bool, online: str | None, file: Path | None) -> tuple[dic
     return {"policy": policy, "trust_proofs": trust, "compare": compare}, file
 
 
-def _two_databases(from_: str, to: str) -> "tuple[Snapshot, Snapshot]":
-    """Both snapshots, read at once."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        first, second = pool.map(_snapshot, (_url(from_), _url(to)))
-    return first, second
+def _two_databases(from_: str, to: str, *, whole: bool) -> "tuple[Snapshot, Snapshot]":
+    """Both snapshots, read at once; ``whole`` ones where fingerprints are shown."""
+    from orchestrator.database import connect
+    from orchestrator.postgres.inspect import inspect
+    from orchestrator.postgres.pair import inspect_pair
+    from orchestrator.steps.border import translating
+
+    with (
+        connect(_url(from_), purpose="plan") as base,
+        connect(_url(to), purpose="plan") as goal,
+        translating("inspecting a database"),
+    ):
+        if not whole:
+            return inspect_pair(base, goal)
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            first, second = pool.map(inspect, (base, goal))
+        return first, second
 
 
 def _url(given: str) -> str:
@@ -152,15 +164,6 @@ def _url(given: str) -> str:
     if not value:
         raise UsageError(f"${name} is not set", hint=f"export {name}=postgresql://...")
     return value
-
-
-def _snapshot(url: str) -> "Snapshot":
-    from orchestrator.database import connect
-    from orchestrator.postgres.inspect import inspect
-    from orchestrator.steps.border import translating
-
-    with connect(url, purpose="plan") as connection, translating("inspecting a database"):
-        return inspect(connection)
 
 
 def _main_and_goal() -> "tuple[Snapshot, Snapshot]":

@@ -160,8 +160,8 @@ class Plan:
     """Ordered statements that lead from one snapshot to another.
 
     Attributes:
-        base: fingerprint of the snapshot it starts from (main's).
-        goal: fingerprint of the snapshot it leads to.
+        base: fingerprint of the snapshot it starts from (main's); empty where only differences were read.
+        goal: fingerprint of the snapshot it leads to; empty likewise.
         statements: in the order in which they are applied.
         notes: differences that need no statement (column order, what is not compared), one sentence each.
         online: names of the columns that are written anew beside the traffic (``recipes/online.py``): whoever plans

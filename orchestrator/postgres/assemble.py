@@ -64,8 +64,8 @@ class Assembly(Relations):
         guard.unaccounted(self)
         self._unclaimed_comments()
 
-    def snapshot(self) -> Snapshot:
-        """Everything read, as a value."""
+    def snapshot(self, *, whole: bool = True) -> Snapshot:
+        """Everything read, as a value; ``whole`` says whether that is all there is."""
         origin = self.rows["origin"][0]
         system = self.rows["system"]
         needs = self._needs()
@@ -86,6 +86,7 @@ class Assembly(Relations):
             role=origin["role"],
             roles=tuple(origin["roles"]),
             uncompared=guard.uncompared(self),
+            whole=whole,
         )
 
     def _schemas(self) -> None:
@@ -136,7 +137,7 @@ class Assembly(Relations):
                     more_names=(row["multirange"],),
                     comment=comment,
                 )
-            elif row["kind"] in _TYPES and not row["is_array"]:
+            elif row["kind"] in _TYPES:
                 thing = Other(key=Key(_TYPES[row["kind"]], path), digest=digest(row["definition"], comment))
             else:
                 continue

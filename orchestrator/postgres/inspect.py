@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 from orchestrator.database import Connection
 from orchestrator.errors import StatementFailed
 from orchestrator.postgres.assemble import Assembly
-from orchestrator.postgres.reading import ATTEMPTS, Reading, query
+from orchestrator.postgres.reading import ATTEMPTS, Reading, query, without_cycles
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.names import Key
 
@@ -60,12 +60,12 @@ def inspect(connection: Connection) -> Snapshot:
     for attempt in range(1, ATTEMPTS + 1):
         reading = Reading(connection)
         try:
-            with reading.open():
-                rows = everything(reading)
+            with without_cycles():
+                with reading.open():
+                    rows = everything(reading)
+                return Assembly(rows).snapshot()
         except psycopg.Error as error:
             reading.explain(error, attempt)
-        else:
-            return Assembly(rows).snapshot()
     raise AssertionError("unreachable")
 
 

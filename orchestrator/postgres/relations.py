@@ -29,6 +29,8 @@ _REPLICA = {"d": "DEFAULT", "f": "FULL", "n": "NOTHING"}
 
 def pairs(options: list[str], prefix: str = "") -> Pairs:
     """``["fillfactor=70"]`` as sorted pairs."""
+    if not options:
+        return ()
     split = (each.partition("=") for each in options)
     return tuple(sorted((prefix + name, value) for name, _, value in split))
 

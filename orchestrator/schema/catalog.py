@@ -30,6 +30,7 @@ class Snapshot:
         role: who inspected.
         roles: the server's roles, as SQL; empty when nobody looked.
         uncompared: what is in the database and not compared, with how much of it or its names.
+        whole: False where objects were left out that are equal in another snapshot: it has no fingerprint.
     """
 
     objects: Mapping[Key, Object]
@@ -44,12 +45,18 @@ class Snapshot:
     role: str = field(default="", compare=False)
     roles: tuple[str, ...] = field(default=(), compare=False)
     uncompared: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    whole: bool = field(default=True, compare=False)
 
     def fingerprint(self, *, privileges: bool = False) -> str:
         """SHA-256 (hex) of all objects; independent of oids, order and the database's name.
 
         With ``privileges`` owners and grants count too.
+
+        Raises:
+            ValueError: objects were left out.
         """
+        if not self.whole:
+            raise ValueError("a snapshot that is not whole has no fingerprint: use inspect()")
         if not privileges:
             return self._fingerprint
         owned = [[key, asdict(self.privileges[key])] for key in sorted(self.privileges)]

@@ -78,6 +78,7 @@ def renamed(base: Snapshot, renames: Renames) -> Snapshot:
         role=base.role,
         roles=base.roles,
         uncompared=base.uncompared,
+        whole=base.whole,
     )
 
 

@@ -1,7 +1,6 @@
--- Types with a name of their own: enums, domains, composites, ranges; arrays and row types lead to their owner.
+-- Types with a name of their own: enums, domains, composites, ranges, base types.
 select t.oid::int8 as oid, n.nspname as schema, t.typname as name, t.typtype as kind,
        t.typelem::int8 as element, t.typrelid::int8 as relation,
-       t.typlen = -1 and t.typelem <> 0 and exists (select from pg_type e where e.typarray = t.oid) as is_array,
        coalesce((select array_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid), '{}')
            as labels,
        case when t.typtype = 'd' then format_type(t.typbasetype, t.typtypmod) end as base, t.typnotnull as not_null,
@@ -34,3 +33,6 @@ select t.oid::int8 as oid, n.nspname as schema, t.typname as name, t.typtype as 
        end as definition
 from pg_type t join pg_namespace n on n.oid = t.typnamespace
 where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'preview_internal')
+  -- neither row types of tables nor arrays: they come and go with their owner
+  and (t.typrelid = 0 or exists (select from pg_class c where c.oid = t.typrelid and c.relkind = 'c'))
+  and not (t.typelem <> 0 and t.typlen = -1 and t.oid in (select typarray from pg_type))

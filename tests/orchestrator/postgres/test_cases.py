@@ -11,7 +11,9 @@ from orchestrator.errors import OrchestratorError, UnsupportedObject
 from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
-from orchestrator.schema.diff import describe_difference
+from orchestrator.postgres.pair import inspect_pair
+from orchestrator.schema.catalog import Snapshot
+from orchestrator.schema.diff import describe_difference, diff
 from orchestrator.schema.privileges import Compare
 
 CASES = Path(__file__).parents[2] / "cases"
@@ -28,6 +30,12 @@ def load(folder: Path, name: str) -> dict[str, Any]:
     return found
 
 
+def closely(main: Any, development: Any) -> tuple[Snapshot, Snapshot]:
+    """Both read as a pair, however few the equal relations are that this leaves out."""
+    with main.connect() as base, development.connect() as goal:
+        return inspect_pair(base, goal, fewest=0, most=1)
+
+
 def test_there_are_cases() -> None:
     assert len(FOLDERS) >= 60
 
@@ -42,10 +50,15 @@ def test_case(folder: Path, database: Callable[..., Any]) -> None:
     main.run(read(folder, "seed.sql"))
     base, goal = main.inspect(), development.inspect()
     compare = Compare(expected.get("compare", "ignore"))
+    near, far = closely(main, development)
+    assert diff(near, far) == diff(base, goal)
 
     if "refused" in expected:
         with pytest.raises(UnsupportedObject) as refused:
             make_plan(base, goal, answers=answers, assume_defaults=True, compare=compare)
+        with pytest.raises(UnsupportedObject) as again:
+            make_plan(near, far, answers=answers, assume_defaults=True, compare=compare)
+        assert again.value.message == refused.value.message
         for words in expected["refused"]:
             assert words in refused.value.message
         return
@@ -53,6 +66,10 @@ def test_case(folder: Path, database: Callable[..., Any]) -> None:
         assert [question.id for question in make_plan(base, goal).questions] == expected["questions"]
     planned = make_plan(base, goal, answers=answers, assume_defaults=True, compare=compare)
     assert planned.plan is not None
+    beside = make_plan(near, far, answers=answers, assume_defaults=True, compare=compare)
+    assert beside.plan is not None
+    assert (beside.plan.statements, beside.plan.notes) == (planned.plan.statements, planned.plan.notes)
+    assert beside.questions == planned.questions
     assert planned.unused_answers == ()
     for words in expected.get("sql", []):
         assert words in planned.plan.to_sql()
