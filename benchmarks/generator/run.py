@@ -39,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--runs", type=int, default=3, help="of each; the best counts (default %(default)s)")
     parser.add_argument("--postgres", type=int, default=16, help="major version (default %(default)s)")
     parser.add_argument("--no-peers", action="store_true", help="only ours; nothing is downloaded")
+    parser.add_argument("--only", help="generators whose names begin so, comma separated (default: all)")
     parser.add_argument("--peers", type=Path, help="where peers are installed, and stay (default: nowhere)")
     parser.add_argument(
         "--directory",
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="bench-peers-", dir=chosen.directory) as scratch:
         peers, absent = ([], []) if chosen.no_peers else installed((chosen.peers or Path(scratch)).absolute())
+        asked = tuple(chosen.only.split(",")) if chosen.only else ("",)
+        generators = [each for each in (ours(), *peers) if each.name.startswith(asked)]
         for each in absent:
             print(f"absent: {each}")
         best: dict[str, dict[int, Measured]] = {}
@@ -57,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
             for tables in sizes:
                 before, after = pair(tables)
                 base, goal = load(first, f"s{tables}", before), load(second, f"s{tables}", after)
-                one_size(tables, (base, goal), [ours(), *peers], chosen.runs, Path(scratch), best)
+                one_size(tables, (base, goal), generators, chosen.runs, Path(scratch), best)
     growth(best, sizes)
     return 0
 
