@@ -6,3 +6,5 @@ select t.oid::int8 as oid, t.tgrelid::int8 as relation, t.tgname as name, pg_get
 from pg_trigger t
 left join pg_trigger up on up.oid = t.tgparentid
 where not t.tgisinternal and t.tgenabled is distinct from up.tgenabled
+-- parts of a foreign table are written down in this order
+order by t.tgrelid, t.tgname
