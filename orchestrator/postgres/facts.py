@@ -50,6 +50,7 @@ BELONGING: Mapping[str, Belonging] = {
         instead="raw.conkey",
         joined="join pg_constraint raw on raw.oid = q.oid::oid",
     ),
+    "not_nulls": Belonging(to="q.relation", apart=frozenset({"relation"})),
     "indexes": Belonging(
         to="q.relation",
         apart=frozenset({"oid", "relation", "owner", "head"}),
