@@ -30,6 +30,26 @@ _NO_EXTENSION = (
 )
 
 
+#: What only a superuser may make (Postgres docs, the CREATE page of each); Neon lets its own role make event triggers.
+_SUPERUSER = (
+    "CREATE ACCESS METHOD ",
+    "CREATE EVENT TRIGGER ",
+    "CREATE FOREIGN DATA WRAPPER ",
+    "CREATE LANGUAGE ",
+    "CREATE OPERATOR CLASS ",
+    "CREATE OPERATOR FAMILY ",
+    "ALTER OPERATOR FAMILY ",
+    "CREATE PUBLICATION ",
+    "CREATE TEXT SEARCH PARSER ",
+    "CREATE TEXT SEARCH TEMPLATE ",
+    "CREATE TRUSTED LANGUAGE ",
+)
+_NO_SUPERUSER = (
+    "only a superuser may do this (on Neon a few kinds are open to its own role): let an extension bring it,"
+    " or take it out of the goal"
+)
+
+
 def translated(error: psycopg.Error, *, index: int, total: int, statement: Statement) -> StatementFailed:
     """A StatementFailed that names the statement, the SQLSTATE, the object and what to do."""
     diag = error.diag
@@ -49,6 +69,7 @@ def translated(error: psycopg.Error, *, index: int, total: int, statement: State
     }
     hint = (
         (_NO_EXTENSION if extension else None)
+        or (_NO_SUPERUSER if code == "42501" and statement.sql.startswith(_SUPERUSER) else None)
         or _HINTS.get(code)
         or (diag.message_hint or "")
         or "nothing of this statement's group was done; correct the cause and run the same command again"

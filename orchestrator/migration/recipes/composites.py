@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.locks import LockMode
-from orchestrator.migration.recipes.named_types import left, made, taken_down
+from orchestrator.migration.recipes.named_types import left, made, swapped, taken_down
 from orchestrator.migration.step import Phase, Step, ready
 from orchestrator.migration.work import Work
-from orchestrator.schema.names import Key, quote
-from orchestrator.schema.objects import Composite
+from orchestrator.schema.names import TYPES, Key, quote
+from orchestrator.schema.objects import Column, Composite
 
 
 def in_place(before: Composite, after: Composite) -> bool:
@@ -20,14 +20,21 @@ def in_place(before: Composite, after: Composite) -> bool:
 
 
 def refused(work: Work, key: Key) -> str | None:
-    """Values in columns move to a new form attribute by attribute: names and their order must be the same."""
-    if key.kind != "composite type" or not work.columns_on(key):
+    """Values in columns move to a new form through their text, so names and their order must be the same.
+
+    A column of the type itself can be taken apart, as long as no attribute is lost; an array, or a type that has
+    this one inside, cannot.
+    """
+    if key.kind != "composite type" or not swapped(work, key):
         return None
-    before, after = work.before(key, Composite).attributes, work.after(key, Composite).attributes
-    if [each[0] for each in before] == [each[0] for each in after]:
+    before = [each[0] for each in work.before(key, Composite).attributes]
+    after = [each[0] for each in work.after(key, Composite).attributes]
+    inside = [each for each in work.base.users.get(key, ()) if each.kind in TYPES]
+    inside += [each for each in work.columns_on(key) if work.before(each, Column).type != key.name]
+    if before == after or (set(before) <= set(after) and not inside):
         return None
-    column = work.columns_on(key)[0]
-    return f"{key} has its attributes in another order, or other ones with other types, and {column} holds values of it"
+    user = (inside or work.columns_on(key))[0]
+    return f"{key} has its attributes in another order, or other ones with other types, and {user} holds values of it"
 
 
 def steps(work: Work) -> Iterator[Step]:

@@ -9,7 +9,7 @@ from orchestrator.migration.plan import Hazard, Probe
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released
 from orchestrator.migration.work import Work, slots_of
 from orchestrator.schema.names import TYPES, Key, dotted, literal, quote
-from orchestrator.schema.objects import Column, Domain, Enum
+from orchestrator.schema.objects import Column, Composite, Domain, Enum
 
 
 def swapped(work: Work, key: Key) -> bool:
@@ -38,6 +38,10 @@ def cast(work: Work, key: Key, after: Column) -> str | None:
     """The USING expression for a column whose type is made again under the same name: through its text."""
     for each in moved(work, key):
         old, new = work.base.objects[each], work.goal.objects.get(each)
+        if isinstance(old, Composite) and isinstance(new, Composite) and after.type == each.name:
+            if [one[0] for one in old.attributes] != [one[0] for one in new.attributes]:
+                return _taken_apart(quote(key.path[-1]), after.type, old, new)
+            continue
         if (
             isinstance(old, Domain)
             and isinstance(new, Domain)
@@ -49,6 +53,18 @@ def cast(work: Work, key: Key, after: Column) -> str | None:
                 and f"{quote(key.path[-1])}::text::{after.type}"
             )
     return f"{_text(work, key)}::{after.type}"
+
+
+def _taken_apart(name: str, type_: str, old: Composite, new: Composite) -> str:
+    """A composite value in its new order; ``IS NOT DISTINCT FROM NULL`` tells NULL from a row of NULLs."""
+    there = {one[0]: one[1] for one in old.attributes}
+    parts = [
+        (f"({name}).{quote(one)}" if there[one] == is_ else f"({name}).{quote(one)}::text::{is_}")
+        if one in there
+        else "NULL"
+        for one, is_, _, _ in new.attributes
+    ]
+    return f"CASE WHEN {name} IS NOT DISTINCT FROM NULL THEN NULL ELSE ROW({', '.join(parts)})::{type_} END"
 
 
 def _text(work: Work, key: Key) -> str:

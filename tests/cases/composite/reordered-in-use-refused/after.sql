@@ -1,2 +1,2 @@
 CREATE TYPE c AS (b int, a int);
-CREATE TABLE t (c c);
+CREATE TABLE t (c c[]);

@@ -1,2 +1,2 @@
 CREATE TYPE c AS (a int, b int);
-CREATE TABLE t (c c);
+CREATE TABLE t (c c[]);
