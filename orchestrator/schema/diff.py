@@ -61,7 +61,11 @@ def describe_difference(
         shown = []
         for name in names:
             before, after = getattr(base.objects[key], name), getattr(goal.objects[key], name)
-            short = all(len(str(each)) <= 200 for each in (before, after)) and name not in {"digest", "shape"}
+            short = all(len(str(each)) <= 200 for each in (before, after)) and name not in {
+                "digest",
+                "shape",
+                "secrets",
+            }
             shown.append(f"{name} is {before!r}, should be {after!r}" if short else f"{name} differs")
         said[key] = f"{key}: {'; '.join(shown)}"
     for key, was, will in differing(base.privileges, goal.privileges, compare):

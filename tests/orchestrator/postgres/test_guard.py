@@ -8,6 +8,9 @@ import pytest
 from orchestrator.errors import UnsupportedObject
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres import guard
+from orchestrator.schema.catalog import Snapshot
+from orchestrator.schema.diff import describe_difference
+from orchestrator.schema.objects import Stated
 
 #: Each statement makes, or changes, something of a kind that no statement before it did.
 ONE_OF_EACH = """
@@ -160,3 +163,22 @@ def test_every_catalogue_is_known(database: Callable[[], Any]) -> None:
 def test_an_unknown_catalogue_is_named(database: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "MODELLED", guard.MODELLED - {"pg_cast"})
     assert dict(database().inspect().uncompared)["catalogues that this version does not know"] == "pg_cast"
+
+
+def test_a_password_is_in_no_sentence(database: Callable[[], Any]) -> None:
+    main, goal = database(), database()
+    for each, password in ((main, "hunter2"), (goal, "hunter3")):
+        each.run("CREATE FOREIGN DATA WRAPPER w; CREATE SERVER sv FOREIGN DATA WRAPPER w")
+        each.run(f"CREATE USER MAPPING FOR PUBLIC SERVER sv OPTIONS (user 'a', password '{password}')")
+    base, wanted = main.inspect(), goal.inspect()
+    digests = [value for snapshot in (base, wanted) for _, value in _secrets(snapshot)]
+    with pytest.raises(UnsupportedObject) as refused:
+        make_plan(base, wanted)
+    said = refused.value.message + " ".join(describe_difference(base, wanted))
+    assert "user mapping sv.public" in said
+    assert len(digests) == 2
+    assert not any(secret in said for secret in ("hunter", *digests))
+
+
+def _secrets(snapshot: Snapshot) -> list[tuple[str, str]]:
+    return [pair for each in snapshot.objects.values() if isinstance(each, Stated) for pair in each.secrets]
