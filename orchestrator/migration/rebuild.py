@@ -131,7 +131,8 @@ def _downwards(
     if how == "retyped":
         nearest = was.children(key.parent)
         queue += [(each, "retyped") for each in sorted(heirs) if each.parent in nearest]
-    for each in (*sorted(heirs), *was.parts(key)) if how == "replaced" else ():
+    taken = sorted(heirs) if how == "replaced" else []
+    for each in (*taken, *was.parts(key)) if how in {"replaced", "dropped"} else ():
         if each in goal.objects and each not in result.rebuilt:
             result.rebuilt.add(each)
             queue.append((each, "replaced"))

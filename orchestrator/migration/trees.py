@@ -198,6 +198,6 @@ def _kept(now: Snapshot, then: Snapshot, goal: Snapshot) -> frozenset[Key]:
         own: Object | None = now.objects.get(key)
         if key in then.objects or not isinstance(own, Constraint) or not tree.is_partition(key.parent):
             continue
-        if own.definition == thing.definition and own.validated:
+        if own.definition == thing.definition and (own.validated or own.type == "foreign"):
             found.add(key)
     return frozenset(found)

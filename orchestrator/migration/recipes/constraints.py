@@ -8,6 +8,7 @@ from orchestrator.migration.helpers import helper_name
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.narrowing import FAIL
 from orchestrator.migration.plan import Probe
+from orchestrator.migration.recipes import foreign_parts
 from orchestrator.migration.recipes.indexes import joining_below
 from orchestrator.migration.recipes.orphans import answered, mended
 from orchestrator.migration.recipes.tables import folded, options_changes, options_sql
@@ -130,26 +131,29 @@ def _add(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
     """Checks and foreign keys in two steps on a table that is there; anything on a new one in one."""
     new = work.is_new(key.parent)
     two = thing.type in {"check", "foreign"} and (not new or not thing.validated)
-    if thing.type == "foreign" and thing.validated and work.will.is_partitioned(key.parent):
-        two = False  # NOT VALID is not allowed there before PostgreSQL 18
+    parted = thing.type == "foreign" and thing.validated and work.will.is_partitioned(key.parent)
+    two = two and not parted  # NOT VALID is not allowed there before PostgreSQL 18
     sql = f"ALTER TABLE {key.parent.name} ADD CONSTRAINT {quote(key.path[-1])} {thing.definition}"
     foreign = thing.type == "foreign"
     hazards = []
     if not new and work.has_rows(key.parent):
         detail = f"rows of {key.parent.name} that break {quote(key.path[-1])} make its validation fail"
         hazards += [hazard("may_fail_on_data", key.name, detail)] if thing.validated else []
-        if not two:
+        if not two and not parted:
             wait = f"queries on {key.parent.name} wait while the index of {key} is built"
             hazards.append(hazard("blocks_reads", key.parent.name, wait))
     enforced = not thing.definition.endswith(" NOT ENFORCED")  # else nobody ever looks (PostgreSQL 18)
     two = two and enforced
     later = two and thing.validated
+    parted = parted and enforced
     # A row that points at nothing is mended when no more can come, where that is possible.
     yield from mended(work, key, thing, wants=(("added", key),) if later else ())
     old = [gone(each) for each in _departing(work, thing)]
+    if parted:
+        yield from foreign_parts.steps(work, key, thing, (*work.making(key)[1], *old))
     yield work.step(
         key,
-        Phase.ATTACH,
+        Phase.FINISH if parted else Phase.ATTACH,
         sql + (" NOT VALID" if two else ""),
         f"add {key}" + ("; existing rows are checked later" if later else ""),
         work.making(key),
@@ -157,7 +161,7 @@ def _add(work: Work, key: Key, thing: Constraint) -> Iterator[Step]:
         lock=LockMode.SHARE_ROW_EXCLUSIVE if foreign else LockMode.ACCESS_EXCLUSIVE,
         heavy=not two,
         gives=[("added", key)],
-        wants=old if later else [*old, ("mended", key)],
+        wants=old if later else [*old, ("mended", key), ("checked", key)],
         hazards=tuple(hazards),
         probes=_probe(work, key, thing) if thing.validated and enforced else (),
     )

@@ -99,7 +99,7 @@ def _swap(work: Work, key: Key) -> Iterator[Step]:
     needs = work.base.needs.get(key, ())
     if work.was.is_partitioned(table):
         yield work.step(
-            key, Phase.DROP, f"DROP INDEX IF EXISTS {dotted(key.path[0], aside)}",
+            key, Phase.DROP, f"DROP INDEX IF EXISTS {dotted(key.path[0], aside)}{_with_keys(work, key)}",
             "the new form is built: drop the old one with its parts", tables=[table], lock=LockMode.ACCESS_EXCLUSIVE,
             gives=[gone(key), *(released(each) for each in needs)], wants=[ready(key)],
         )  # fmt: skip
@@ -110,12 +110,23 @@ def _swap(work: Work, key: Key) -> Iterator[Step]:
     )  # fmt: skip
 
 
+def _with_keys(work: Work, key: Key) -> str:
+    """CASCADE where a part of an index is a partition's own key, which PostgreSQL drops in no other way.
+
+    Whatever stands on such a key is dropped by a statement of its own before, so nothing else goes.
+    """
+    parts = list(work.was.parts(key))
+    for part in parts:
+        parts += work.was.parts(part)
+    return " CASCADE" if any(part.kind == "constraint" for part in parts) else ""
+
+
 def _drop(work: Work, key: Key, before: Index) -> Step:
     gives, wants = work.dropping(key)
     table = table_key(before)
     if key in work.hard or work.was.is_partitioned(table):
         return work.step(
-            key, Phase.TAKE_DOWN if key in work.hard else Phase.DROP, f"DROP INDEX {key.name}",
+            key, Phase.TAKE_DOWN if key in work.hard else Phase.DROP, f"DROP INDEX {key.name}{_with_keys(work, key)}",
             f"drop {key}" + (": what it stands on changes" if key in work.hard else ", which the goal does not have"),
             (gives, wants), tables=[table], lock=LockMode.ACCESS_EXCLUSIVE,
         )  # fmt: skip
