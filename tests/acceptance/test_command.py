@@ -36,9 +36,12 @@ with psycopg.connect(os.environ["DIRECT_URL"], autocommit=True) as db:
     for file in sorted(pathlib.Path("migrations").glob("*.sql")):
         if file.name not in done:
             print("applying", file.name, flush=True)
-            with db.transaction():
-                db.execute(file.read_text())
-                db.execute("insert into schema_migrations (version) values (%s)", (file.name,))
+            try:
+                with db.transaction():
+                    db.execute(file.read_text())
+                    db.execute("insert into schema_migrations (version) values (%s)", (file.name,))
+            except psycopg.Error as error:
+                raise SystemExit(str(error))
 """
 SETTINGS = """
 [project]
