@@ -51,6 +51,7 @@ from orchestrator.schema.privileges import Compare
 from orchestrator.schema.questions import Answers, Question
 from orchestrator.schema.renames import Renames, renamed
 from orchestrator.schema.trees import Tree
+from orchestrator.schema.type_renames import type_renames
 
 _RECIPES = (
     schemas,
@@ -193,7 +194,8 @@ def make_plan(
 
 def _with_renames(base: Snapshot, goal: Snapshot, asking: Asking) -> tuple[Snapshot, Renames]:
     """The base with every rename done that was answered with yes, or that is certain; tables come first."""
-    done = Renames()
+    base, types = type_renames(base, goal)
+    done = Renames(keys=types)
     between = _remembering()
     for kind, questions in (("table", candidates.table_questions), ("column", candidates.column_questions)):
         keys: dict[Key, Key] = {}

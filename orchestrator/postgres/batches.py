@@ -100,10 +100,13 @@ def _extent(connection: Connection, table: str) -> tuple[list[int | None], int]:
 def _one(connection: Connection, statement: Statement, first: int, upto: int, *, limited: bool) -> int | None:
     """One batch; how many rows it changed, or None when it took too long and was given up."""
     text = f"{statement.sql} AND ctid >= '({first},0)'::tid AND ctid < '({upto},0)'::tid"
-    limit = _PATIENCE_MS if limited else statement.statement_timeout_ms
-    connection.execute("select pg_catalog.set_config('statement_timeout', %s, false)", (f"{limit}ms",))
     try:
-        return connection.execute(text.encode()).rowcount
+        with connection.transaction():
+            if limited:  # for this transaction only: no other statement shall run into it
+                connection.execute(
+                    "select pg_catalog.set_config('statement_timeout', %s, true)", (f"{_PATIENCE_MS}ms",)
+                )
+            return connection.execute(text.encode()).rowcount
     except errors.QueryCanceled:
         if limited:
             return None

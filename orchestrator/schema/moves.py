@@ -1,7 +1,7 @@
 """Extensions that move to another schema: the base as it would be afterwards. Pure: no I/O of any kind."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from dataclasses import fields, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ def moved(base: Snapshot, goal: Snapshot) -> Snapshot:
         if not isinstance(before, Extension) or not isinstance(after, Extension):
             continue
         if before.schema != after.schema and before.relocatable:
-            base = _with(base, key, _renaming(before, after.schema))
+            base = retold(base, set(base.users.get(key, ())), _renaming(before, after.schema), {})
     return base
 
 
@@ -39,9 +39,16 @@ def _renaming(before: Extension, schema: str) -> Callable[[str], str]:
     return lambda text: pattern.sub(f"{new}.", text)
 
 
-def _with(base: Snapshot, extension: Key, text: Callable[[str], str]) -> Snapshot:
-    users = set(base.users.get(extension, ()))
-    keys = {key: Key(key.kind, tuple(text(part) for part in key.path)) for key in users}
+def retold(base: Snapshot, users: Set[Key], text: Callable[[str], str], named: Mapping[Key, Key]) -> Snapshot:
+    """The base with names exchanged in everything that some objects say.
+
+    Args:
+        base: the base.
+        users: the objects whose texts and keys are told anew.
+        text: exchanges names in one text.
+        named: objects that have another key afterwards.
+    """
+    keys = {key: Key(key.kind, tuple(text(part) for part in key.path)) for key in users} | dict(named)
 
     def of(key: Key) -> Key:
         return keys.get(key, key)

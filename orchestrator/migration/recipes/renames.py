@@ -6,10 +6,10 @@ from orchestrator.migration.hazards import hazard
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.step import Phase, Step, slots
 from orchestrator.migration.work import Work
-from orchestrator.schema.names import Key, dotted, literal, quote
+from orchestrator.schema.names import TYPES, Key, dotted, literal, quote
 from orchestrator.schema.renames import Renames
 
-_ORDER = ("table", "column", "sequence", "constraint", "index")
+_ORDER = ("enum", "domain", "composite type", "table", "column", "sequence", "constraint", "index")
 
 
 def steps(work: Work, renames: Renames) -> Iterator[Step]:
@@ -32,7 +32,7 @@ def _rename(work: Work, old: Key, new: Key) -> Step:
     table = Key("table", new.path[:2])
     name = quote(new.path[-1])
     lock = LockMode.ACCESS_EXCLUSIVE
-    loud = old.kind in {"table", "column"}
+    loud = old.kind in {"table", "column"} or old.kind in TYPES
     if old.kind == "table":
         sql = f"ALTER TABLE {old.name} RENAME TO {name}"
     elif old.kind == "column":
@@ -40,7 +40,8 @@ def _rename(work: Work, old: Key, new: Key) -> Step:
     elif old.kind == "constraint":
         sql = f"ALTER TABLE {table.name} RENAME CONSTRAINT {quote(old.path[-1])} TO {name}"
     else:
-        sql = f"ALTER {old.kind.upper()} {dotted(*old.path)} RENAME TO {name}"
+        noun = "TYPE" if old.kind in TYPES and old.kind != "domain" else old.kind.upper()
+        sql = f"ALTER {noun} {dotted(*old.path)} RENAME TO {name}"
     broken = hazard(
         "breaks_running_code", old.name, f"code that still uses the old name {old.name} fails from here on"
     )
@@ -55,7 +56,7 @@ def _rename(work: Work, old: Key, new: Key) -> Step:
         gives=[("renamed", new), *slots(old, has_index=indexed)],
         wants=[
             *slots(new, has_index=indexed),
-            *([("renamed", table)] if old.kind not in {"table", "sequence"} else []),
+            *([("renamed", table)] if old.kind not in {"table", "sequence"} | TYPES else []),
         ],
         hazards=(broken,) if loud else (),
     )

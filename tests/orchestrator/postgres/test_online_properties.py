@@ -107,7 +107,9 @@ def planned(base: Snapshot, goal: Snapshot, policy: Online) -> Plan:
 
 def values(main: Any, before: str) -> object:
     """Every row's values that both schemas can hold, as one text."""
-    names = [f'"C {i}"' for i in range(before.count('"C ')) if f'"C {i}" ' in before.split(";", maxsplit=1)[0]]
+    names = [
+        f'"C {i}"' for i in range(before.count('"C ')) if f'"C {i}" ' in before.split(";", maxsplit=1)[0]
+    ]
     parts = " || '|' || ".join(f"coalesce(trim_scale_or_text({name}), '-')" for name in names)
     return main.value(f"""select string_agg(id::text || {parts}, ',' order by id) from "T" """)
 
