@@ -24,7 +24,8 @@ from (
     union all select 'pg_rewrite'::regclass, oid from pg_rewrite where rulename <> '_RETURN'
     union all select 'pg_statistic_ext'::regclass, oid from pg_statistic_ext
     union all select 'pg_transform'::regclass, oid from pg_transform
-    union all select 'pg_trigger'::regclass, oid from pg_trigger where not tgisinternal and tgparentid = 0
+    union all select 'pg_trigger'::regclass, oid from pg_trigger
+        where not tgisinternal and tgparentid = 0 and tgname !~ '^~?preview_tmp_'
     union all select 'pg_ts_config'::regclass, oid from pg_ts_config
     union all select 'pg_ts_dict'::regclass, oid from pg_ts_dict
     union all select 'pg_ts_parser'::regclass, oid from pg_ts_parser
