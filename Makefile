@@ -30,6 +30,7 @@ docs: $(READY) ## write the generated pages of docs/ anew
 
 bench: $(READY) ## timings, as ratios measured side by side
 	@$(PY) benchmarks/branching/run.py
+	@$(PY) benchmarks/locks/run.py
 	@$(PY) benchmarks/generator/run.py
 
 clean: ## remove .venv and caches (not $$PREVIEW_HOME: `neon-embedded stop` and delete that yourself)

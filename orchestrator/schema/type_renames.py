@@ -4,7 +4,6 @@ import re
 from dataclasses import replace
 
 from orchestrator.schema.catalog import Snapshot
-from orchestrator.schema.diff import diff
 from orchestrator.schema.moves import retold
 from orchestrator.schema.names import Key
 from orchestrator.schema.objects import Object
@@ -20,9 +19,8 @@ def type_renames(base: Snapshot, goal: Snapshot) -> tuple[Snapshot, dict[Key, Ke
     """
     keys: dict[Key, Key] = {}
     for kind in _KINDS:
-        found = diff(base, goal)
-        before = _by_likeness(base, [key for key in found.dropped if key.kind == kind])
-        after = _by_likeness(goal, [key for key in found.added if key.kind == kind])
+        before = _by_likeness(base, [key for key in base.of_kind(kind) if key not in goal.objects])
+        after = _by_likeness(goal, [key for key in goal.of_kind(kind) if key not in base.objects])
         for likeness, old in before.items():
             new = after.get(likeness, [])
             if len(old) == len(new) == 1:

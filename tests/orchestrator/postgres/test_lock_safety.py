@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.locks import BEFORE, FORMS, SEED, Form, cluster, generated, planned
+from benchmarks.locks.run import BEFORE, FORMS, SEED, Form, cluster, generated, planned
 from orchestrator.postgres.inspect import inspect
 from orchestrator.schema.diff import describe_difference
 

