@@ -1,8 +1,10 @@
 """Tables that leave and join others: partitions, INHERITS, typed tables; and indexes becoming parts. Pure: no I/O."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from orchestrator.migration.hazards import hazard
+from orchestrator.migration.helpers import helper_name
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released
@@ -68,6 +70,7 @@ def _untyped(work: Work, key: Key) -> bool:
 def steps(work: Work) -> Iterator[Step]:
     """Steps that make edges, tie tables to types, and attach parts to the indexes above."""
     for edge in work.trees.joining:
+        yield from _fitting(work, edge)
         yield _join(work, edge)
     for key in work.goal.of_kind("table"):
         after = work.after(key, Table)
@@ -84,6 +87,41 @@ def steps(work: Work) -> Iterator[Step]:
     yield from _clones(work)
 
 
+def _checked(work: Work, edge: Edge) -> str:
+    """The expression that proves beforehand that a table fits; empty where it is new or was a partition just now."""
+    child = Key("table", edge.child)
+    back = any(each.child == edge.child for each in work.trees.leaving)
+    return "" if work.is_new(child) or back else work.after(child, Table).partition_check
+
+
+def _fitting(work: Work, edge: Edge) -> Iterator[Step]:
+    """A check of the bounds, validated beside the traffic, so that ATTACH PARTITION reads nothing under its lock."""
+    expression = _checked(work, edge)
+    if not expression:
+        return
+    child = Key("table", edge.child)
+    helper = quote(helper_name("fits", child, edge.bound))
+    strong: dict[str, Any] = {"tables": [child], "lock": LockMode.ACCESS_EXCLUSIVE}
+    columns = [ready(column.key) for column in work.goal.columns_of(child)]
+    alter = f"ALTER TABLE {child.name}"
+    yield work.step(
+        child, Phase.CHANGE, f"{alter} ADD CONSTRAINT {helper} CHECK ({expression}) NOT VALID",
+        f"refuse rows in {child} that do not fit its bounds from now on", gives=[("fits", "asked", child.path)],
+        wants=[*columns, ("helper", "constraint", (*child.path, helper))], **strong,
+    )  # fmt: skip
+    yield work.step(
+        child, Phase.VALIDATE, f"{alter} VALIDATE CONSTRAINT {helper}",
+        f"look for rows in {child} that do not fit; reads and writes go on", tables=[child], alone=True,
+        lock=LockMode.SHARE_UPDATE_EXCLUSIVE, wants=[("fits", "asked", child.path)],
+        gives=[("fits", "proved", child.path)],
+        hazards=(hazard("scans_table", child.name, f"{child.name} is read"),),
+    )  # fmt: skip
+    yield work.step(
+        child, Phase.FINISH, f"{alter} DROP CONSTRAINT {helper}", f"the check on {child} has done its work",
+        wants=[("joined", child)], **strong,
+    )  # fmt: skip
+
+
 def _join(work: Work, edge: Edge) -> Step:
     parent, child = Key("table", edge.parent), Key("table", edge.child)
     later = {whole for member, whole in work.trees.parts.items() if whole in work.makes}
@@ -96,6 +134,7 @@ def _join(work: Work, edge: Edge) -> Step:
     wants: set[Token] = {ready(each) for each in (parent, child, *own, *above) if each not in later}
     foreign = {each for each in above if getattr(work.goal.objects[each], "type", "") == "foreign"}
     wants -= {ready(each) for each in foreign}
+    wants.add(("fits", "proved", child.path))
     wants |= {gone(each) for each in work.was.children(parent) if each in work.found.dropped}
     wants |= {("left", str(Key("table", each.parent)), each.child) for each in work.trees.leaving}
     wants |= {("joined", *_names(each)) for each in work.trees.joining if each.child == edge.parent}
@@ -109,7 +148,8 @@ def _join(work: Work, edge: Edge) -> Step:
         if not work.is_new(child):
             read = f"{child.name} is read ({work.rows(child)}) while queries on it wait"
             fail = f"rows of {child.name} that are not {edge.bound} make this fail"
-            hazards = [hazard("blocks_reads", child.name, read), hazard("may_fail_on_data", child.name, fail)]
+            hazards = [hazard("may_fail_on_data", child.name, fail)]
+            hazards += [] if _checked(work, edge) else [hazard("blocks_reads", child.name, read)]
         defaults = [each for each in work.was.children(parent) if _is_default(work, each)]
         for each in defaults:
             detail = (

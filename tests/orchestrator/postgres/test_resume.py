@@ -25,6 +25,7 @@ CASES = Path(__file__).parents[2] / "cases"
         "constraint/primary-key-change-under-foreign-key",
         "partition/index-beside-the-traffic",
         "partition/keys",
+        "partition/attach",
     ],
 )
 def test_every_boundary(name: str, database: Callable[..., Any]) -> None:
