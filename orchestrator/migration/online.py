@@ -189,6 +189,8 @@ def _obstacle(  # noqa: PLR0911, PLR0912 - one reason each
         assert isinstance(after, Column)  # noqa: S101
         if "." in before.type or "." in after.type:
             return f"{key} has a type that is not PostgreSQL's own"
+        if before.not_null_more or after.not_null_more:
+            return f"the NOT NULL of {key} is {before.not_null_more or after.not_null_more}"
         if before.generated is not None:
             return f"{key} is computed"
         if members and key.path[-1] in _WORDS:

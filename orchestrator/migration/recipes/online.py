@@ -48,6 +48,11 @@ def wanted(work: Work) -> frozenset[Key]:
     return frozenset(found)
 
 
+def _must(each: Shadow) -> str:
+    """The name of the shadow's NOT NULL constraint, from PostgreSQL 18 on."""
+    return helper_name("must", each.key, each.name)
+
+
 class _Rewrite:
     """One table's shadows."""
 
@@ -187,8 +192,13 @@ class _Rewrite:
         yield from self._proved()
         for each in self.shadows:
             if each.not_null:
+                # PostgreSQL 18 gives it a name, which would tell of the helper for ever.
+                named = f"ADD CONSTRAINT {_must(each)} NOT NULL {each.name}"
+                change = (
+                    named if each.before.not_null_constraint else f"ALTER COLUMN {each.name} SET NOT NULL"
+                )
                 yield self._step(
-                    Phase.CREATE, f"ALTER TABLE {table.name} ALTER COLUMN {each.name} SET NOT NULL",
+                    Phase.CREATE, f"ALTER TABLE {table.name} {change}",
                     f"the shadow of {each.key} must not be NULL; the check proves it, nothing is read", **strong,
                 )  # fmt: skip
         yield self._step(
@@ -286,6 +296,9 @@ class _Rewrite:
         yield f"{alter} {drops}", "the old form goes, with its indexes and checks"
         for each in self.shadows:
             yield f"{alter} RENAME COLUMN {each.name} TO {each.column}", f"the shadow is {each.key} now"
+            if each.not_null and each.before.not_null_constraint:
+                named = quote(each.before.not_null_constraint)
+                yield f"{alter} RENAME CONSTRAINT {_must(each)} TO {named}", "with its NOT NULL by name"
         for key in self.mine:
             yield from self._named(key)
         defaults = [
@@ -319,6 +332,9 @@ class _Rewrite:
             "the shadow numbers itself",
         )
         counted = f"{quote(options['schema'])}.{old}"
+        if each.before.sequence_comment is not None:
+            said = literal(each.before.sequence_comment).strip()
+            yield f"COMMENT ON SEQUENCE {sequence} IS {said}", "with the comment of its sequence"
         yield (
             f"SELECT pg_catalog.setval({literal(sequence).strip()}, last_value, is_called) FROM {counted}",
             "and goes on where the old numbers stopped",

@@ -103,7 +103,7 @@ def steps(work: Work, key: Key) -> Iterator[Step]:
         ),
     )  # fmt: skip
     if column.not_null:
-        yield from _filled(work, table, helper, check, step)
+        yield from _filled(work, key, helper, check, step)
     if default not in work.goal.objects:
         yield step(
             f"{alter} ALTER COLUMN {helper} DROP DEFAULT",
@@ -116,8 +116,19 @@ def steps(work: Work, key: Key) -> Iterator[Step]:
     )  # fmt: skip
 
 
-def _filled(work: Work, table: Key, helper: str, check: str, step: Any) -> Iterator[Step]:
+def _knows_names(work: Work, key: Key) -> bool:
+    """Whether NOT NULL constraints have names: from PostgreSQL 18 on."""
+    columns = [thing for thing in work.base.objects.values() if isinstance(thing, Column) and thing.not_null]
+    return any(each.not_null_constraint for each in columns or [work.after(key, Column)])
+
+
+def _filled(work: Work, key: Key, helper: str, check: str, step: Any) -> Iterator[Step]:
     """NOT NULL through a validated check."""
+    table = key.parent
+    named = work.after(key, Column).not_null_name or f"{key.path[1]}_{key.path[2]}_not_null"
+    change = f"ALTER COLUMN {helper} SET NOT NULL"
+    if _knows_names(work, key):
+        change = f"ADD CONSTRAINT {quote(named)} NOT NULL {helper}"
     strong: dict[str, Any] = {"lock": LockMode.ACCESS_EXCLUSIVE}
     alter = f"ALTER TABLE {table.name}"
     at = Key("constraint", (*table.path, check))
@@ -132,7 +143,7 @@ def _filled(work: Work, table: Key, helper: str, check: str, step: Any) -> Itera
             hazards=(hazard("scans_table", table.name, f"{table.name} is read ({work.rows(table)})"),),
         )  # fmt: skip
     yield step(
-        f"{alter} ALTER COLUMN {helper} SET NOT NULL", "it must not be NULL; the check proves it, nothing is read",
+        f"{alter} {change}", "it must not be NULL; the check proves it, nothing is read",
         **strong,
     )  # fmt: skip
     yield step(f"{alter} DROP CONSTRAINT {check}", "the check has done its work", **strong)
