@@ -86,6 +86,7 @@ def assemble(
                     by_command=by_command,
                     policy=online(settings),
                     trust_proofs=settings.migration.renames == "ask_unless_proved",
+                    prove_reverse=settings.migration.prove_reverse,
                 ),
                 State.LAUNCHING: LaunchStep(project, candidates),
                 State.CHECKING: CheckStep(project, policy(settings)),

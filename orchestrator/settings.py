@@ -137,6 +137,10 @@ class MigrationSection(_Section):
         description="Owners and grants: `ignore` them; `add` what the goal grants and take nothing away on main; make "
         "`all` of them the goal's, owners included.",
     )
+    prove_reverse: bool = Field(
+        True,
+        description="Whether the rehearsal also applies the reverse plan, on a throw-away branch of its branch.",
+    )
 
     command: str | list[str] | None = Field(
         None,

@@ -82,7 +82,7 @@ def run_all(
     findings += _guarded(VALUES, values)
     findings += _guarded(INTEGRITY, lambda: integrity(connection, timeout_ms=timeout_ms))
     findings += _guarded(LOCKS, lambda: compare_locks(plan, traces, existing=rows_before))
-    looked = {each.check for each in more}
+    looked = {each.check for each in more} | {finding.check for finding in preflight}
     for each in more:
         findings += _guarded(each.check, each.look)
     findings += [not_looked_at(*absent) for absent in _NOT_YET if absent[0] not in looked]

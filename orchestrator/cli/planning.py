@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from orchestrator.cli.given import AsJson, parse_answers
-from orchestrator.errors import UsageError, WaitingForAnswers
+from orchestrator.errors import Refused, UsageError, WaitingForAnswers
 
 if TYPE_CHECKING:
+    from orchestrator.migration.plan import Plan
+    from orchestrator.migration.planner import Planned
+    from orchestrator.migration.reverse import Reverse
     from orchestrator.schema.catalog import Snapshot
 
 
@@ -63,6 +66,10 @@ def plan(
             help="Compare owners and grants; default: yes for two databases, else what [migration] privileges says.",
         ),
     ] = None,
+    reverse: Annotated[
+        bool,
+        typer.Option("--reverse", help="Print the way back, from the goal to the base, and what it loses."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print the migration that leads from one database to another; changes nothing.
@@ -98,21 +105,65 @@ def plan(
         render.console().print(f"note: the answer to {unused} was not needed", markup=False)
     questions = [question.to_json() for question in planned.questions]
     if planned.plan is None:
-        if as_json:
-            render.result_json({"questions": questions})
-        else:
-            render.questions(planned.questions)
+        render.result_json({"questions": questions}) if as_json else render.questions(planned.questions)
         raise WaitingForAnswers(
             f"{len(questions)} question{'s' * (len(questions) != 1)} need an answer: "
             + ", ".join(question.id for question in planned.questions),
             hint="add --answer ID=VALUE for each, or --no-questions",
         )
-    if as_json:
-        render.result_json({**planned.plan.to_json(), "questions": questions})
+    # The way back belongs to a plan's JSON; as text it is shown when asked for.
+    back = _back(base, goal, planned, rules) if reverse or as_json else None
+    _show(planned.plan, back, questions, alone=reverse, sql=sql, as_json=as_json)
+
+
+def _back(base: "Snapshot", goal: "Snapshot", planned: "Planned", rules: dict[str, Any]) -> "Reverse":
+    from orchestrator.migration.reverse import reverse_plan
+
+    return reverse_plan(base, goal, planned, policy=rules["policy"], compare=rules["compare"])
+
+
+def _show(
+    made: "Plan",
+    back: "Reverse | None",
+    questions: list[dict[str, Any]],
+    *,
+    alone: bool,
+    sql: bool,
+    as_json: bool,
+) -> None:
+    from orchestrator.cli import render
+
+    if back is not None and alone:
+        _show_reverse(back, sql=sql, as_json=as_json)
+    elif back is not None:
+        render.result_json({**made.to_json(), "questions": questions, "reverse": back.to_json()})
     elif sql:
-        render.result(planned.plan.to_sql().rstrip("\n"))
+        render.result(made.to_sql().rstrip("\n"))
     else:
-        render.plan(planned.plan.to_json(), to_stdout=True)
+        render.plan(made.to_json(), to_stdout=True)
+
+
+def _show_reverse(back: "Reverse", *, sql: bool, as_json: bool) -> None:
+    """The way back as a result; what it loses beside it.
+
+    Raises:
+        Refused: there is none.
+    """
+    from orchestrator.cli import render
+
+    if as_json:
+        render.result_json(back.to_json())
+    elif back.plan is not None and sql:
+        render.result(back.plan.to_sql().rstrip("\n"))
+    elif back.plan is not None:
+        render.plan(back.plan.to_json(), to_stdout=True)
+    if not as_json:
+        for loss in back.losses:
+            render.console().print(f"not brought back: {loss.on}: {loss.detail}", markup=False)
+    if back.plan is None:
+        raise Refused(
+            f"there is no way back: {back.refused}", hint="only a restore point would undo this plan"
+        )
 
 
 def _rules(*, project: bool, online: str | None, file: Path | None) -> tuple[dict[str, Any], Path | None]:

@@ -103,6 +103,7 @@ class Planned:
         unused_answers: ids of answers that no question of this plan asked for.
         at_stake: questions to put when their probes find rows and nobody has answered them.
         proved: answers that nobody gave because physical identity speaks for them, by question.
+        renames: what is renamed, by answer or because it is certain.
     """
 
     plan: Plan | None
@@ -110,6 +111,7 @@ class Planned:
     unused_answers: tuple[str, ...] = ()
     at_stake: tuple[AtStake, ...] = ()
     proved: Mapping[str, str] = field(default_factory=dict)
+    renames: Renames = field(default_factory=Renames)
 
 
 def make_plan(
@@ -188,7 +190,12 @@ def make_plan(
     start, end = (each.fingerprint() if each.whole else "" for each in (base, whole))
     plan = Plan(base=start, goal=end, statements=statements, notes=notes, online=work.online.names)
     return Planned(
-        plan=plan, questions=asking.asked, unused_answers=unused, at_stake=stakes, proved=asking.taken
+        plan=plan,
+        questions=asking.asked,
+        unused_answers=unused,
+        at_stake=stakes,
+        proved=asking.taken,
+        renames=done,
     )
 
 

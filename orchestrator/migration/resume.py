@@ -6,6 +6,7 @@ from orchestrator.migration.plan import Plan
 
 _NAME = r'(?:"(?:[^"]|"")*"|[^\W\d]\w*)'
 _VALIDATE = re.compile(rf"^ALTER TABLE ({_NAME}\.{_NAME}) VALIDATE CONSTRAINT ({_NAME})$")
+_ASIDE = re.compile(rf'^ALTER (TYPE|DOMAIN) ({_NAME}\.{_NAME}) RENAME TO "?preview_tmp_')
 _BUILD = re.compile(r"^(CREATE (?:UNIQUE )?INDEX )CONCURRENTLY ")
 
 
@@ -16,13 +17,27 @@ def part_of(remaining: Plan, approved: Plan) -> tuple[str, ...]:
     interruption is always a part of what was approved. Statements that clean up after an interrupted run
     of our own (``repair``) need no approval. A table that was new in the approved plan may be there already;
     what is still to be added to it is then done in the gentler form (CONCURRENTLY, NOT VALID and VALIDATE),
-    which is approved with the other.
+    which is approved with the other. A type that was to step aside for its new form may have lost its last user
+    meanwhile: then it is dropped and made again, which comes to the same.
     """
     known = {statement.sql for statement in approved.statements}
     added = {sql.split(" FOREIGN KEY ")[0].split(" CHECK ")[0] for sql in known if " ADD CONSTRAINT " in sql}
 
+    left = {statement.sql for statement in remaining.statements}
+    replaced = {
+        f"DROP {match[1]} {match[2]}"
+        for sql in known
+        if (match := _ASIDE.match(sql))
+        and any(each.startswith(f"CREATE {match[1]} {match[2]} AS") for each in left)
+    }
+
     def approves(sql: str) -> bool:
-        if sql in known or _BUILD.sub(r"\1", sql) in known or sql.removesuffix(" NOT VALID") in known:
+        if (
+            sql in replaced
+            or sql in known
+            or _BUILD.sub(r"\1", sql) in known
+            or sql.removesuffix(" NOT VALID") in known
+        ):
             return True
         validates = _VALIDATE.match(sql)
         return validates is not None and f"ALTER TABLE {validates[1]} ADD CONSTRAINT {validates[2]}" in added

@@ -35,7 +35,7 @@ class BranchStep:
                 # and main may have moved meanwhile.
                 detail(f"removing the unfinished branch {name}")
                 project.remove_scratch(preview)
-                neon.delete_branch(project.id, branch.id)
+                project.delete_own(branch)
                 branch = None
             if branch is None:
                 detail(f"branching {project.main.name}")

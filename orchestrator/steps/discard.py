@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from orchestrator.errors import StepFailed
 from orchestrator.lifecycle import Advance, Next, Preview, State
-from orchestrator.steps.border import translating
 from orchestrator.steps.launch import Candidates, candidate_name
 from orchestrator.steps.project import NeonProject, branch_name
 
@@ -39,8 +38,7 @@ class DiscardStep:
         self._project.remove_scratch(preview)
         branch = self._project.own_branch(preview)
         if branch is not None:
-            with translating(f"deleting branch {name}"):
-                self._project.neon.delete_branch(self._project.id, branch.id)
+            self._project.delete_own(branch)
             if self._project.own_branch(preview) is not None:
                 raise StepFailed(f"branch {name} is still there after it was deleted", hint="try again")
         note = f"the branch is gone{unseen}" if unseen else "app, image and branch are gone"

@@ -23,7 +23,8 @@ from orchestrator.migration.books import Books
 from orchestrator.migration.compose import compose
 from orchestrator.migration.online import Online
 from orchestrator.migration.plan import Plan
-from orchestrator.migration.planner import make_plan
+from orchestrator.migration.planner import Planned, make_plan
+from orchestrator.migration.reverse import Reverse, reverse_plan
 from orchestrator.postgres.apply import apply
 from orchestrator.postgres.dump import see
 from orchestrator.postgres.inspect import inspect, inspect_writes
@@ -41,6 +42,7 @@ from orchestrator.steps.goal import Goal
 from orchestrator.steps.own import OwnSteps, measured
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.telling import Telling, plan_with_traces, summary, table_names
+from orchestrator.steps.way_back import WayBack, counted
 
 
 class MigrateStep:
@@ -57,6 +59,7 @@ class MigrateStep:
         by_command: ByCommand,
         policy: Online = Online(),  # noqa: B008 - a frozen value
         trust_proofs: bool = False,
+        prove_reverse: bool = True,
     ) -> None:
         self._project = project
         self._goal = goal
@@ -66,6 +69,7 @@ class MigrateStep:
         self._by_command = by_command
         self._policy = policy
         self._trust_proofs = trust_proofs
+        self._way_back = WayBack(project=project, prove=prove_reverse)
 
     def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
         """Rehearse. A branch that a dead run left half migrated is replaced: a rehearsal is always whole."""
@@ -162,6 +166,7 @@ class MigrateStep:
         sums = sum_tables(connection, tables)
         if books or wanted.books or own:
             begin(connection)  # rows will change, which nobody would see after a kill
+        losses = counted(connection, self._reverse(base, wanted.goal, planned)).losses
         traces = self._apply(preview.facts["branch"]["id"], plan, detail)
         detail("inspecting again")
         after = inspect(connection)
@@ -172,6 +177,10 @@ class MigrateStep:
             _assert_carried(read_books(connection, self._command.bookkeeping), wanted.books)
             left = [table for table in table_names(after) if table not in wanted.books]
             findings = (*findings, *not_carried(wanted, connection, left))
+        reverse = replace(self._reverse(base, after, planned), losses=losses)
+        if plan.statements:
+            branch_id = preview.facts["branch"]["id"]
+            findings = (*findings, *self._way_back.try_out(branch_id, reverse, base, detail))
         plan = measured(plan, traces)
         ran = wanted.ran
         return Advance(
@@ -180,6 +189,7 @@ class MigrateStep:
             facts={
                 "plan": plan_with_traces(plan, traces),
                 "questions": questions,
+                "reverse": reverse.to_json(),
                 "proved": {**planned.proved, **known},
                 "goal": self._goal.fingerprint_of(wanted.goal),
                 "reached": after.fingerprint(),
@@ -189,6 +199,9 @@ class MigrateStep:
                 "preflight": [finding.to_json() for finding in findings],
             },
         )
+
+    def _reverse(self, base: Snapshot, goal: Snapshot, planned: Planned) -> Reverse:
+        return reverse_plan(base, goal, planned, policy=self._policy, compare=self._goal.compare)
 
     def _writes_of_main(self) -> Mapping[Key, float]:
         """How busy production's tables are: a branch's own statistics begin with the branch."""

@@ -83,6 +83,29 @@ class NeonProject:
             if not role.no_login:
                 self.neon.reset_password(self.id, branch_id, role.name)
 
+    def branch_of(self, branch: Branch, name: str) -> Branch | None:
+        """A branch of a preview's branch, by its derived name; None when there is none.
+
+        Raises:
+            StepFailed: a branch has that name and is not a child of it.
+        """
+        with translating(f"looking for branch {name}"):
+            found = self.neon.find_branch(self.id, name)
+        if found is not None and (found.default or found.id == self.main.id or found.parent_id != branch.id):
+            raise StepFailed(
+                f"branch {name} ({found.id}) is not a child of {branch.name} ({branch.id}); it will not be touched",
+                hint="rename that branch in Neon, or use another preview name",
+            )
+        return found
+
+    def delete_own(self, branch: Branch) -> None:
+        """Delete a preview's branch, and before it the throw-away branch of it that a dead run may have left."""
+        left = self.branch_of(branch, way_back_name(branch.name))
+        with translating(f"deleting branch {branch.name}"):
+            if left is not None:
+                self.neon.delete_branch(self.id, left.id)
+            self.neon.delete_branch(self.id, branch.id)
+
     def role(self, branch_id: str) -> str:
         """The role that migrates and that the app logs in as.
 
@@ -134,6 +157,11 @@ class NeonProject:
     def connect_main(self, purpose: str) -> Connection:
         """A connection that may change main: only a promotion asks for it."""
         return connect(self.uri(self.main.id).reveal(), purpose=purpose, patience_seconds=COLD_SECONDS)
+
+
+def way_back_name(name: str) -> str:
+    """The derived name of the branch on which the way back of a preview's branch is tried."""
+    return f"{name}-back"
 
 
 def branch_name(preview: Preview) -> str:

@@ -126,6 +126,11 @@ def test_what_is_left_must_be_approved() -> None:
     assert part_of(plan("ALTER TABLE a.t VALIDATE CONSTRAINT other"), approved) != ()
     repair = Plan(base="", goal="", statements=(statement("DROP INDEX CONCURRENTLY i", repair=True),))
     assert part_of(repair, approved) == ()
+    aside = plan("ALTER TYPE a.mood RENAME TO preview_tmp_old_1")
+    assert part_of(plan("DROP TYPE a.mood", "CREATE TYPE a.mood AS ENUM ('x')"), aside) == (
+        "CREATE TYPE a.mood AS ENUM ('x')",
+    )
+    assert part_of(plan("DROP TYPE a.mood"), aside) == ("DROP TYPE a.mood",)
     assert part_of(replace(repair, statements=(statement("DROP INDEX CONCURRENTLY i"),)), approved) != ()
 
 

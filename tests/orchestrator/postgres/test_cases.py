@@ -10,6 +10,7 @@ import pytest
 from orchestrator.errors import OrchestratorError, UnsupportedObject
 from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import make_plan
+from orchestrator.migration.reverse import reverse_plan
 from orchestrator.postgres.apply import apply
 from orchestrator.postgres.pair import inspect_pair
 from orchestrator.schema.catalog import Snapshot
@@ -100,3 +101,17 @@ def test_case(folder: Path, database: Callable[..., Any]) -> None:
     assert again.plan.statements == ()
     for query, rows in expected.get("rows", {}).items():
         assert [list(row) for row in main.rows(query)] == rows
+
+    back = reverse_plan(base, after, planned, compare=compare)
+    if back.plan is None:
+        assert expected.get("no_way_back", "?") in back.refused
+        return
+    assert "no_way_back" not in expected
+    if "back_fails" in expected:
+        with pytest.raises(OrchestratorError, match=expected["back_fails"]):
+            apply(main.connect, back.plan)
+        return
+    apply(main.connect, back.plan)
+    assert list(describe_difference(main.inspect(), base, compare=back.compare)) == expected.get(
+        "back_leaves", []
+    )

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from orchestrator.migration import part_of
 from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import make_plan
+from orchestrator.migration.reverse import reverse_plan
 from orchestrator.postgres.apply import apply
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import describe_difference, diff
@@ -182,9 +183,28 @@ def test_the_goal_is_reached_also_after_an_interruption(
     assert pair.main.dump() == pair.goal.dump()
 
 
+@quiet
+@given(before=schemas(), after=schemas())
+def test_the_way_back_leads_back(pair: Pair, before: str, after: str) -> None:
+    note(before + "\n--->\n" + after)
+    base, goal = pair.begin(before, after)
+    dump = pair.main.dump()
+    planned = make_plan(base, goal, assume_defaults=True)
+    assert planned.plan is not None
+    apply(pair.main.connect, planned.plan)
+    back = reverse_plan(base, pair.main.inspect(), planned)
+    assert back.refused == ""
+    assert back.plan is not None
+    note(back.plan.to_sql())
+    apply(pair.main.connect, back.plan)
+    assert describe_difference(pair.main.inspect(), base) == ()
+    assert pair.main.dump() == dump
+
+
 SCRIPT = """
 import json, sys
 from orchestrator.migration.planner import make_plan
+from orchestrator.migration.reverse import reverse_plan
 from orchestrator.schema.catalog import Snapshot
 base, goal = (Snapshot.from_json(each) for each in json.load(sys.stdin))
 print(make_plan(base, goal, assume_defaults=True).plan.to_sql())

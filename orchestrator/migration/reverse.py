@@ -1,0 +1,211 @@
+"""The reverse plan: from the goal back to the base, and what it cannot bring back. Pure: no I/O of any kind."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from orchestrator.errors import PlanError, UsageError
+from orchestrator.migration import types
+from orchestrator.migration.online import Online
+from orchestrator.migration.plan import Plan, Probe
+from orchestrator.migration.planner import Planned, make_plan
+from orchestrator.migration.recipes.columns import fill_id
+from orchestrator.schema.candidates import question_id
+from orchestrator.schema.catalog import Snapshot
+from orchestrator.schema.names import Key, dotted, literal, quote
+from orchestrator.schema.objects import Column, Enum
+from orchestrator.schema.privileges import Compare
+from orchestrator.schema.questions import Question
+from orchestrator.schema.renames import Renames, renamed
+
+#: Changes of type that keep every value, there and back, though they write every row again.
+_LOSSLESS = {("smallint", "integer"), ("smallint", "bigint"), ("integer", "bigint"), ("json", "jsonb")}
+
+#: A value for a column that comes back without its values, by type; others are taken from the question.
+_EMPTY = {
+    "interval": "'0'::interval",
+    "bytea": "''::bytea",
+    "time without time zone": "'00:00'::time",
+    "inet": "'0.0.0.0'::inet",
+    '"char"': "''::\"char\"",
+    "character": "''",
+    "bit varying": "''::bit varying",
+    "xml": "''::xml",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Something that the reverse plan cannot bring back.
+
+    Attributes:
+        kind: ``before``: the plan deletes or changes it; ``later``: what is written after the plan and that the
+            reverse plan deletes; ``value``: a column comes back with a value that stands for all that were there.
+        on: the object, e.g. ``public.customers.fax``.
+        detail: one sentence for a person.
+        count_sql: asked before the plan is applied: how many rows or values; empty where nothing can be counted.
+        count: the answer; None while nobody asked, or when the question failed.
+    """
+
+    kind: str
+    on: str
+    detail: str
+    count_sql: str = ""
+    count: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"kind", "on", "detail", "count"}``."""
+        return {"kind": self.kind, "on": self.on, "detail": self.detail, "count": self.count}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reverse:
+    """The way back.
+
+    Attributes:
+        plan: from the goal to the base; None where none can be made.
+        losses: what it cannot bring back, most important first.
+        refused: why there is no plan; empty: there is one.
+        compare: how much of owners and grants it leads back.
+    """
+
+    plan: Plan | None
+    losses: tuple[Loss, ...] = ()
+    refused: str = ""
+    compare: Compare = Compare.IGNORE
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"plan", "losses", "refused"}``."""
+        return {
+            "plan": self.plan.to_json() if self.plan else None,
+            "losses": [each.to_json() for each in self.losses],
+            "refused": self.refused,
+        }
+
+
+def reverse_plan(
+    base: Snapshot,
+    goal: Snapshot,
+    planned: Planned,
+    *,
+    policy: Online = Online(),  # noqa: B008 - a frozen value
+    compare: Compare = Compare.IGNORE,
+) -> Reverse:
+    """The plan back, with every rename taken back, and its losses.
+
+    Args:
+        base: what the plan starts from.
+        goal: what it leads to; better: what was inspected after it was applied.
+        planned: what planning came to, with its plan.
+        policy: which tables are written again beside the traffic.
+        compare: how much of the goal's owners and grants counted; unless nothing, all of them are led back.
+    """
+    back_to = Compare.IGNORE if compare is Compare.IGNORE else Compare.ALL
+    if planned.plan is None:
+        return Reverse(plan=None, refused="there is no plan yet: questions are open")
+    losses = [*_deleted(planned.plan), *_narrowed(base, goal, planned.renames)]
+    back = _inverse(planned.renames)
+    start = goal if goal.sizes is base.sizes else replace(goal, sizes=_sizes(base, goal, planned.renames))
+    try:
+        first = make_plan(start, base, answers=back, assume_defaults=True, policy=policy, compare=back_to)
+        values = dict(_values(first.questions, base))
+        both = {**back, **values}
+        found = first
+        if values:
+            found = make_plan(start, base, answers=both, assume_defaults=True, policy=policy, compare=back_to)
+    except (PlanError, UsageError) as error:
+        return Reverse(plan=None, losses=tuple(losses), refused=error.message)
+    if found.plan is None:
+        return Reverse(plan=None, losses=tuple(losses), refused="questions are open")  # pragma: no cover
+    losses += [
+        Loss(kind="value", on=each.removeprefix("fill:"), detail=f"comes back with {value} in every row")
+        for each, value in sorted(values.items())
+    ]
+    losses += [
+        Loss(
+            kind="later", on=hazard.on, detail=f"what is written after the promotion is lost: {hazard.detail}"
+        )
+        for hazard in found.plan.hazards
+        if hazard.code == "deletes_data"
+    ]
+    return Reverse(plan=found.plan, losses=tuple(losses), compare=back_to)
+
+
+def _inverse(done: Renames) -> dict[str, str]:
+    """Answers that take every rename back; ones that nobody will ask for do no harm."""
+    tables = {new.path: old.path for old, new in done.keys.items() if old.kind == "table"}
+    answers = {}
+    for old, new in done.keys.items():
+        path = (*tables.get(old.path[:2], old.path[:2]), *old.path[2:]) if old.kind == "column" else old.path
+        answers[question_id(Key(old.kind, path))] = new.path[-1]
+    for (path, before), after in done.labels.items():
+        answers[f"rename:label:{Key('enum', path).name}.{before}"] = after
+    return answers
+
+
+def _sizes(base: Snapshot, goal: Snapshot, done: Renames) -> Mapping[Key, tuple[int, int]]:
+    """Production's sizes under the goal's names: the development database says nothing about its rows."""
+    return {key: size for key, size in renamed(base, done).sizes.items() if key in goal.objects}
+
+
+def _values(questions: tuple[Question, ...], base: Snapshot) -> Iterator[tuple[str, str]]:
+    """A value for each column that comes back and must have one."""
+    columns = {fill_id(key): key for key in base.of_kind("column")}
+    for question in questions:
+        if question.kind != "fill" or question.id not in columns:
+            continue
+        offered = [choice.value for choice in question.choices if choice.value != "-"]
+        value = offered[0] if offered else _empty(base, columns[question.id])
+        if value:
+            yield question.id, value
+
+
+def _empty(base: Snapshot, key: Key) -> str:
+    column = base.objects[key]
+    if not isinstance(column, Column):
+        return ""
+    if column.type.endswith("[]"):
+        return f"'{{}}'::{column.type}"
+    for each in base.of_kind("enum"):
+        enum = base.objects[each]
+        if each.name == column.type and isinstance(enum, Enum) and enum.labels:
+            return f"{literal(enum.labels[0]).strip()}::{column.type}"
+    return _EMPTY.get(types.TypeName.parse(column.type).name, "")
+
+
+def _deleted(plan: Plan) -> Iterator[Loss]:
+    """What the plan itself deletes, each with the question how much that is."""
+    for statement in plan.statements:
+        counts = [probe for probe in statement.probes if probe.kind == "rows_at_stake"]
+        for hazard in statement.hazards:
+            if hazard.code == "deletes_data":
+                probe = _about(hazard.on, counts)
+                sql = probe.count_sql if probe else ""
+                yield Loss(kind="before", on=hazard.on, detail=hazard.detail, count_sql=sql)
+
+
+def _about(on: str, probes: list[Probe]) -> Probe | None:
+    return next((probe for probe in probes if probe.subject == on), probes[0] if probes else None)
+
+
+def _narrowed(base: Snapshot, goal: Snapshot, done: Renames) -> Iterator[Loss]:
+    """Values that a change of type changes for good: cast there and back they are not what they were."""
+    names = {new: old for old, new in done.keys.items()}
+    now = renamed(base, done)
+    for key in now.of_kind("column"):
+        before, after = now.objects[key], goal.objects.get(key)
+        if not (isinstance(before, Column) and isinstance(after, Column)) or before.type == after.type:
+            continue
+        pair = (types.TypeName.parse(before.type).name, types.TypeName.parse(after.type).name)
+        if pair in _LOSSLESS or not types.rewrites(before.type, after.type):
+            continue
+        table = dotted(*names.get(key.parent, key.parent).path)
+        name = quote(names.get(key, key).path[-1])
+        there = types.using(before.type, after.type, name) or f"{name}::{after.type}"
+        back = types.using(after.type, before.type, f"({there})") or f"({there})::{before.type}"
+        yield Loss(
+            kind="before",
+            on=key.name,
+            detail=f"values of {key.name} that do not survive {before.type} to {after.type} and back",
+            count_sql=f"SELECT count(*) FROM {table} WHERE ({back})::text IS DISTINCT FROM {name}::text",
+        )
