@@ -151,6 +151,8 @@ def _without(snapshot: Snapshot, edges: list[Edge], *, foreign: bool) -> Snapsho
             thing = inherited.pop(member)
             if foreign or thing.type != "foreign":
                 objects.setdefault(member, thing)
+                there = (Key("table", thing.references),) if thing.references else ()
+                needs.setdefault(member, (key, *there))
     return replace(snapshot, objects=objects, inherited=inherited, needs=needs)
 
 
