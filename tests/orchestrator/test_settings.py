@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import SettingsError, UsageError
-from orchestrator.settings import check_name, find, load, parse_size
+from orchestrator.sections import parse_size
+from orchestrator.settings import check_name, find, load
 
 GOOD = """
 [project]

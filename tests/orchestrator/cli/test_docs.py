@@ -8,7 +8,7 @@ import typer.main
 from orchestrator.cli.app import app
 from orchestrator.cli.docs import pages
 from orchestrator.migration import hazards
-from orchestrator.settings import PromoteSection
+from orchestrator.sections import PromoteSection
 
 ROOT = Path(__file__).resolve().parents[3]
 
