@@ -204,6 +204,9 @@ def plan(value: Mapping[str, Any], *, to_stdout: bool = False) -> None:
         for hazard in statement["hazards"]:
             scale = f"  [dim]{escape(hazard['scale'])}[/]" if hazard.get("scale") else ""
             out.print(f"      [yellow]{hazard['code']}[/] {escape(hazard['detail'])}{scale}")
+    codes = sorted({hazard["code"] for statement in statements for hazard in statement["hazards"]})
+    if codes:
+        out.print(f"  [dim]safe forms: {', '.join(f'docs/hazards.md#{code}' for code in codes)}[/]")
     for note in value.get("notes", ()):
         out.print(f"  note: {note}", markup=False)
 

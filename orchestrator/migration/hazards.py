@@ -104,6 +104,24 @@ _KINDS = (
     ),
 )
 
+#: Changes that need care, how much, and by which hazards a plan names them.
+RISKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("a table is dropped", "high", ("deletes_data", "breaks_running_code")),
+    ("a column is dropped", "high", ("deletes_data", "breaks_running_code")),
+    (
+        "a column's type is narrowed or changed",
+        "high",
+        ("may_fail_on_data", "rewrites_table", "blocks_reads", "breaks_running_code"),
+    ),
+    ("a view or function is dropped", "high", ("breaks_running_code",)),
+    ("a table, column or label is renamed", "high", ("breaks_running_code",)),
+    ("a required column without a default is added", "high", ("needs_value",)),
+    ("a column becomes NOT NULL", "medium", ("may_fail_on_data", "scans_table")),
+    ("a unique constraint is added", "medium", ("may_fail_on_data", "builds_index")),
+    ("a foreign key is added", "medium", ("may_fail_on_data", "scans_table")),
+    ("a check is added", "medium", ("may_fail_on_data", "scans_table")),
+)
+
 CATALOGUE: dict[str, HazardKind] = {kind.code: kind for kind in _KINDS}
 
 

@@ -1,0 +1,2 @@
+ALTER TABLE public.orders ADD CONSTRAINT customer_known
+    FOREIGN KEY (customer) REFERENCES public.customers (id);
