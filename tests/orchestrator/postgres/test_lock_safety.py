@@ -1,5 +1,6 @@
 """Beside a writer and a reader no generated statement holds what writers wait for longer than 100 ms."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,7 @@ RUNS = 3
 @pytest.mark.prove
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_no_lock_stops_writers_for_long(form: Form, enterable: Path) -> None:
-    folder = enterable / "locks"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="locks", dir=enterable))
     seen = []
     with cluster(folder) as connections:
         origin, copy, goal = (connections(each) for each in ("origin", "copy", "goal"))
