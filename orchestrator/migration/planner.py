@@ -208,7 +208,8 @@ def _with_renames(base: Snapshot, goal: Snapshot, asking: Asking) -> tuple[Snaps
         keys: dict[Key, Key] = {}
         for question, old in asking.rename(questions(base, goal, between(base, goal))):
             new = next(key for key in goal.of_kind(kind) if candidates.question_id(key) == question.id)
-            keys[Key(kind, (*new.path[:-1], old))] = new
+            was = next(key for key in base.of_kind(kind) if candidates.named(key, new) == old)
+            keys[was] = new
             for heir in Tree(goal).heirs(new) if kind == "column" else ():
                 before = Key(kind, (*heir.path[:-1], old))
                 keys |= {before: heir} if before in base.objects and heir not in base.objects else {}

@@ -10,7 +10,7 @@ from orchestrator.migration.online import Online
 from orchestrator.migration.plan import Plan, Probe
 from orchestrator.migration.planner import Planned, make_plan
 from orchestrator.migration.recipes.columns import fill_id
-from orchestrator.schema.candidates import question_id
+from orchestrator.schema.candidates import named, question_id
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.names import Key, dotted, literal, quote
 from orchestrator.schema.objects import Column, Enum
@@ -137,7 +137,8 @@ def _inverse(done: Renames) -> dict[str, str]:
     answers = {}
     for old, new in done.keys.items():
         path = (*tables.get(old.path[:2], old.path[:2]), *old.path[2:]) if old.kind == "column" else old.path
-        answers[question_id(Key(old.kind, path))] = new.path[-1]
+        was = Key(old.kind, path)
+        answers[question_id(was)] = named(new, was)
     for (path, before), after in done.labels.items():
         answers[f"rename:label:{Key('enum', path).name}.{before}"] = after
     return answers

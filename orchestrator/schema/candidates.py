@@ -46,14 +46,15 @@ def question_id(key: Key) -> str:
 
 
 def table_questions(base: Snapshot, goal: Snapshot, found: Differences) -> Iterator[Question]:
-    """A question for each added table that may be a dropped one of the same schema."""
+    """A question for each added table that may be a dropped one: of its schema, or moved from another."""
     dropped = [key for key in sorted(found.dropped) if key.kind == "table"]
     for added in sorted(found.added):
         if added.kind != "table":
             continue
         scored = []
         for old in dropped:
-            if old.path[0] != added.path[0]:
+            moved = old.path[0] != added.path[0]
+            if moved and old.path[1] != added.path[1] and not same_identity(base, goal, old, added):
                 continue
             share, evidence = _tables(base, goal, old, added)
             if share >= 0.5:
@@ -164,15 +165,24 @@ def label_questions(base: Snapshot, goal: Snapshot, found: Differences) -> Itera
             )
 
 
+def named(old: Key, new: Key) -> str:
+    """How an answer names what something was before: its name, with its schema where that is another."""
+    return old.path[-1] if old.kind == "column" or old.path[0] == new.path[0] else old.name
+
+
+def _became(old: Key, new: Key) -> str:
+    if old.path[:-1] == new.path[:-1]:
+        return f"{old.name} was renamed to {quote(new.path[-1])}"
+    return f"{old.name} was moved to {new.name}"
+
+
 def _question(
     added: Key, scored: list[tuple[float, Key, list[str]]], proved: list[Key]
 ) -> Iterator[Question]:
     if not scored:
         return
     choices = [
-        Choice(
-            value=old.path[-1], label=f"{old.name} was renamed to {quote(added.path[-1])} (keeps its rows)"
-        )
+        Choice(value=named(old, added), label=f"{_became(old, added)} (keeps its rows)")
         for _, old, _ in scored
     ]
     names = " or ".join(quote(old.path[-1]) for _, old, _ in scored)
@@ -191,7 +201,7 @@ def _question(
         choices=tuple(choices),
         evidence=tuple(evidence),
         default=NO,
-        proved=proved[0].path[-1] if len(proved) == 1 else None,
+        proved=named(proved[0], added) if len(proved) == 1 else None,
     )
 
 

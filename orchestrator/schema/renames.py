@@ -86,7 +86,7 @@ class _Renaming:
     """One set of renames applied to keys, paths and texts."""
 
     def __init__(self, renames: Renames, base: Snapshot) -> None:
-        self.keys = renames.keys
+        self.keys = {**renames.keys, **_moved_along(base, renames)}
         #: (table, name of the constraint above) -> its new name
         self.parts = {
             (*table.path, old.path[-1]): new.path[-1]
@@ -99,7 +99,7 @@ class _Renaming:
         for old, new in renames.keys.items():
             if old.kind == "column":
                 self.columns.setdefault(old.path[:2], {})[old.path[2]] = new.path[2]
-        self.sequences = {old: new for old, new in renames.keys.items() if old.kind == "sequence"}
+        self.sequences = {old: new for old, new in self.keys.items() if old.kind == "sequence"}
         self.labels = renames.labels
 
     def table(self, path: tuple[str, ...]) -> tuple[str, ...]:
@@ -145,12 +145,7 @@ class _Renaming:
         if isinstance(thing, Table):
             return self.placed(replace(thing, key=key), thing.key.path)
         if isinstance(thing, Column):
-            generated = self.text(thing.generated, table) if thing.generated is not None else None
-            name = thing.not_null_name
-            if thing.not_null_constraint and thing.local and key != thing.key:
-                usual = f"{key.path[1]}_{key.path[2]}_not_null"
-                name = thing.not_null_constraint if thing.not_null_constraint != usual else ""
-            return replace(thing, key=key, generated=generated, not_null_name=name)
+            return self.numbered(replace(thing, key=key), thing.key)
         if isinstance(thing, Default):
             return replace(thing, key=key, expression=self.constants(thing.expression))
         if isinstance(thing, Constraint):
@@ -196,6 +191,23 @@ class _Renaming:
             return replace(thing, key=key, of=self.key(thing.of) if thing.of else None)
         return replace(thing, key=key)
 
+    def numbered(self, thing: Column, was: Key) -> Column:
+        """A column, with its own names in what it is computed from, numbered by and checked with."""
+        table = was.path[:2]
+        name = thing.not_null_name
+        if thing.not_null_constraint and thing.local and thing.key != was:
+            usual = f"{thing.key.path[1]}_{thing.key.path[2]}_not_null"
+            name = thing.not_null_constraint if thing.not_null_constraint != usual else ""
+        numbers = dict(thing.identity_sequence)
+        if numbers.get("schema") == table[0]:
+            numbers["schema"] = thing.key.path[0]
+        return replace(
+            thing,
+            generated=self.text(thing.generated, table) if thing.generated is not None else None,
+            not_null_name=name,
+            identity_sequence=tuple(sorted(numbers.items())),
+        )
+
     def placed(self, thing: Table, path: tuple[str, ...]) -> Table:
         """A table's place in its tree."""
         return replace(
@@ -230,6 +242,25 @@ class _Renaming:
             references=self.table(thing.references),
             part_of=self.parts.get((*table, thing.part_of), thing.part_of),
         )
+
+
+def _moved_along(base: Snapshot, renames: Renames) -> dict[Key, Key]:
+    """Indexes and owned sequences of tables that move to another schema (Postgres docs, ALTER TABLE SET SCHEMA)."""
+    moves = {
+        old.path: new.path[0]
+        for old, new in renames.keys.items()
+        if old.kind == "table" and old.path[0] != new.path[0]
+    }
+    if not moves:
+        return {}
+    found = {}
+    for key, thing in base.objects.items():
+        table = thing.table if isinstance(thing, Index) else ()
+        if isinstance(thing, Sequence):
+            table = thing.owned_by[:2]
+        if table in moves and key not in renames.keys:
+            found[key] = Key(key.kind, (moves[table], key.path[1]))
+    return found
 
 
 def _table(base: Snapshot, index: Key) -> Key:
