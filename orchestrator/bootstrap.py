@@ -29,6 +29,7 @@ from orchestrator.steps.migrate import MigrateStep
 from orchestrator.steps.own import OwnSteps
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.promote import PromoteStep
+from orchestrator.steps.queries import PastQueries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +85,13 @@ def assemble(
                     command=command,
                     commanded=Commanded(project, command, endpoint),
                     by_command=by_command,
+                    queries=PastQueries(project, settings, store.kept(project.key)),
                     policy=online(settings),
                     trust_proofs=settings.migration.renames == "ask_unless_proved",
                     prove_reverse=settings.migration.prove_reverse,
                 ),
                 State.LAUNCHING: LaunchStep(project, candidates),
-                State.CHECKING: CheckStep(project, policy(settings)),
+                State.CHECKING: CheckStep(project, policy(settings), slower=settings.report.slower),
                 State.PROMOTING: PromoteStep(
                     project,
                     command=command,

@@ -293,6 +293,16 @@ class ReportSection(Section):
         default_factory=list,
         description="Findings that the verdict leaves out: tables of `finding` and `reason`; the report shows both.",
     )
+    statements: str | None = Field(
+        None,
+        description="An export of production's pg_stat_statements (.csv with a header, or .json), relative to "
+        "preview.toml; default: it is read on main.",
+    )
+    slower: float = Field(
+        2.0,
+        gt=1,
+        description="How many times as much a query may cost, or take, before the report calls it slower.",
+    )
 
 
 class StoreSection(Section):

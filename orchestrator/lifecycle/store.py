@@ -21,6 +21,7 @@ from psycopg.types.json import Jsonb
 
 from orchestrator.database import Connection, lock_key, try_advisory_lock
 from orchestrator.errors import Busy, DatabaseUnreachable, NameTaken, OrchestratorError, UnknownPreview
+from orchestrator.lifecycle.kept import Kept
 from orchestrator.lifecycle.record import Event, Preview
 from orchestrator.lifecycle.states import TRANSITIONS, State, Wanted
 
@@ -133,6 +134,10 @@ class Store:
             )
             for name, at, who, kind, state, note, ms, detail in rows
         )
+
+    def kept(self, project: str) -> Kept:
+        """What is remembered of a project beyond its previews."""
+        return Kept(self._connection, project)
 
     # writing
 

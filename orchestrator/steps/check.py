@@ -7,21 +7,24 @@ from orchestrator.checks.data import CHECK as VALUES
 from orchestrator.checks.data import TableSums
 from orchestrator.checks.forecast import CHECK as FORECAST
 from orchestrator.checks.forecast import forecast
+from orchestrator.checks.performance import CHECK as PERFORMANCE
 from orchestrator.checks.policy import Policy, idle_rules, judged
-from orchestrator.checks.report import Finding, Report, Severity
+from orchestrator.checks.report import Finding, Severity
 from orchestrator.checks.runner import Look, run_all
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.migration.plan import Plan
 from orchestrator.steps.border import translating
 from orchestrator.steps.project import NeonProject
+from orchestrator.steps.queries import QueryLook
 
 
 class CheckStep:
     """Runs all checks and keeps their report."""
 
-    def __init__(self, project: NeonProject, policy: Policy) -> None:
+    def __init__(self, project: NeonProject, policy: Policy, *, slower: float) -> None:
         self._project = project
         self._policy = policy
+        self._slower = slower
 
     def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
         """Make the report."""
@@ -32,6 +35,9 @@ class CheckStep:
             self._project.connect_reading(facts["branch"]["id"], "check") as connection,
         ):
             plan = Plan.from_json(facts["plan"])
+            queries = QueryLook(
+                plan=plan, before=facts.get("queries"), connection=connection, slower=self._slower
+            )
             report = run_all(
                 connection,
                 plan=plan,
@@ -41,10 +47,13 @@ class CheckStep:
                     table: TableSums.from_json(sums) for table, sums in facts["values_before"].items()
                 },
                 preflight=[Finding.from_json(finding) for finding in facts["preflight"]],
-                more=[Look(check=FORECAST, look=lambda: self._forecast(plan))],
+                more=[
+                    Look(check=FORECAST, look=lambda: self._forecast(plan)),
+                    Look(check=PERFORMANCE, look=queries.look, measures=queries.measures),
+                ],
             )
         if (facts.get("command") or {}).get("on_main"):
-            report = Report(findings=tuple(_by_command(finding) for finding in report.findings))
+            report = replace(report, findings=tuple(_by_command(finding) for finding in report.findings))
         idle = idle_rules(report, self._policy)
         report = judged(report, self._policy)
         note = f"verdict {report.verdict}" + (f" (rules that fit nothing: {', '.join(idle)})" if idle else "")

@@ -41,6 +41,7 @@ from orchestrator.steps.commanded import Commanded, Wanted, not_carried, plan_fo
 from orchestrator.steps.goal import Goal
 from orchestrator.steps.own import OwnSteps, measured
 from orchestrator.steps.project import NeonProject
+from orchestrator.steps.queries import PastQueries
 from orchestrator.steps.telling import Telling, plan_with_traces, summary, table_names
 from orchestrator.steps.way_back import WayBack, counted
 
@@ -57,6 +58,7 @@ class MigrateStep:
         command: Command,
         commanded: Commanded,
         by_command: ByCommand,
+        queries: PastQueries,
         policy: Online = Online(),  # noqa: B008 - a frozen value
         trust_proofs: bool = False,
         prove_reverse: bool = True,
@@ -67,6 +69,7 @@ class MigrateStep:
         self._command = command
         self._commanded = commanded
         self._by_command = by_command
+        self._queries = queries
         self._policy = policy
         self._trust_proofs = trust_proofs
         self._way_back = WayBack(project=project, prove=prove_reverse)
@@ -87,7 +90,9 @@ class MigrateStep:
                     facts={"rotated": None},
                 )
             base = replace(base, writes=self._writes_of_main())
+            queries = None
             if self._command.on_main:
+                queries = self._queries.before(connection, detail)
                 outcome = self._by_command.rehearse(preview, connection, base, detail)
             else:
                 with self._wanted(preview, detail) as wanted:
@@ -95,6 +100,7 @@ class MigrateStep:
         command = {"argv": self._command.argv} if self._command.wanted else None
         kept = outcome.facts.get("command")
         facts = {
+            **({"queries": queries} if queries else {}),
             **outcome.facts,
             "own_steps": own,
             "command": {**command, **(kept or {})} if command else None,
@@ -164,6 +170,7 @@ class MigrateStep:
         tables = [table for table in table_names(base) if table not in {*books, *wanted.books}]
         before = count_rows(connection, tables)
         sums = sum_tables(connection, tables)
+        queries = self._queries.before(connection, detail)
         if books or wanted.books or own:
             begin(connection)  # rows will change, which nobody would see after a kill
         losses = counted(connection, self._reverse(base, wanted.goal, planned)).losses
@@ -197,6 +204,7 @@ class MigrateStep:
                 "rows_before": dict(before),
                 "values_before": {table: each.to_json() for table, each in sums.items()},
                 "preflight": [finding.to_json() for finding in findings],
+                "queries": queries,
             },
         )
 

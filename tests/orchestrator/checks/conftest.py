@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -16,13 +17,13 @@ from neon_embedded.binaries import find_binaries
 from orchestrator.database import Connection, connect
 
 
-@pytest.fixture(scope="session")
-def socket_directory() -> Iterator[Path]:
+@contextmanager
+def running(binaries: Path | None, *options: str) -> Iterator[Path]:
     """The directory of a running server's socket; its superuser is postgres, anybody local may log in."""
     directory = Path(tempfile.mkdtemp(prefix="checks-pg-", dir="/tmp"))
     account = postgres_account()  # PostgreSQL refuses root
     account.own(directory)
-    binaries = find_binaries(None, directory / "home").bin_dir
+    binaries = binaries or find_binaries(None, directory / "home").bin_dir
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
 
     def run(*command: str) -> None:
@@ -39,19 +40,28 @@ def socket_directory() -> Iterator[Path]:
         assert done.returncode == 0, f"{command[0]} failed: see {directory}"
 
     data, pg_ctl = str(directory / "data"), str(binaries / "pg_ctl")
-    settings = f"-c listen_addresses= -c unix_socket_directories={directory} -c fsync=off"
+    settings = " ".join(
+        (f"-c listen_addresses= -c unix_socket_directories={directory} -c fsync=off", *options)
+    )
     run(str(binaries / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
     run(pg_ctl, "start", "-w", "-D", data, "-l", str(directory / "log"), "-o", settings)
     try:
+        yield directory
+    finally:
+        run(pg_ctl, "stop", "-w", "-m", "immediate", "-D", data)
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def socket_directory() -> Iterator[Path]:
+    """A server from the wheel."""
+    with running(None) as directory:
         with psycopg.connect(
             f"postgresql://postgres@/postgres?host={directory}", autocommit=True
         ) as connection:
             connection.execute("create role reader login; grant pg_read_all_data to reader")
             connection.execute("create role stranger login")
         yield directory
-    finally:
-        run(pg_ctl, "stop", "-w", "-m", "immediate", "-D", data)
-        shutil.rmtree(directory)
 
 
 _numbers = count(1)

@@ -220,3 +220,16 @@ def test_every_state_is_in_the_table_and_every_working_state_can_fail_or_end() -
         assert State.FAILED in TRANSITIONS[state]
     for state in set(State) - {State.CLOSED, State.PROMOTING, State.DISCARDING}:
         assert State.DISCARDING in TRANSITIONS[state]
+
+
+def test_what_outlives_previews_is_kept_by_project_and_topic(store, open_store):
+    one, other = store.kept("embedded/a"), open_store().kept("embedded/b")
+    assert one.change("queries", lambda old: {**old, "x": {"n": 1}, "y": {"n": 2}}) == {
+        "x": {"n": 1},
+        "y": {"n": 2},
+    }
+    assert other.change("queries", lambda old: old) == {}
+    assert one.change("else", lambda old: old) == {}
+    again = open_store().kept("embedded/a")
+    assert again.change("queries", lambda old: {"y": {"n": old["y"]["n"] + 1}}) == {"y": {"n": 3}}
+    assert one.change("queries", lambda old: old) == {"y": {"n": 3}}
