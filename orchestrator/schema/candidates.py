@@ -60,7 +60,7 @@ def table_questions(base: Snapshot, goal: Snapshot, found: Differences) -> Itera
             if share >= 0.5:
                 scored.append((-share, old, evidence))
         proved = [old for _, old, _ in scored if same_identity(base, goal, old, added)]
-        yield from _question(added, sorted(scored, key=lambda each: each[:2]), proved)
+        yield from _question(base, added, sorted(scored, key=lambda each: each[:2]), proved)
 
 
 def _tables(base: Snapshot, goal: Snapshot, old: Key, new: Key) -> tuple[float, list[str]]:
@@ -98,7 +98,7 @@ def column_questions(base: Snapshot, goal: Snapshot, found: Differences) -> Iter
             if same_identity(base, goal, old, added)
             and getattr(base.objects[old], "type", 0) == getattr(goal.objects[added], "type", 1)
         ]
-        yield from _question(added, sorted(scored, key=lambda each: each[:2]), proved)
+        yield from _question(base, added, sorted(scored, key=lambda each: each[:2]), proved)
 
 
 def _from_above(was: Tree, will: Tree, column: Key) -> bool:
@@ -177,7 +177,7 @@ def _became(old: Key, new: Key) -> str:
 
 
 def _question(
-    added: Key, scored: list[tuple[float, Key, list[str]]], proved: list[Key]
+    base: Snapshot, added: Key, scored: list[tuple[float, Key, list[str]]], proved: list[Key]
 ) -> Iterator[Question]:
     if not scored:
         return
@@ -194,8 +194,10 @@ def _question(
         for _, old, facts in scored
         for fact in facts
     ]
+    tables = [old if old.kind == "table" else old.parent for _, old, _ in scored]
     yield Question(
         id=question_id(added),
+        at_stake=any(base.sizes.get(table, (1, 0))[0] > 0 for table in tables),
         kind="rename",
         prompt=f"Was {added} called something else before?",
         choices=tuple(choices),

@@ -42,6 +42,8 @@ class Question:
         default: the answer that invents nothing (``--no-questions``): not a rename, no value; or None
             when nothing can be done without an answer.
         proved: the answer that physical identity speaks for, or None; taken unasked only where the settings say so.
+        at_stake: whether rows depend on the answer; else nobody is asked, though an answer that was given counts.
+            Not in the JSON: what is asked is always at stake.
         free_text: whether an answer outside ``choices`` is taken (an SQL expression for kind ``fill``).
     """
 
@@ -53,6 +55,7 @@ class Question:
     default: str | None = None
     free_text: bool = field(default=False)
     proved: str | None = None
+    at_stake: bool = field(default=True, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """All attributes by name, and ``flags``: each choice as a shell takes it."""

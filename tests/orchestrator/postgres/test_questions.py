@@ -33,10 +33,27 @@ def test_lineage_is_evidence_and_puts_the_true_name_first(database: Callable[...
 
 def test_oids_of_unrelated_databases_prove_nothing(database: Callable[..., Any]) -> None:
     main, other = database(), database()
-    main.run("CREATE TABLE t (id int, name text)")
+    main.run("CREATE TABLE t (id int, name text); INSERT INTO t VALUES (1, 'a')")
     other.run("CREATE TABLE t (id int, full_name text)")
     (question,) = make_plan(main.inspect(), other.inspect()).questions
     assert not any("oid" in fact for fact in question.evidence)
+
+
+def test_nobody_is_asked_about_tables_without_rows_but_a_given_answer_counts(
+    database: Callable[..., Any],
+) -> None:
+    main, other = database(), database()
+    main.run("CREATE TABLE t (id int, name text); CREATE TABLE old_things (a int)")
+    other.run("CREATE TABLE t (id int, full_name text); CREATE TABLE things (a int)")
+    base, goal = main.inspect(), other.inspect()
+    planned = make_plan(base, goal)
+    assert planned.questions == ()
+    assert planned.plan is not None
+    # Rows may come before the promotion: the danger is still named, and stops it until it is allowed.
+    assert {hazard.code for hazard in planned.plan.hazards} >= {"deletes_data"}
+    answered = make_plan(base, goal, answers={ID: "name", "rename:table:public.things": "old_things"})
+    assert answered.plan is not None
+    assert not any(hazard.code == "deletes_data" for hazard in answered.plan.hazards)
 
 
 def test_wrong_answers_are_refused_with_the_choices(database: Callable[..., Any]) -> None:
