@@ -157,6 +157,7 @@ def make_plan(
         rebuilt=frozenset(again.rebuilt),
         hard=frozenset(again.hard),
         retyped=frozenset(again.retyped),
+        reruled=frozenset(again.reruled),
         adopted=adopted,
         joins=joins,
         privileges=compare,
@@ -356,6 +357,9 @@ def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
             last = [*made[key], *left[key]] if key.kind in TYPES else made[key]
             spans.append((min(first), max(last)))
     spans += [(min(left[key]), max(left[key])) for key in work.exchanged if key in left]
+    # A rule or default that goes for a moment is back before anybody can write without it.
+    short = {*work.reruled, *(Key("default", key.path) for key in work.retyped)}
+    spans += [(min(left[key]), max(made[key])) for key in short & left.keys() & made.keys()]
     for table in work.online.retyped:
         # Nobody may see a column without its old form and without its new one.
         swap = [

@@ -37,12 +37,14 @@ class Rebuild:
         rebuilt: keys to drop and make again.
         hard: those among them that must be gone before what they stand on can change.
         retyped: columns whose type or collation changes in place.
+        reruled: domains whose rules and defaults go and come again, because a function that they call is made again.
         refused: sentences about objects that would have to be rebuilt but are of a kind that is not planned.
     """
 
     rebuilt: set[Key] = field(default_factory=set)
     hard: set[Key] = field(default_factory=set)
     retyped: set[Key] = field(default_factory=set)
+    reruled: set[Key] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
 
 
@@ -82,6 +84,9 @@ def rebuild(
             verdict = (
                 "rebuild" if gone else _reaction(base.objects[user], goal.objects[user], key, how, found)
             )
+            if verdict == "rebuild" and domains.ruled_again(base, goal, user, key, how):
+                result.reruled.add(user)
+                continue
             if verdict == "refuse":
                 result.refused.append(f"{user} stands on {key}, which must be {how}")
             elif verdict == "retype" and user not in result.retyped:
@@ -93,6 +98,7 @@ def rebuild(
                 queue.append((user, "replaced"))
             if verdict == "hard" or (verdict == "rebuild" and how == "retyped"):
                 result.hard.add(user)
+    result.reruled -= result.rebuilt
     for key in result.rebuilt:
         if any(needed in result.retyped | carried | result.rebuilt for needed in base.needs.get(key, ())):
             result.hard.add(key)

@@ -43,6 +43,7 @@ class Work:
         rebuilt: keys in both that are dropped and made again.
         hard: those of them that must be gone before a column changes its type.
         retyped: columns whose type or collation changes in place.
+        reruled: domains whose rules and defaults go and come again with a function that they call.
         answers: by question id.
         today: the names that tables and columns have before any rename, for probes.
         fold: whether a table is created with its defaults, checks and keys; False breaks circles.
@@ -59,6 +60,7 @@ class Work:
     rebuilt: frozenset[Key] = frozenset()
     hard: frozenset[Key] = frozenset()
     retyped: frozenset[Key] = frozenset()
+    reruled: frozenset[Key] = frozenset()
     answers: Mapping[str, str] = field(default_factory=dict)
     today: Today = field(default_factory=Today)
     fold: bool = True
@@ -155,6 +157,8 @@ class Work:
         apart = not self.fold or self.was.is_partitioned(key.parent)
         if isinstance(thing, Constraint) and thing.references not in {(), key.path[:2]} and apart:
             return None  # foreign keys between tables that go: dropped first, or neither table could be
+        if not self.fold and self._named_in_circle(key):
+            return None
         if key.kind == "default" and Key("column", key.path) in self.drops:
             return Key("column", key.path)
         if isinstance(thing, Sequence) and thing.owned_by:
@@ -164,6 +168,12 @@ class Work:
         if owner is not None and owner not in self.base.objects:
             owner = Key("view", owner.path)
         return owner
+
+    def _named_in_circle(self, key: Key) -> bool:
+        """Whether a check or default calls a function that goes too: dropped first, for that may name the table."""
+        if key.kind not in {"constraint", "default"}:
+            return False
+        return any(each.kind == "function" and each in self.drops for each in self.base.needs.get(key, ()))
 
     def _above(self, key: Key) -> Key | None:
         """What is dropped above and takes this along: the column it is inherited from, the index it is a part of."""

@@ -11,7 +11,7 @@ from orchestrator.migration.narrowing import FAIL, NULL, TRUNCATE, conversion, n
 from orchestrator.migration.plan import Hazard, Probe
 from orchestrator.migration.recipes.columns import fill_id, identity_sql, settings
 from orchestrator.migration.recipes.named_types import cast as named_cast
-from orchestrator.migration.recipes.named_types import lost_labels, moved, relabelled
+from orchestrator.migration.recipes.named_types import lost_labels, moved, relabelled, without_attributes
 from orchestrator.migration.recipes.sequences import counting
 from orchestrator.migration.recursion import recurses
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released
@@ -108,7 +108,7 @@ def _changed(work: Work, key: Key, before: Column, after: Column) -> Iterator[St
         last[:] = [("swapped", table)]
     elif key in work.retyped:
         chain = chained("type")
-        yield _retype(
+        yield from _retype(
             work, key, before, after, (gives | frozenset(chain["gives"]), wants | frozenset(chain["wants"]))
         )
     if after.not_null and not before.not_null and after.not_null_more != "NOT VALID":
@@ -166,8 +166,11 @@ def _identity(work: Work, key: Key, before: Column, after: Column, last: list[To
 
 def _retype(
     work: Work, key: Key, before: Column, after: Column, tokens: tuple[frozenset[Token], frozenset[Token]]
-) -> Step:
-    """One statement: default away, new type, new default (the old default may have no cast)."""
+) -> Iterator[Step]:
+    """One statement: default away, new type, new default (the old default may have no cast).
+
+    Where tables below disagree about the default it is taken away and given in statements of their own, ONLY above.
+    """
     table, name = key.parent, quote(key.path[-1])
     default_key = Key("default", key.path)
     old, new = work.base.objects.get(default_key), work.goal.objects.get(default_key)
@@ -179,10 +182,26 @@ def _retype(
         else conversion(before.type, after.type, name, answer, told=answer)
     )
     collate = f" COLLATE {after.collation}" if after.collation else ""
-    clauses = [f"ALTER COLUMN {name} DROP DEFAULT"] if old else []
+    together = not work.was.heirs(key) or recurses(work.base, work.goal, work.will, default_key)
+    if old and not together:
+        yield work.step(
+            key, Phase.CHANGE, f"{_alter(key, 'ONLY ')} DROP DEFAULT",
+            f"{key.name} has no default while its type changes", wants=tokens[1],
+            gives=[("chain", "no default", key.path), ("away", default_key)],
+            tables=[table], lock=LockMode.ACCESS_EXCLUSIVE,
+        )  # fmt: skip
+    clauses = [f"ALTER COLUMN {name} DROP DEFAULT"] if old and together else []
     clauses.append(f"ALTER COLUMN {name} TYPE {after.type}{collate}" + (f" USING {cast}" if cast else ""))
     gives, wants = set(tokens[0]), {*tokens[1], *map(released, (key, *work.was.heirs(key)))}
-    if isinstance(new, Default):
+    wants |= {("chain", "no default", key.path)}
+    if isinstance(new, Default) and not together:
+        anew_wants = {ready(key), *(ready(needed) for needed in work.goal.needs.get(default_key, ()))}
+        yield work.step(
+            key, Phase.CHANGE, f"{_alter(key, 'ONLY ')} SET DEFAULT {new.expression}",
+            f"new rows get {new.expression} as {key.name}", gives=[ready(default_key)], wants=anew_wants,
+            tables=[table], lock=LockMode.ACCESS_EXCLUSIVE,
+        )  # fmt: skip
+    elif isinstance(new, Default):
         clauses.append(f"ALTER COLUMN {name} SET DEFAULT {new.expression}")
         gives.add(ready(default_key))
         wants |= {ready(needed) for needed in work.goal.needs.get(default_key, ())}
@@ -192,7 +211,7 @@ def _retype(
         gives.discard(released(each))  # its own default is part of this very statement
     wants -= gives
     hazards, probes = _retype_dangers(work, key, before, after)
-    return work.step(
+    yield work.step(
         key,
         Phase.CHANGE,
         f"ALTER TABLE {table.name} " + ", ".join(clauses),
@@ -224,7 +243,7 @@ def _retype_dangers(
         detail = f"a value of {key.name} that is no {after.type} any more makes this fail"
         hazards.append(hazard("may_fail_on_data", key.name, detail))
         probes.extend(lost_labels(work, key))
-        hazards.extend(relabelled(work, key))
+        hazards.extend((*relabelled(work, key), *without_attributes(work, key)))
     elif (answer := work.answers.get(narrow_id(key), FAIL)) != FAIL:
         hazards.append(replaced(key, after, answer))
     elif types.may_not_fit(before.type, after.type):

@@ -22,8 +22,7 @@ def in_place(before: Composite, after: Composite) -> bool:
 def refused(work: Work, key: Key) -> str | None:
     """Values in columns move to a new form through their text, so names and their order must be the same.
 
-    A column of the type itself can be taken apart, as long as no attribute is lost; an array, or a type that has
-    this one inside, cannot.
+    A column of the type itself can be taken apart; an array, or a type that has this one inside, cannot.
     """
     if key.kind != "composite type" or not swapped(work, key):
         return None
@@ -31,10 +30,12 @@ def refused(work: Work, key: Key) -> str | None:
     after = [each[0] for each in work.after(key, Composite).attributes]
     inside = [each for each in work.base.users.get(key, ()) if each.kind in TYPES]
     inside += [each for each in work.columns_on(key) if work.before(each, Column).type != key.name]
-    if before == after or (set(before) <= set(after) and not inside):
+    if before == after or not inside:
         return None
-    user = (inside or work.columns_on(key))[0]
-    return f"{key} has its attributes in another order, or other ones with other types, and {user} holds values of it"
+    return (
+        f"{key} has its attributes in another order, or other ones with other types,"
+        f" and {inside[0]} holds values of it"
+    )
 
 
 def steps(work: Work) -> Iterator[Step]:
@@ -73,7 +74,8 @@ def _changed(work: Work, key: Key) -> Iterator[Step]:
                 key, Phase.DROP, f"ALTER TYPE {key.name} DROP ATTRIBUTE {quote(each[0])}",
                 f"drop the attribute {each[0]} of {key}, which the goal does not have",
                 (work.changing(key)[0] - {ready(key)}, frozenset()),  # who needs the type need not wait for this
-                tables=tables, lock=LockMode.ACCESS_EXCLUSIVE, hazards=tuple(hazards),
+                gives=[("attributes", "dropped", key.path)], tables=tables, lock=LockMode.ACCESS_EXCLUSIVE,
+                hazards=tuple(hazards),
             )  # fmt: skip
     previous: list[tuple[str, str, tuple[str, ...]]] = []
     for each in after:

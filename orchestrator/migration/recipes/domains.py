@@ -1,17 +1,19 @@
 """Domains: create, change in place where PostgreSQL can, and ask the columns beforehand. Pure: no I/O of any kind."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard, Probe
 from orchestrator.migration.recipes.named_types import left, made, taken_down
-from orchestrator.migration.step import Phase, Step, Token
+from orchestrator.migration.step import Phase, Step, Token, released
 from orchestrator.migration.work import Work
+from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.names import TYPES, Key, quote
 from orchestrator.schema.objects import Column, Domain
-from orchestrator.schema.texts import bracketed, with_renamed
+from orchestrator.schema.texts import bracketed, identifiers, with_renamed
 
 Rule = tuple[str, str, bool, str]
 
@@ -19,6 +21,21 @@ Rule = tuple[str, str, bool, str]
 def in_place(before: Domain, after: Domain) -> bool:
     """Whether ALTER DOMAIN can do it: what it stands on stays."""
     return before.base == after.base and before.collation == after.collation
+
+
+def ruled_again(base: Snapshot, goal: Snapshot, key: Key, needed: Key, how: str) -> bool:
+    """Whether a domain gives up its rules while a function that they call is made again.
+
+    Not inside of other types or of arrays: there PostgreSQL cannot check a rule that comes.
+    """
+    before, after = base.objects[key], goal.objects[key]
+    if needed.kind != "function" or how not in {"replaced", "dropped"}:
+        return False
+    if not (isinstance(before, Domain) and isinstance(after, Domain) and in_place(before, after)):
+        return False
+    columns = [thing for each in base.users.get(key, ()) if isinstance(thing := base.objects[each], Column)]
+    inside = any(each.kind in TYPES for each in base.users.get(key, ()))
+    return not inside and all(each.type == key.name for each in columns)
 
 
 def refused(work: Work, key: Key) -> str | None:
@@ -48,7 +65,7 @@ def steps(work: Work) -> Iterator[Step]:
             for rule in thing.rules:
                 if not rule[2]:
                     yield _added(work, key, rule, (frozenset(), frozenset({("ready", key)})))
-    for key in sorted(work.found.changed - work.rebuilt):
+    for key in sorted((work.found.changed | work.reruled) - work.rebuilt):
         if key.kind == "domain":
             yield from _changed(work, key, work.before(key, Domain), work.after(key, Domain))
     for key in sorted(work.drops):
@@ -69,6 +86,13 @@ def _validated(before: Domain, after: Domain) -> list[Rule]:
 def _changed(work: Work, key: Key, before: Domain, after: Domain) -> Iterator[Step]:
     tokens = work.changing(key)
     alter = f"ALTER DOMAIN {key.name}"
+    calls = _calls(work, key)
+    away: list[Token] = [("away", key), *(released(each) for each in calls)] if calls else []
+    if before.default is not None and after.default is not None and _names(before.default, calls):
+        yield work.step(
+            key, Phase.TAKE_DOWN, f"{alter} DROP DEFAULT", f"{key} has no default for a moment", gives=away
+        )
+        before = replace(before, default=None)
     if before.default != after.default:
         change = "DROP DEFAULT" if after.default is None else f"SET DEFAULT {after.default}"
         yield work.step(key, Phase.CHANGE, f"{alter} {change}", f"change the default of {key}", tokens)
@@ -92,10 +116,14 @@ def _changed(work: Work, key: Key, before: Domain, after: Domain) -> Iterator[St
     old, new = {rule[0]: rule for rule in before.rules}, {rule[0]: rule for rule in after.rules}
     for name in sorted(old):
         there = new.get(name)
-        if there is None or there[1] != old[name][1] or (old[name][2] and not there[2]):
+        again = _names(old[name][1], calls)
+        if again or there is None or there[1] != old[name][1] or (old[name][2] and not there[2]):
+            free: Token = ("free", "rule", (*key.path, name))
             yield work.step(
-                key, Phase.CHANGE, f"{alter} DROP CONSTRAINT {quote(name)}", f"drop the rule {name} of {key}",
-                tokens if there is None else (frozenset(), frozenset()), gives=[("free", "rule", (*key.path, name))],
+                key, Phase.TAKE_DOWN if again else Phase.CHANGE, f"{alter} DROP CONSTRAINT {quote(name)}",
+                f"drop the rule {name} of {key}" + (": a function that it calls is made again" if again else ""),
+                tokens if there is None and not again else (frozenset(), frozenset()),
+                gives=[free, *(away if again else ())],
             )  # fmt: skip
             old.pop(name)
     for name, rule in sorted(new.items()):
@@ -104,6 +132,16 @@ def _changed(work: Work, key: Key, before: Domain, after: Domain) -> Iterator[St
             yield _added(work, key, rule, tokens)
         if rule[2] and (there is None or not there[2]):
             yield _validate(work, key, rule, known=there is not None)
+
+
+def _calls(work: Work, key: Key) -> list[Key]:
+    """Functions that the domain calls and that are made again."""
+    needed = work.base.needs.get(key, ()) if key in work.reruled else ()
+    return [each for each in needed if each.kind == "function" and each in work.drops]
+
+
+def _names(text: str, calls: list[Key]) -> bool:
+    return any(each.path[1].partition("(")[0] in identifiers(text) for each in calls)
 
 
 def _added(work: Work, key: Key, rule: Rule, tokens: tuple[frozenset[Token], frozenset[Token]]) -> Step:

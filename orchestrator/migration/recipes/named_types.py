@@ -113,6 +113,16 @@ def lost_labels(work: Work, key: Key) -> Iterator[Probe]:
                 yield still_used(work, key, each, label)
 
 
+def without_attributes(work: Work, key: Key) -> Iterator[Hazard]:
+    """Attributes that a composite loses where a column's values are taken apart."""
+    for each in moved(work, key):
+        old, new = work.base.objects[each], work.goal.objects.get(each)
+        if isinstance(old, Composite) and isinstance(new, Composite):
+            there = {one[0] for one in new.attributes}
+            for name in (one[0] for one in old.attributes if one[0] not in there):
+                yield hazard("deletes_data", key.name, f"the values of {name} in {key.name} are gone")
+
+
 def relabelled(work: Work, key: Key) -> Iterator[Hazard]:
     """Rows that get another label, as somebody answered: which had which is forgotten."""
     for each in moved(work, key):

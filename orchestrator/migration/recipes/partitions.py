@@ -79,9 +79,12 @@ def steps(work: Work) -> Iterator[Step]:
         if after.of_type and not tied:
             columns = [column.key for column in work.goal.columns_of(key)]
             types = [each for each in work.goal.needs.get(key, ()) if each.kind == "composite type"]
+            surplus = [each.key for each in work.base.columns_of(key) if each.key in work.found.dropped]
+            wants = {*map(ready, (key, *columns, *types)), *map(gone, surplus)}
             yield work.step(
                 key, Phase.FINISH, f"ALTER TABLE {key.name} OF {after.of_type}", f"tie {key} to its type",
-                wants=map(ready, (key, *columns, *types)), tables=[key], lock=LockMode.ACCESS_EXCLUSIVE,
+                wants=wants | {("attributes", "dropped", each.path) for each in types},
+                tables=[key], lock=LockMode.ACCESS_EXCLUSIVE,
             )  # fmt: skip
     yield from _attached(work)
     yield from _clones(work)
@@ -136,6 +139,7 @@ def _join(work: Work, edge: Edge) -> Step:
     wants -= {ready(each) for each in foreign}
     wants.add(("fits", "proved", child.path))
     wants |= {gone(each) for each in work.was.children(parent) if each in work.found.dropped}
+    wants |= _unlike(work, parent, child)
     wants |= {("left", str(Key("table", each.parent)), each.child) for each in work.trees.leaving}
     wants |= {("joined", *_names(each)) for each in work.trees.joining if each.child == edge.parent}
     triggers = [each for each in work.base.members(child) if each.kind == "trigger" and each in work.drops]
@@ -168,6 +172,15 @@ def _join(work: Work, edge: Edge) -> Step:
         child, Phase.ATTACH, sql, why, tables=tables, lock=lock if tables else LockMode.SHARE_UPDATE_EXCLUSIVE,
         heavy=True, gives=[("joined", *_names(edge)), ("joined", child)], wants=wants, hazards=tuple(hazards),
     )  # fmt: skip
+
+
+def _unlike(work: Work, parent: Key, child: Key) -> set[Token]:
+    """Columns and checks that only one of two tables has until they are dropped: they cannot join before."""
+    columns = [each.key for table in (parent, child) for each in work.base.columns_of(table)]
+    checks = [
+        each for each in work.base.members(parent) if getattr(work.base.objects[each], "type", "") == "check"
+    ]
+    return {gone(each) for each in (*columns, *checks) if each in work.found.dropped}
 
 
 def _names(edge: Edge) -> tuple[str, tuple[str, ...]]:

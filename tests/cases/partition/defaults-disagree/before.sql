@@ -1,0 +1,3 @@
+create table seen (id int not null, n int default 1, x int default 5) partition by range (id);
+create table seen_1 partition of seen (n default 2, x default 6) for values from (0) to (10);
+create table seen_2 partition of seen for values from (10) to (20);
