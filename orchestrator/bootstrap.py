@@ -30,6 +30,7 @@ from orchestrator.steps.own import OwnSteps
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.promote import PromoteStep
 from orchestrator.steps.queries import PastQueries
+from orchestrator.steps.workload import Workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,12 @@ def assemble(
                     prove_reverse=settings.migration.prove_reverse,
                 ),
                 State.LAUNCHING: LaunchStep(project, candidates),
-                State.CHECKING: CheckStep(project, policy(settings), slower=settings.report.slower),
+                State.CHECKING: CheckStep(
+                    project,
+                    policy(settings),
+                    workload=Workload(project, settings, endpoint),
+                    slower=settings.report.slower,
+                ),
                 State.PROMOTING: PromoteStep(
                     project,
                     command=command,

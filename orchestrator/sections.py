@@ -6,7 +6,7 @@ The descriptions here are the manual: `docs/settings.md` is generated from them.
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -298,11 +298,24 @@ class ReportSection(Section):
         description="An export of production's pg_stat_statements (.csv with a header, or .json), relative to "
         "preview.toml; default: it is read on main.",
     )
+    workload: str = Field(
+        "checks/*.sql",
+        min_length=1,
+        description="Files of queries that are run on the branch and on an untouched one, and measured; relative to "
+        "preview.toml, `*` and `?` stand for anything.",
+    )
     slower: float = Field(
         2.0,
         gt=1,
         description="How many times as much a query may cost, or take, before the report calls it slower.",
     )
+
+    @field_validator("workload")
+    @classmethod
+    def _relative(cls, pattern: str) -> str:
+        if pattern.startswith("/"):
+            raise ValueError("write a path relative to preview.toml")
+        return pattern
 
 
 class StoreSection(Section):

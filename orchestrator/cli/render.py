@@ -20,6 +20,7 @@ from orchestrator.lifecycle import Event, Preview, State
 from orchestrator.schema.questions import Question
 
 if TYPE_CHECKING:
+    from orchestrator.pages.queries import QueryTable
     from orchestrator.pages.view import Line
 
 _WORDS = {
@@ -257,6 +258,7 @@ def whole_report(value: Mapping[str, Any], commands: Iterable[tuple[str, str]]) 
         for relation, mode, blocks, held, number in shown.locks:
             table.add_row(f"  {escape(relation)}", mode, blocks, held, str(number))
         out.print(table)
+    _query_tables(out, shown.queries)
     for check, lines in shown.checks:
         out.print(f"\n{check}", markup=False)
         for line in lines:
@@ -265,6 +267,19 @@ def whole_report(value: Mapping[str, Any], commands: Iterable[tuple[str, str]]) 
         out.print("\napproved " + ", ".join(f"{name} {text}" for name, text in shown.approval), markup=False)
     for what, command in commands:
         out.print(f"\n{what}\n  {command}", markup=False)
+
+
+def _query_tables(out: Console, tables: "Iterable[QueryTable]") -> None:
+    for each in tables:
+        out.print(f"\n{each.title.lower()}: {each.words}", markup=False)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("  outcome", no_wrap=True)
+        table.add_column(each.headings[0], max_width=60)
+        for heading in each.headings[1:]:
+            table.add_column(heading, no_wrap=True, justify="right")
+        for said, text, cells in each.rows:
+            table.add_row(f"  {said}", escape(text), *cells)
+        out.print(table)
 
 
 def _finding_line(out: Console, line: "Line") -> None:

@@ -53,6 +53,11 @@ def markdown(value: Mapping[str, Any], *, commands: Iterable[tuple[str, str]] = 
             f"| {_text(relation)} | {mode} | {blocks} | {held} | {number} |"
             for relation, mode, blocks, held, number in shown.locks
         ]
+    for table in shown.queries:
+        lines += ["", f"<details><summary>{_text(table.title)}</summary>", "", _text(table.words), ""]
+        lines += [f"| | {' | '.join(table.headings)} |", "|---" * (len(table.headings) + 1) + "|"]
+        lines += [f"| {said} | {_text(text)} | {' | '.join(cells)} |" for said, text, cells in table.rows]
+        lines += ["", "</details>"]
     counts = ", ".join(f"{count} {severity.replace('_', ' ')}" for severity, count in shown.counts)
     lines += ["", f"<details><summary>findings: {counts or 'none'}</summary>", ""]
     for check, found in shown.checks:

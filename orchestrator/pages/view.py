@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator.migration.hazards import CATALOGUE
 from orchestrator.migration.locks import LockMode
+from orchestrator.pages.queries import QueryTable, query_tables
 
 #: Mildest last; the word stands beside the sign, so that black and white lose nothing.
 SEVERITIES = ("blocked", "attention", "not_looked_at", "ok", "ignored")
@@ -85,6 +86,7 @@ class Page:
     counts: tuple[tuple[str, int], ...]
     locks: tuple[tuple[str, str, str, str, int], ...]
     pause: str
+    queries: tuple[QueryTable, ...]
     answers: tuple[tuple[str, str, str], ...]
     approval: tuple[tuple[str, str], ...]
     commands: tuple[tuple[str, str], ...]
@@ -125,6 +127,7 @@ def page(value: Mapping[str, Any], *, commands: Iterable[tuple[str, str]] = ()) 
             for each in report.get("measures", {}).get("locks", ())
         ),
         pause=_pause(report.get("measures", {}).get("pause")),
+        queries=query_tables(report.get("measures", {})),
         answers=tuple(_answers(value)),
         approval=tuple(_approval(value.get("approval"))),
         commands=tuple(commands),

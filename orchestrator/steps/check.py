@@ -16,14 +16,16 @@ from orchestrator.migration.plan import Plan
 from orchestrator.steps.border import translating
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.queries import QueryLook
+from orchestrator.steps.workload import Workload, WorkloadLook
 
 
 class CheckStep:
     """Runs all checks and keeps their report."""
 
-    def __init__(self, project: NeonProject, policy: Policy, *, slower: float) -> None:
+    def __init__(self, project: NeonProject, policy: Policy, *, workload: Workload, slower: float) -> None:
         self._project = project
         self._policy = policy
+        self._workload = workload
         self._slower = slower
 
     def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
@@ -38,6 +40,7 @@ class CheckStep:
             queries = QueryLook(
                 plan=plan, before=facts.get("queries"), connection=connection, slower=self._slower
             )
+            runs = WorkloadLook(lambda: self._workload.run(preview, connection, detail))
             report = run_all(
                 connection,
                 plan=plan,
@@ -50,6 +53,7 @@ class CheckStep:
                 more=[
                     Look(check=FORECAST, look=lambda: self._forecast(plan)),
                     Look(check=PERFORMANCE, look=queries.look, measures=queries.measures),
+                    Look(check=PERFORMANCE, look=runs.look, measures=runs.measures),
                 ],
             )
         if (facts.get("command") or {}).get("on_main"):

@@ -36,6 +36,7 @@ class DiscardStep:
         name = branch_name(preview)
         detail(f"deleting branch {name}")
         self._project.remove_scratch(preview)
+        self._project.remove_untouched(preview)
         branch = self._project.own_branch(preview)
         if branch is not None:
             self._project.delete_own(branch)

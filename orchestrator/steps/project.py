@@ -67,7 +67,17 @@ class NeonProject:
         Raises:
             StepFailed: it is main or protected, or still there afterwards.
         """
-        name = scratch_name(preview)
+        self._remove_branch(scratch_name(preview))
+
+    def remove_untouched(self, preview: Preview) -> None:
+        """Remove the branch that a workload was compared on; absent is fine.
+
+        Raises:
+            StepFailed: it is main or protected, or still there afterwards.
+        """
+        self._remove_branch(untouched_name(preview))
+
+    def _remove_branch(self, name: str) -> None:
         with translating(f"removing branch {name}"):
             branch = self.neon.find_branch(self.id, name)
             if branch is None:
@@ -172,3 +182,8 @@ def branch_name(preview: Preview) -> str:
 def scratch_name(preview: Preview) -> str:
     """The derived name of the branch on which a migration command makes the goal."""
     return f"{branch_name(preview)}-goal"
+
+
+def untouched_name(preview: Preview) -> str:
+    """The derived name of the branch that stays as main is, to compare with."""
+    return f"{branch_name(preview)}-untouched"

@@ -9,15 +9,28 @@ EXPORT = """queryid,query,calls,total_exec_time,hours
 4,"select * from no_such_table where x = 'not-shown'",1,1,2
 """
 
+WORKLOAD = """-- name: an order
+-- param: id = select id from orders order by id limit 20
+select * from orders where id = :id;
+-- name: names
+select name from customers limit 10;
+"""
+
 
 def test_a_query_that_would_fail_is_named_before_the_promotion(common_shop: Shop) -> None:
     shop = common_shop
     (shop.folder / "queries.csv").write_text(EXPORT)
+    (shop.folder / "checks").mkdir()
+    (shop.folder / "checks" / "shop.sql").write_text(WORKLOAD)
     shop.settings(lambda text: f'{text}\n[report]\nstatements = "queries.csv"\n')
     value = shop.json("up", "slow-1", "--answer", f"{RENAME}=name")
     assert value["report"]["verdict"] == "blocked"
-    [failing] = [f for f in value["report"]["findings"] if f["severity"] == "blocked"]
+    failing, named = [f for f in value["report"]["findings"] if f["severity"] == "blocked"]
     assert (failing["check"], failing["subject"]) == ("performance", "public.customers.fax")
+    assert (named["check"], named["subject"]) == ("performance", "workload names")
+    workload = {each["name"]: each for each in value["report"]["measures"]["workload"]}
+    assert workload["an order"]["rows_before"] == workload["an order"]["rows_after"] == 20
+    assert not [b for b in shop.neon.branches(shop.project_id) if b.name.endswith("-untouched")]
     assert "1 query that production runs (120 calls an hour) cannot run" in failing["message"]
     queries = value["report"]["measures"]["queries"]
     assert queries["source"] == "queries.csv"

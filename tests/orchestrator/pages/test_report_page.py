@@ -68,6 +68,31 @@ def a_preview(text: str = EVIL) -> dict[str, Any]:
                     "blocks": "writes",
                     "tables": [text],
                 },
+                "queries": {
+                    "source": text,
+                    "outcomes": {"fails": 1, "same": 0},
+                    "list": [
+                        {
+                            "outcome": "fails",
+                            "text": text,
+                            "calls_per_hour": 12.5,
+                            "cost_before": 8.3,
+                            "cost_after": None,
+                            "ratio": None,
+                        }
+                    ],
+                },
+                "workload": [
+                    {
+                        "name": text,
+                        "outcome": "slower",
+                        "before_ms": 1.25,
+                        "after_ms": 310.0,
+                        "ratio": 248.0,
+                        "rows_before": 10,
+                        "rows_after": 10,
+                    }
+                ],
             },
         },
         "approval": {"who": text, "at": "2026-01-01T00:00:00+00:00", "note": text, "allowed": [text]},
@@ -152,3 +177,10 @@ def test_a_lock_counts_until_its_transaction_ends() -> None:
         statement(1, None),
     ]
     assert [act.strongest for act in page(value).acts] == ["reads and writes", "reads and writes", "nothing"]
+
+
+def test_queries_stand_in_tables_with_a_dash_where_nothing_was_measured() -> None:
+    production, workload = page(a_preview("x")).queries
+    assert production.words.endswith("from x: 1 fails. Costs are the planner's estimates.")
+    assert production.rows == (("✕ fails", "x", ("12.5", "8.30", "–", "–")),)
+    assert workload.rows == (("! slower", "x", ("1.25", "310", "× 248", "10", "10")),)

@@ -1,0 +1,111 @@
+"""The workload around a rehearsal: its files read, an untouched branch made for it and removed. Touches Neon.
+
+Here a second branch is needed: queries are executed by turns, so that a busy moment of the machine hurts both alike.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.checks.looking import not_looked_at
+from orchestrator.checks.performance import CHECK
+from orchestrator.checks.report import Finding
+from orchestrator.checks.runs import Measured, run_findings, run_workload
+from orchestrator.checks.workload import Item, read_workload
+from orchestrator.database import Connection
+from orchestrator.errors import SettingsError
+from orchestrator.lifecycle import Preview
+from orchestrator.settings import Settings
+from orchestrator.steps.border import translating
+from orchestrator.steps.project import NeonProject, untouched_name
+
+
+@dataclass
+class WorkloadLook:
+    """A run and what came of it; the runner asks for findings first, then for figures."""
+
+    run: Callable[[], tuple[tuple[Finding, ...], tuple[Measured, ...]]]
+    measured: tuple[Measured, ...] = ()
+
+    def look(self) -> tuple[Finding, ...]:
+        """Run the workload."""
+        findings, self.measured = self.run()
+        return findings
+
+    def measures(self) -> Mapping[str, Any]:
+        """``workload``, one row a query; nothing where none ran."""
+        return {"workload": [each.to_json() for each in self.measured]} if self.measured else {}
+
+
+class Workload:
+    """The files of `report.workload`, measured."""
+
+    def __init__(
+        self,
+        project: NeonProject,
+        settings: Settings,
+        endpoint_settings: Callable[[Preview], Mapping[str, Any] | None],
+    ) -> None:
+        self._project = project
+        self._settings = settings
+        self._endpoint_settings = endpoint_settings
+
+    def items(self) -> tuple[Item, ...]:
+        """Every query of every file, in the order of the files' names.
+
+        Raises:
+            SettingsError: a file cannot be read, or a line in it makes no sense.
+        """
+        folder, pattern = self._settings.directory, self._settings.report.workload
+        found: list[Item] = []
+        for path in sorted(folder.glob(pattern)):
+            name = path.relative_to(folder).as_posix()
+            try:
+                content = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"{name} cannot be read ({type(error).__name__})") from None
+            found += read_workload(name, content)
+        return tuple(found)
+
+    def run(
+        self, preview: Preview, migrated: Connection, detail: Callable[[str], None]
+    ) -> tuple[tuple[Finding, ...], tuple[Measured, ...]]:
+        """Measure; findings and figures.
+
+        Args:
+            preview: whose.
+            migrated: a reading connection to its branch.
+            detail: told what is done.
+        """
+        items = self.items()
+        if not items:
+            why = f"no file fits {self._settings.report.workload}: nothing was measured by running it"
+            return (not_looked_at(CHECK, "workload", why),), ()
+        slower = self._settings.report.slower
+        with self._untouched(preview, detail) as untouched:
+            detail(f"running {len(items)} queries on both branches")
+            measured = run_workload(items, untouched, migrated, slower=slower)
+        return run_findings(measured, slower), measured
+
+    @contextmanager
+    def _untouched(self, preview: Preview, detail: Callable[[str], None]) -> Iterator[Connection]:
+        """A connection to a fresh copy of main, which is gone at the end of the block."""
+        project, name = self._project, untouched_name(preview)
+        project.remove_untouched(preview)  # a dead run's
+        try:
+            with translating(f"making branch {name}"):
+                detail(f"branching {project.main.name} to compare with")
+                branch = project.neon.create_branch(
+                    project.id,
+                    name=name,
+                    parent_id=project.main.id,
+                    endpoint_settings=self._endpoint_settings(preview),
+                    annotations={"preview-id": preview.id, "preview-name": preview.name},
+                ).branch
+                project.neon.assert_disposable(project.id, branch.id)
+                project.rotate(branch.id)
+            with project.connect_reading(branch.id, "workload") as connection:
+                yield connection
+        finally:
+            project.remove_untouched(preview)
