@@ -26,7 +26,7 @@ from preview.log_file import log_lines, log_pieces
 from preview.ports import free_ports, is_free
 from preview.source import tree_hash
 from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, TaskSpec, fingerprint
-from preview.task import run_process
+from preview.task import only_one, run_process
 
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -104,9 +104,10 @@ class ProcessRuntime:
 
     def run(self, spec: TaskSpec, say: Callable[[str], None]) -> None:
         """See Runtime.run."""
-        self._directory(spec.name)
         inherited = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        run_process(spec, {**inherited, "PYTHONUNBUFFERED": "1", **spec.environment}, say)
+        environment = {**inherited, "PYTHONUNBUFFERED": "1", **spec.environment}
+        with only_one(self._directory(spec.name)) as held:
+            run_process(spec, environment, say, held=held)
 
     def observe(self, name: str) -> Candidate | None:
         """See Runtime.observe."""
@@ -139,7 +140,11 @@ class ProcessRuntime:
             return
         # Under the lock: what somebody who was killed while starting left behind has written itself down by then.
         with self._alone():
-            self._end(directory)
+            if self._known(directory) is not None:
+                self._end(directory)
+            else:  # a command's, killed with its starter: wait for its end; or nobody's
+                with only_one(directory):
+                    pass
 
     def list(self, labels: Mapping[str, str]) -> tuple[Candidate, ...]:
         """See Runtime.list."""

@@ -3,10 +3,13 @@
 Holds what following a container (container_task.py) shares with it. Knows nothing of candidates, health and ports.
 """
 
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,15 +22,58 @@ from preview.lines import Piece, pieces_of
 from preview.spec import TaskSpec
 
 _END_SECONDS = 10.0
+_LOOK_SECONDS = 0.02
+#: In a task's folder: locked by its lifeline, thus for as long as anything of the command lives.
+_HELD = "held"
 
 
-def run_process(spec: TaskSpec, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+@contextmanager
+def only_one(directory: Path) -> Iterator[int]:
+    """A folder for one command, removed at the end; the descriptor is for run_process, as `held`.
+
+    When we are killed the command is ended, but that takes it a moment: who comes next waits for it here, so that two
+    never work on one database.
+
+    Raises:
+        LaunchFailed: a forerunner does not end.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(directory / _HELD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + _END_SECONDS
+        while not _locked(descriptor):
+            if time.monotonic() > deadline:
+                raise LaunchFailed(
+                    f"the command of {directory.name} that an earlier run began does not end",
+                    hint="end it by hand",
+                )
+            time.sleep(_LOOK_SECONDS)
+        try:
+            yield descriptor
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def run_process(
+    spec: TaskSpec, environment: Mapping[str, str], say: Callable[[str], None], *, held: int
+) -> None:
     """Run it as a local process; see Runtime.run. It and what it started end with us, even when we are killed.
 
     Args:
         spec: what to run.
         environment: all variables, those inherited from us included; only the spec's own are secrets.
         say: gets each line.
+        held: from only_one; stays open while anything of the command lives.
 
     Raises:
         LaunchFailed: its folder or program is not there.
@@ -49,6 +95,7 @@ def run_process(spec: TaskSpec, environment: Mapping[str, str], say: Callable[[s
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=(held,),
         )
     except (OSError, ValueError) as error:
         # `from None`: the error's own text would show the argument list.

@@ -34,6 +34,12 @@ def init(
     goal_directory: Annotated[
         str | None, typer.Option("--goal-directory", help="... in this folder of .sql files.")
     ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--command", help="... as this migration command makes it, such as `alembic upgrade head`."
+        ),
+    ] = None,
     context: Annotated[str, typer.Option("--context", help="The folder with the Dockerfile.")] = ".",
     port: Annotated[
         int, typer.Option("--port", min=1, max=65535, help="The port the app listens on.")
@@ -55,9 +61,9 @@ def init(
     file = Path.cwd() / FILE_NAME
     if file.exists() and not force:
         raise UsageError(f"{file} is there already", hint="edit it, or replace it with --force")
-    goals = [goal for goal in (goal_branch, goal_url_env, goal_directory) if goal]
+    goals = [goal for goal in (goal_branch, goal_url_env, goal_directory, command) if goal]
     if len(goals) > 1:
-        raise UsageError("give one of --goal-branch, --goal-url-env and --goal-directory")
+        raise UsageError("give one of --goal-branch, --goal-url-env, --goal-directory and --command")
     ask = _flag_is_missing if as_json else _ask
     neon = neon or ask("Where is production: embedded or neon?", "--neon", "embedded")
     key_was_asked = neon != opening.EMBEDDED and not as_json and choosing.ensure_key()
@@ -95,7 +101,7 @@ def init(
         key=key,
         value=json.dumps(value, ensure_ascii=False),
         database=json.dumps(database, ensure_ascii=False),
-        goal=_goal(goal_branch, goal_url_env, goal_directory),
+        goal=_goal(goal_branch, goal_url_env, goal_directory, command),
         context=json.dumps(context, ensure_ascii=False),
         port=port,
     )
@@ -121,7 +127,6 @@ neon = {neon}
 {key} = {value}
 database = {database}
 
-[goal]
 {goal}
 
 [app]
@@ -132,11 +137,17 @@ health = "/healthz"
 """
 
 
-def _goal(branch: str | None, url_env: str | None, directory: str | None) -> str:
-    key, value = (
-        ("branch", branch) if branch else ("url_env", url_env) if url_env else ("directory", directory)
+def _goal(branch: str | None, url_env: str | None, directory: str | None, command: str | None) -> str:
+    section, key, value = (
+        ("migration", "command", command)
+        if command
+        else ("goal", "branch", branch)
+        if branch
+        else ("goal", "url_env", url_env)
+        if url_env
+        else ("goal", "directory", directory)
     )
-    return f"{key} = {json.dumps(value, ensure_ascii=False)}"
+    return f"[{section}]\n{key} = {json.dumps(value, ensure_ascii=False)}"
 
 
 def _ask(question: str, flag: str, default: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from neon_client import NeonClient
 from neon_embedded import ensure_running, stop
 from tests.acceptance.shop import SHOP, Shop
+from tests.acceptance.tool import APP, FIRST, TOOL, Tool
 
 
 @pytest.fixture(scope="session")
@@ -102,3 +104,28 @@ def common_shop(shops_home: Path, neon: NeonClient, common_project: str, tmp_pat
     yield shop
     (folder / "preview.toml").write_text(good)
     discard_all(shop)
+
+
+@pytest.fixture
+def blank_tool(
+    shops_home: Path, neon: NeonClient, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Tool]:
+    """A project with an empty production, and a folder with an app and no migrations yet."""
+    name = f"tool-{zlib.crc32(request.node.name.encode())}"
+    neon.create_project(name=name, database_name="shop", role_name="shop_owner")
+    made = Tool(home=shops_home, folder=tmp_path / "app", name=name, neon=neon)
+    made.folder.mkdir()
+    made.file("app.py", APP)
+    yield made
+    discard_all(made)
+    neon.delete_project(made.project_id)
+
+
+@pytest.fixture
+def tool(blank_tool: Tool) -> Tool:
+    """The tests' own migration tool; production has run the first of its files."""
+    blank_tool.file("tool.py", TOOL)
+    blank_tool.file("migrations/1.sql", FIRST)
+    blank_tool.write()
+    blank_tool.tool()
+    return blank_tool

@@ -90,11 +90,7 @@ class Shop:
 
     def processes(self, url: str) -> list[int]:
         """The processes that were given this PREVIEW_URL: the app as a local process, and its supervisor."""
-        return [
-            pid
-            for pid, environment in _of_all_processes("environ")
-            if f"PREVIEW_URL={url}".encode() in environment
-        ]
+        return processes_with(f"PREVIEW_URL={url}")
 
     def leftovers(self, preview: dict[str, Any]) -> list[str]:
         """Everything on this machine that is the preview's, looked for behind the product's back."""
@@ -115,6 +111,15 @@ class Shop:
                 asked = subprocess.run(["docker", *what.split()], capture_output=True, text=True, check=False)
                 found += [line for line in asked.stdout.splitlines() if preview_id in line]
         return found
+
+
+def processes_with(variable: str) -> list[int]:
+    """The processes that have this in their environment: NAME=VALUE."""
+    return [
+        pid
+        for pid, environment in _of_all_processes("environ")
+        if variable.encode() in environment.split(b"\0")
+    ]
 
 
 def _of_all_processes(file: str) -> list[tuple[int, bytes]]:

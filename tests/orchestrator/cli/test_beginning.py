@@ -118,6 +118,15 @@ def test_flags_answer_everything(desk: Desk, by: str) -> None:
     assert desk.written["goal"] == {"branch": "development"}
 
 
+def test_a_migration_command_needs_no_goal(desk: Desk) -> None:
+    words = init(desk, "--project", "winery", "--database", "wine", "--command", "alembic upgrade 'head'")
+    desk.preview(*words, key=desk.key, expect=0)
+    assert desk.written["migration"] == {"command": "alembic upgrade 'head'"}
+    assert "goal" not in desk.written
+    both = desk.preview(*words, "--goal-branch", "development", "--force", key=desk.key, expect=2)
+    assert "give one of" in both.stderr
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
