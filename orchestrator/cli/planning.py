@@ -80,6 +80,7 @@ def plan(
     from orchestrator.answers import read_answers
     from orchestrator.answers import write_answers as write_to
     from orchestrator.cli import render
+    from orchestrator.migration.asking import refuse_unfilled
     from orchestrator.migration.planner import make_plan
     from orchestrator.schema.privileges import Compare
 
@@ -111,6 +112,8 @@ def plan(
             + ", ".join(question.id for question in planned.questions),
             hint="add --answer ID=VALUE for each, or --no-questions",
         )
+    if no_questions:
+        refuse_unfilled(planned.questions, {**kept, **given, **planned.proved})
     # The way back belongs to a plan's JSON; as text it is shown when asked for.
     back = _back(base, goal, planned, rules) if reverse or as_json else None
     _show(planned.plan, back, questions, alone=reverse, sql=sql, as_json=as_json)

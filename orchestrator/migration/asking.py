@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import Refused, UsageError
 from orchestrator.migration.offers import offer
 from orchestrator.migration.recipes.columns import fill_id, needs_fill
 from orchestrator.migration.work import Work
@@ -133,6 +133,31 @@ def fill_questions(work: Work) -> Iterator[Question]:
                 default="-",
                 free_text=True,
             )
+
+
+def refuse_unfilled(questions: Iterable[Question], answers: Answers) -> None:
+    """Refuse a plan that nobody was asked about and that its rows would make fail: no value is ever invented.
+
+    Args:
+        questions: all that a plan asks.
+        answers: those that somebody gave.
+
+    Raises:
+        Refused: new columns must have a value in rows that are there; each is named, with the answers to give.
+    """
+    asked = sorted(questions, key=lambda each: each.id)
+    missing = [each for each in asked if each.kind == "fill" and each.id not in answers]
+    if not missing:
+        return
+    names = {each.id.removeprefix("fill:") for each in missing}
+    renames = [each for each in asked if each.id.removeprefix("rename:column:") in names]
+    offered = [f"--answer {each.id}={choice.value}" for each in renames for choice in each.choices[:1]]
+    hint = " ".join(f"--answer {each.id}=EXPRESSION" for each in missing)
+    raise Refused(
+        "without an answer rows that are there would have no value: "
+        + "; ".join(e.evidence[0] for e in missing),
+        hint=f"give {hint}" + (f", or say that it is a rename: {' '.join(offered)}" if offered else ""),
+    )
 
 
 def expression(question: str, text: str) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.errors import DependencyCycle, UnsupportedObject
+from orchestrator.migration.aside import Aside, stepping_aside
+from orchestrator.migration.aside import refused as refused_anew
 from orchestrator.migration.asking import Asking, fill_questions
 from orchestrator.migration.at_stake import AtStake, at_stake
 from orchestrator.migration.online import Online, decide
@@ -12,6 +14,7 @@ from orchestrator.migration.plan import Plan, Statement
 from orchestrator.migration.probes import Today
 from orchestrator.migration.rebuild import Rebuild, rebuild
 from orchestrator.migration.recipes import (
+    aside,
     column_changes,
     columns,
     comments,
@@ -68,6 +71,7 @@ _RECIPES = (
     constraints,
     indexes,
     partitions,
+    aside,
     views,
     matviews,
     functions,
@@ -142,7 +146,8 @@ def make_plan(
     """
     asking = Asking(answers or {}, assume_defaults=assume_defaults, trust_proofs=trust_proofs)
     now, done = _with_renames(base, goal, asking)
-    now, wanted, moves = parted(now, goal)
+    now, old = stepping_aside(now, goal)
+    now, wanted, moves = parted(now, goal, frozenset(old.moved.values()))
     now = spread(now, wanted)
     goal, whole = wanted, goal
     found, adopted = _adopted(now, goal, diff(now, goal))
@@ -161,9 +166,10 @@ def make_plan(
         adopted=adopted,
         joins=joins,
         privileges=compare,
-        today=_today(done),
+        today=_today(done, old),
         online=beside,
         trees=moves,
+        aside=old,
     )
     fills = {question.id: asking.ask(question) for question in fill_questions(work)}
     stakes = at_stake(work)
@@ -233,7 +239,8 @@ def _with_renames(base: Snapshot, goal: Snapshot, asking: Asking) -> tuple[Snaps
     for _ in range(2):  # sequences first: a default that names one makes no difference afterwards
         step = candidates.certain(base, goal, between(base, goal))
         base, done = renamed(base, step), done | step
-    return base, done
+    step = candidates.taken_by_joining(base, goal, between(base, goal))
+    return renamed(base, step), done | step
 
 
 def _remembering() -> Callable[[Snapshot, Snapshot], Differences]:
@@ -248,12 +255,16 @@ def _remembering() -> Callable[[Snapshot, Snapshot], Differences]:
     return between
 
 
-def _today(done: Renames) -> Today:
-    """The names before the renames."""
-    return Today(
-        tables={new.path: old.path for old, new in done.keys.items() if new.kind == "table"},
-        columns={new.path: old.path[-1] for old, new in done.keys.items() if new.kind == "column"},
-    )
+def _today(done: Renames, old: Aside) -> Today:
+    """The names before the renames, and before tables step aside."""
+    tables = {new.path: old.path for old, new in done.keys.items() if new.kind == "table"}
+    columns = {new.path: old.path[-1] for old, new in done.keys.items() if new.kind == "column"}
+    for key, place in old.moved.items():
+        tables[place.path] = tables.get(key.path, key.path)
+        columns |= {
+            (*place.path, path[-1]): name for path, name in list(columns.items()) if path[:2] == key.path
+        }
+    return Today(tables=tables, columns=columns)
 
 
 def _renamed_relations(done: Renames) -> tuple[Key, ...]:
@@ -311,9 +322,17 @@ def _refuse_unsupported(work: Work, again: Rebuild) -> None:
     said += [each for key in sorted(again.rebuilt) if (each := composites.refused(work, key))]
     said += [each for key in sorted(again.rebuilt) if (each := ranges.refused(work, key))]
     said += [each for key in sorted(work.makes | work.found.changed) if (each := stated.refused(work, key))]
-    said += [*partitions.refused(work), *not_nulls.refused(work)]
+    said += [
+        *partitions.refused(work),
+        *not_nulls.refused(work),
+        *refused_anew(work.base, work.goal, work.aside),
+    ]
     said += again.refused
     said += privileges.refused(work)
+    _refuse(said)
+
+
+def _refuse(said: list[str]) -> None:
     if said:
         raise UnsupportedObject(
             "this version cannot plan: " + "; ".join(said),
@@ -328,12 +347,20 @@ def _statements(work: Work, done: Renames) -> tuple[Statement, ...]:
     waited = {token for i in rename_steps for token in steps[i].wants}
     for i in rename_steps:
         steps[i] = replace(steps[i], gives=steps[i].gives | {barrier})
-    for recipe in (partitions.leaving, *(each.steps for each in _RECIPES)):
-        late = {barrier} if recipe is partitions.leaving else {barrier, partitions.LEFT}
+    early = {aside.leaving, partitions.leaving}
+    for recipe in (aside.leaving, partitions.leaving, *(each.steps for each in _RECIPES)):
+        late = {barrier} if recipe in early else {barrier, partitions.LEFT}
         steps += [
             step if step.gives & waited else replace(step, wants=step.wants | late) for step in recipe(work)
         ]
+    steps = [aside.in_place(work, step) for step in steps]
     ordered = in_order(steps)
+    if found := aside.torn(ordered):
+        try:
+            ordered = in_order(aside.earlier(steps, found))
+        except DependencyCycle:
+            _refuse(aside.refusal(work, found))
+        _refuse(aside.refusal(work, aside.torn(ordered)))
     return grouped(ordered, _spans(work, ordered))
 
 
@@ -360,6 +387,7 @@ def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
     # A rule or default that goes for a moment is back before anybody can write without it.
     short = {*work.reruled, *(Key("default", key.path) for key in work.retyped)}
     spans += [(min(left[key]), max(made[key])) for key in short & left.keys() & made.keys()]
+    spans += aside.span(ordered)
     for table in work.online.retyped:
         # Nobody may see a column without its old form and without its new one.
         swap = [

@@ -45,11 +45,13 @@ class Trees:
     refused: tuple[str, ...] = ()
 
 
-def parted(base: Snapshot, goal: Snapshot) -> tuple[Snapshot, Snapshot, Trees]:
+def parted(
+    base: Snapshot, goal: Snapshot, aside: frozenset[Key] = frozenset()
+) -> tuple[Snapshot, Snapshot, Trees]:
     """The base as it is once tables have left, the goal as it is before tables join, and what these moves are.
 
     A new partition is made as a table of its own and then joins: that asks for a weaker lock on the table above than
-    CREATE TABLE ... PARTITION OF does.
+    CREATE TABLE ... PARTITION OF does. Tables that stepped ``aside`` leave what stays where it is.
     """
     leaving: list[Edge] = []
     joining: list[Edge] = []
@@ -69,6 +71,10 @@ def parted(base: Snapshot, goal: Snapshot) -> tuple[Snapshot, Snapshot, Trees]:
         leaving += out
         joining += into
         refused += _refused(was, will, key, into)
+    for key in sorted(aside):
+        table = base.objects[key]
+        if isinstance(table, Table):
+            leaving += [edge for edge in _edges(table) if Key("table", edge.parent) not in aside]
     now = _without(base, leaving, foreign=True)
     then, parts, clones = _before_joining(now, goal, joining)
     trees = Trees(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
+from orchestrator.migration.aside import Aside
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.online import Decided
 from orchestrator.migration.plan import Statement
@@ -51,6 +52,7 @@ class Work:
         adopted: constraints that take over an index that is there already, with that index.
         joins: what becomes a member of an extension, as ALTER EXTENSION names it.
         online: what is written again beside the traffic.
+        aside: which tables step aside, because they must be made anew with their rows.
         privileges: how much of the goal's owners and grants counts.
     """
 
@@ -68,6 +70,7 @@ class Work:
     adopted: Mapping[Key, Key] = field(default_factory=dict)
     joins: frozenset[str] = frozenset()
     online: Decided = field(default_factory=Decided)
+    aside: Aside = field(default_factory=Aside)
     privileges: Compare = Compare.IGNORE
 
     @cached_property
@@ -79,6 +82,12 @@ class Work:
     def drops(self) -> frozenset[Key]:
         """What is dropped, for good or to be made again."""
         return self.found.dropped | self.rebuilt
+
+    def again(self, key: Key) -> bool:
+        """Whether something that is made now was there before: itself, or in a table that is made anew."""
+        return (
+            key in self.rebuilt or key in self.aside.moved or Key("table", key.path[:2]) in self.aside.moved
+        )
 
     @cached_property
     def exchanged(self) -> frozenset[Key]:

@@ -11,7 +11,7 @@ from orchestrator.schema.objects import Column, Constraint, Enum, Index, Object,
 from orchestrator.schema.questions import Choice, Question
 from orchestrator.schema.renames import Renames
 from orchestrator.schema.scale import scale
-from orchestrator.schema.trees import Tree
+from orchestrator.schema.trees import Tree, whole_of
 
 #: The answer that says: not a rename.
 NO = "-"
@@ -208,15 +208,46 @@ def _question(
 
 
 def certain(base: Snapshot, goal: Snapshot, found: Differences) -> Renames:
-    """Sequences, constraints and indexes that only have another name: no data is at stake, so nobody is asked."""
+    """Sequences, constraints and indexes that only have another name: no data is at stake, so nobody is asked.
+
+    A part of an index or key that is dropped goes with it, so that nothing is left to rename.
+    """
     keys: dict[Key, Key] = {}
+    going = {key for key in found.dropped if whole_of(base, base.objects[key]) not in found.dropped}
     for kind in ("sequence", "constraint", "index"):
-        before = _by_likeness(base, [key for key in found.dropped if key.kind == kind])
+        before = _by_likeness(base, [key for key in going if key.kind == kind])
         after = _by_likeness(goal, [key for key in found.added if key.kind == kind])
         for likeness, old in before.items():
             new = after.get(likeness, [])
             if len(old) == len(new) == 1:
                 keys[old[0]] = new[0]
+    return Renames(keys=keys)
+
+
+def taken_by_joining(base: Snapshot, goal: Snapshot, found: Differences) -> Renames:
+    """Indexes that a table which becomes a partition would lend to the index above, though another is to be that part.
+
+    Of equal indexes PostgreSQL takes the oldest. So the one that is there gets the name of the part, and what is built
+    is the other one: they only differ by name.
+    """
+    keys: dict[Key, Key] = {}
+    for new in sorted(found.added):
+        part = goal.objects[new]
+        if not isinstance(part, Index) or whole_of(goal, part) is None:
+            continue
+        for old in base.members(Key("table", part.table)):
+            there, stays = base.objects[old], goal.objects.get(old)
+            if (
+                old not in keys
+                and isinstance(there, Index)
+                and isinstance(stays, Index)
+                and not there.part_of
+                and not stays.part_of
+                and there.valid
+                and (there.unique, there.definition) == (part.unique, part.definition)
+            ):
+                keys[old] = new
+                break
     return Renames(keys=keys)
 
 

@@ -253,15 +253,6 @@ def _fires(work: Work, key: Key, enabled: str, wants: tuple[Token, ...]) -> Step
 def refused(work: Work) -> Iterator[str]:
     """What PostgreSQL cannot change about tables in trees."""
     yield from work.trees.refused
-    for key in sorted(work.found.changed):
-        before, after = work.base.objects[key], work.goal.objects[key]
-        if (
-            isinstance(before, Table)
-            and isinstance(after, Table)
-            and before.partition_key != after.partition_key
-        ):
-            said = f"PARTITION BY {after.partition_key}" if after.partition_key else "not partitioned"
-            yield f"{key} is to be {said}, which means to make it anew and to copy its rows"
     moving = {each for each in work.retyped | work.drops if each.kind == "column"}
     for key in sorted(moving):
         table = work.base.objects[key.parent]

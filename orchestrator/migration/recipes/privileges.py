@@ -40,7 +40,7 @@ def changes(work: Work) -> Iterator[Change]:
             will = wanted(was, goal, work.privileges)
         else:
             was = fresh(work.base.privileges, key)
-            again = after in work.rebuilt
+            again = after is not None and work.again(after)
             will = (
                 wanted(there or PLAIN, goal, work.privileges)
                 if again

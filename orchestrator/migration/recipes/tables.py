@@ -52,7 +52,13 @@ def steps(work: Work) -> Iterator[Step]:
     for key in sorted({each for each in work.found.changed if each.kind == "table"} | _chosen_again(work)):
         yield from _attributes(work, key, work.before(key, Table), work.after(key, Table), new=False)
     for key in sorted(work.found.dropped):
-        if key.kind == "table":
+        if key in work.aside.emptied:
+            yield work.step(
+                key, Phase.ATTACH, f"DROP TABLE {key.name}", f"the rows of {key} are in the new table",
+                work.dropping(key), tables=[key, *(Key("table", path) for path in work.was.parents(key.path))],
+                lock=LockMode.ACCESS_EXCLUSIVE,
+            )  # fmt: skip
+        elif key.kind == "table":
             yield work.step(
                 key,
                 Phase.DROP,

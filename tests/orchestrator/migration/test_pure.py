@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.errors import DependencyCycle, UsageError
+from orchestrator.errors import DependencyCycle, Refused, UsageError
 from orchestrator.migration import part_of, types
-from orchestrator.migration.asking import expression
+from orchestrator.migration.asking import expression, refuse_unfilled
 from orchestrator.migration.hazards import CATALOGUE, blocks_promotion, hazard
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.order import grouped, in_order
 from orchestrator.migration.plan import Plan, Statement
 from orchestrator.migration.step import Phase, Step, ready
 from orchestrator.schema.names import Key
+from orchestrator.schema.questions import Choice, Question
 
 
 def statement(sql: str, **more: object) -> Statement:
@@ -174,3 +175,22 @@ def test_only_deleting_data_blocks_a_promotion() -> None:
         assert kind.title
         assert kind.effect.endswith(".")
         assert kind.advice.endswith(".")
+
+
+def test_a_value_that_nobody_gave_is_refused_with_the_answers_to_give() -> None:
+    rename = Question(
+        id="rename:column:public.t.full_name", kind="rename", prompt="?",
+        choices=(Choice(value="name", label="renamed"), Choice(value="-", label="new")), default="-",
+    )  # fmt: skip
+    fill = Question(
+        id="fill:public.t.full_name", kind="fill", prompt="?", default="-",
+        evidence=("public.t.full_name is text NOT NULL without a default", "public.t has 1 row"),
+    )  # fmt: skip
+    with pytest.raises(Refused, match=r"public\.t\.full_name is text NOT NULL") as refused:
+        refuse_unfilled([rename, fill], {})
+    assert "--answer fill:public.t.full_name=EXPRESSION" in refused.value.hint
+    assert "--answer rename:column:public.t.full_name=name" in refused.value.hint
+    assert refused.value.exit_code == 4
+
+    refuse_unfilled([rename, fill], {fill.id: "'x'"})
+    refuse_unfilled([rename], {})

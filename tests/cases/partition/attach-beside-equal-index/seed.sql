@@ -1,0 +1,1 @@
+insert into t_1 values (1, 'x', 'y');
