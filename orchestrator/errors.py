@@ -104,7 +104,17 @@ class UnsupportedObject(PlanError):
 
 
 class DependencyCycle(PlanError):
-    """Statements depend on each other in a circle; the message spells it."""
+    """Statements depend on each other in a circle; the message spells it.
+
+    Attributes:
+        tables: schema and name of each table that stands in a circle.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str = "", detail: str = "", tables: frozenset[tuple[str, ...]] = frozenset()
+    ) -> None:
+        super().__init__(message, hint=hint, detail=detail)
+        self.tables = tables
 
 
 class PlanDoesNotConverge(PlanError):

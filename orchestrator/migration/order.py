@@ -8,6 +8,7 @@ from orchestrator.errors import DependencyCycle
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Statement
 from orchestrator.migration.step import Phase, Step, Token
+from orchestrator.schema.names import MEMBERS
 
 #: Between equal phases: what others are made of comes first.
 _RANK = {
@@ -21,6 +22,8 @@ _RANK = {
             "domain",
             "composite type",
             "range type",
+            "shell type",
+            "base type",
             "sequence",
             "table",
             "column",
@@ -34,6 +37,7 @@ _RANK = {
             "operator",
             "operator family",
             "operator class",
+            "operator family member",
             "cast",
             "text search template",
             "text search parser",
@@ -76,6 +80,11 @@ def in_order(steps: Sequence[Step]) -> list[Step]:
                 raise DependencyCycle(
                     f"these statements wait for each other: {_circle(steps, hard, left)}",
                     hint="break the circle in two releases, or change one of these objects by hand first",
+                    tables=frozenset(
+                        key.path[:2]
+                        for key in (steps[i].key for i in _in_circles(hard, left))
+                        if key.kind in {"table", *MEMBERS}
+                    ),
                 )
             missing[free[0][1]].clear()
             heap = [free[0]]
@@ -108,6 +117,37 @@ def _priority(step: Step) -> tuple[int, int, tuple[str, ...], str, str]:
     """What decides between steps that could both run now."""
     rank = _RANK.get(step.key.kind, len(_RANK))
     return (step.phase, rank, step.key.path, step.key.kind, step.statement.sql)
+
+
+def _in_circles(before: Sequence[set[int]], left: set[int]) -> list[int]:
+    """Every step that waits for itself, by way of others: two walks, there and back (Kosaraju)."""
+    behind: dict[int, list[int]] = {i: [] for i in left}
+    for i in left:
+        for j in before[i] & left:
+            behind[j].append(i)
+    finished: list[int] = []
+    seen: set[int] = set()
+    for start in left:
+        walk = [(start, iter(behind[start]))] if start not in seen else []
+        seen.add(start)
+        while walk:
+            further = next((j for j in walk[-1][1] if j not in seen), None)
+            if further is None:
+                finished.append(walk.pop()[0])
+            else:
+                seen.add(further)
+                walk.append((further, iter(behind[further])))
+    found: list[int] = []
+    seen.clear()
+    for start in reversed(finished):
+        together = [start] if start not in seen else []
+        seen.add(start)
+        for i in together:
+            more = (before[i] & left) - seen
+            seen |= more
+            together.extend(more)
+        found += together if len(together) > 1 else []
+    return found
 
 
 def _circle(steps: Sequence[Step], before: Sequence[set[int]], left: set[int]) -> str:

@@ -181,12 +181,7 @@ def make_plan(
         return Planned(plan=None, questions=asking.open, unused_answers=unused)
     work = replace(work, answers=fills)
     work = replace(work, online=replace(beside, added=online_add.decide(work, policy)))
-    try:
-        statements = _statements(work, done)
-    except DependencyCycle:
-        # A table that names what names the table: make the table bare, then the rest.
-        statements = _statements(replace(work, fold=False), done)
-    statements = tuple(with_scale(each, now) for each in statements)
+    statements = tuple(with_scale(each, now) for each in _unwound(work, done))
     notes = (
         *beside.notes,
         *_column_order(now, goal),
@@ -312,13 +307,8 @@ def _refuse_unsupported(work: Work, again: Rebuild) -> None:
             said += [refusal] if (refusal := domains.refused(work, key)) else []
         elif isinstance(after, Extension):
             said += extensions.refused(work, key)
-        elif isinstance(after, Index) and not after.valid:
-            said.append(f"{key} is INVALID in the goal (rebuild it there)")
-    said += [
-        f"{key} is INVALID in the goal (rebuild it there)"
-        for key in sorted(work.found.added)
-        if isinstance(thing := work.goal.objects[key], Index) and not thing.valid
-    ]
+    said += indexes.refused(work)
+    said += stated.stuck(work)
     said += [each for key in sorted(again.rebuilt) if (each := composites.refused(work, key))]
     said += [each for key in sorted(again.rebuilt) if (each := ranges.refused(work, key))]
     said += [each for key in sorted(work.makes | work.found.changed) if (each := stated.refused(work, key))]
@@ -338,6 +328,18 @@ def _refuse(said: list[str]) -> None:
             "this version cannot plan: " + "; ".join(said),
             hint="make this change on main by hand, or take it out of the goal, and plan again",
         )
+
+
+def _unwound(work: Work, done: Renames) -> tuple[Statement, ...]:
+    """The statements; a table that names what names the table is made bare, then the rest of it."""
+    while True:
+        try:
+            return _statements(work, done)
+        except DependencyCycle as circle:
+            tables = {Key("table", path) for path in circle.tables}
+            if tables <= work.bare:
+                raise
+            work = replace(work, bare=work.bare | tables)
 
 
 def _statements(work: Work, done: Renames) -> tuple[Statement, ...]:

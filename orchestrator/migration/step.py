@@ -69,7 +69,7 @@ def gone(key: Key) -> Token:
 _RELATIONS = frozenset(
     {"table", "view", "materialized view", "sequence", "index", "foreign table", "composite type"}
 )
-_TYPES = frozenset({"table", "view", "materialized view", "foreign table", "base type"}) | TYPES
+_TYPES = frozenset({"table", "view", "materialized view", "foreign table", "shell type"}) | TYPES
 _ROUTINES = frozenset({"function", "aggregate"})
 
 

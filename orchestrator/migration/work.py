@@ -47,7 +47,7 @@ class Work:
         reruled: domains whose rules and defaults go and come again with a function that they call.
         answers: by question id.
         today: the names that tables and columns have before any rename, for probes.
-        fold: whether a table is created with its defaults, checks and keys; False breaks circles.
+        bare: tables that are in circles: they are created, or go, without their defaults, checks and keys.
         trees: which tables leave and join others; base and goal are those between the leaving and the joining.
         adopted: constraints that take over an index that is there already, with that index.
         joins: what becomes a member of an extension, as ALTER EXTENSION names it.
@@ -65,7 +65,7 @@ class Work:
     reruled: frozenset[Key] = frozenset()
     answers: Mapping[str, str] = field(default_factory=dict)
     today: Today = field(default_factory=Today)
-    fold: bool = True
+    bare: frozenset[Key] = frozenset()
     trees: Trees = field(default_factory=Trees)
     adopted: Mapping[Key, Key] = field(default_factory=dict)
     joins: frozenset[str] = frozenset()
@@ -158,12 +158,14 @@ class Work:
     def container(self, key: Key) -> Key | None:
         """What the base's object is dropped together with: its table or view, its column, its owner."""
         thing = self.base.objects[key]
+        if key in self.shells:
+            return self.shells[key]
         owner = table_of(thing)
         if owner is None or owner not in self.drops:
             above = self._above(key)
             if above is not None:
                 return above
-        apart = not self.fold or self.was.is_partitioned(key.parent)
+        apart = key.parent in self.bare or self.was.is_partitioned(key.parent)
         if isinstance(thing, Constraint) and thing.references not in {(), key.path[:2]} and apart:
             return None  # foreign keys between tables that go: dropped first, or neither table could be
         if not self.fold and self._named_in_circle(key):
@@ -206,9 +208,21 @@ class Work:
             inner += self.was.heirs(container)
         elif container.kind in {"index", "constraint"}:
             inner = self.was.parts(container)
+        elif container.kind == "base type":
+            inner = [each for each, owner in self.shells.items() if owner == container]
         else:
             return []
         return [key for key in inner if key in self.base.objects and self.container(key) == container]
+
+    @cached_property
+    def shells(self) -> Mapping[Key, Key]:
+        """The base type that a shell, or a function that stands on the shell, goes with."""
+        found: dict[Key, Key] = {}
+        for key in self.base.of_kind("base type"):
+            shell = Key("shell type", key.path)
+            found[shell] = key
+            found |= {each: key for each in self.base.needs[key] if shell in self.base.needs.get(each, ())}
+        return found
 
     @cached_property
     def owned(self) -> Mapping[tuple[str, ...], list[Key]]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.postgres import guard
@@ -33,7 +34,6 @@ Rows = Mapping[str, list[dict[str, Any]]]
 Address = tuple[int, int, int]
 
 _CONSTRAINTS = {"p": "primary", "u": "unique", "f": "foreign", "c": "check", "x": "exclusion"}
-_TYPES = {"b": "base type", "p": "shell type"}
 
 
 def digest(*texts: Any) -> str:
@@ -137,11 +137,28 @@ class Assembly(Relations):
                     more_names=(row["multirange"],),
                     comment=comment,
                 )
-            elif row["kind"] in _TYPES:
-                thing = Other(key=Key(_TYPES[row["kind"]], path), digest=digest(row["definition"], comment))
+            elif row["kind"] in {"b", "p"}:
+                thing = self._base_type(path, row, comment)
             else:
                 continue
             self.add(thing, "pg_type", row["oid"])
+
+    def _base_type(self, path: tuple[str, str], row: dict[str, Any], comment: str | None) -> Stated:
+        """A base type stands on its own shell, as the functions do that read and write its values."""
+        name = dotted(*path)
+        shell = Stated(key=Key("shell type", path), noun="TYPE", create=f"CREATE TYPE {name}", subject=name)
+        if row["kind"] == "p":
+            return replace(shell, comment=comment)
+        self.objects[shell.key] = shell
+        return Stated(
+            key=Key("base type", path),
+            noun="TYPE",
+            create=f"CREATE TYPE {name} ({row['definition']})",
+            subject=name,
+            # Type and functions stand on each other: PostgreSQL has no other word that drops them.
+            drop=f"DROP TYPE {name} CASCADE",
+            comment=comment,
+        )
 
     def _domain(self, key: Key, row: dict[str, Any], comment: str | None) -> Domain:
         rules = []
@@ -347,8 +364,18 @@ class Assembly(Relations):
                 parent = thing.of
             if parent is not None and parent in self.objects:
                 needs[key].add(parent)
+        self._on_shells(needs)
         self._needed_casts(needs)
         return needs
+
+    def _on_shells(self, needs: dict[Key, set[Key]]) -> None:
+        """The functions that a base type is made of, and the type itself, need no more of it than its shell."""
+        for key in [each for each in needs if each.kind == "base type"]:
+            shell = Key("shell type", key.path)
+            for function in needs[key]:
+                if key in needs.get(function, ()):
+                    needs[function] = needs[function] - {key} | {shell}
+            needs[key].add(shell)
 
     def _above(self, key: Key, thing: Object) -> Iterator[Key]:
         """The columns and triggers of the tables above that a column or trigger is inherited from."""
@@ -370,5 +397,5 @@ class Assembly(Relations):
             if function.kind == "function"
         }
         for key, found in needs.items() if casts else ():
-            if key.kind not in {"function", "aggregate", "operator", "cast", *TYPES}:
+            if key.kind not in {"function", "aggregate", "operator", "cast", "base type", *TYPES}:
                 found |= {casts[each] for each in found & casts.keys()}

@@ -32,6 +32,7 @@ def read_stated(found: Relations) -> None:
             subject=row["subject"],
             parts=tuple((name, add, change, drop) for name, add, change, drop in row["parts"]),
             whole=row.get("whole", ""),
+            drop=row.get("drop", ""),
             of=found.tables.get(relation) or found.views.get(relation),
         )
         found.add(thing, catalog, row["oid"])

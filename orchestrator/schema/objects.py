@@ -261,6 +261,7 @@ class Stated(Object):
         secrets: names and digests of what must never be shown (passwords); a difference is refused.
         of: the relation that it goes with when that is dropped, or None.
         more_names: other names that it occupies as a type (the multirange of a range type).
+        drop: the statement that drops it; empty: ``DROP``, noun and name.
     """
 
     noun: str
@@ -271,6 +272,7 @@ class Stated(Object):
     secrets: Pairs = ()
     of: Key | None = field(default=None, compare=False)
     more_names: tuple[str, ...] = ()
+    drop: str = field(default="", compare=False)
 
     @property
     def called(self) -> str:

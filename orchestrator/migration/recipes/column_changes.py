@@ -313,7 +313,7 @@ def _defaults(work: Work) -> Iterator[Step]:
             or (
                 column in work.makes
                 and not _made_above(work, column)
-                and (work.fold or not work.is_new(relation))
+                and not (relation in work.bare and work.is_new(relation))
             )
         ):
             continue

@@ -48,12 +48,13 @@ def identity_sql(column: Column) -> str:
     return f"GENERATED {column.identity} AS IDENTITY" + (f" ({' '.join(words)})" if words else "")
 
 
-def column_sql(column: Column, default: str | None, *, not_null: bool = True) -> str:
-    """A column as CREATE TABLE and ADD COLUMN take it."""
+def column_sql(column: Column, default: str | None, *, not_null: bool = True, computed: bool = True) -> str:
+    """A column as CREATE TABLE and ADD COLUMN take it; without ``computed`` it takes its expression from above."""
     words = [quote(column.key.path[-1]), column.type]
     words += [f"COLLATE {column.collation}"] if column.collation else []
     kind = "VIRTUAL" if column.virtual else "STORED"
-    words += [f"GENERATED ALWAYS AS ({column.generated}) {kind}"] if column.generated is not None else []
+    expression = column.generated if computed else None
+    words += [f"GENERATED ALWAYS AS ({expression}) {kind}"] if expression is not None else []
     words += [f"DEFAULT {default}"] if default is not None else []
     if column.not_null and not_null and column.not_null_more != "NOT VALID":
         name = column.not_null_constraint
@@ -75,7 +76,8 @@ def steps(work: Work) -> Iterator[Step]:
         if key.kind == "column":
             table = Key("table", key.path[:2])
             column = work.after(key, Column)
-            if table in work.found.added and not (column.generated is not None and not work.fold):
+            late = column.generated is not None and table in work.bare and not work.will.above(key)
+            if table in work.found.added and not late:
                 yield from _new(work, key, column)
                 yield from unproved(work, key, column)
             elif work.comes_along(key):
@@ -150,7 +152,8 @@ def _new(work: Work, key: Key, column: Column) -> Iterator[Step]:
 
 def declared_default(work: Work, column: Column) -> str | None:
     """The default that CREATE TABLE gives a column; NULL where the one above must not be taken over."""
-    default = work.goal.objects.get(Key("default", column.key.path)) if work.fold else None
+    folds = column.key.parent not in work.bare
+    default = work.goal.objects.get(Key("default", column.key.path)) if folds else None
     if isinstance(default, Default):
         return default.expression
     above = work.will.above(Key("default", column.key.path))

@@ -35,6 +35,8 @@ def steps(work: Work) -> Iterator[Step]:
         elif key.kind == "trigger" and not work.after(key, Trigger).cloned:
             yield from _trigger(work, key)
     for key in sorted(work.drops):
+        if key.kind == "function" and work.goes_along(key):
+            continue  # a base type's own
         again = key in work.rebuilt
         why = f"drop {key}" + (
             ", to make it again in its new form" if again else ", which the goal does not have"

@@ -12,6 +12,17 @@ from orchestrator.schema.names import HELPER_PREFIX, Key, dotted, quote
 from orchestrator.schema.objects import Index
 
 
+def refused(work: Work) -> list[str]:
+    """Indexes that the goal has INVALID; one of a partitioned table just lacks parts, and is made as it is there."""
+    return [
+        f"{key} is INVALID in the goal (rebuild it there)"
+        for key in sorted(work.found.added | work.found.changed)
+        if isinstance(thing := work.goal.objects[key], Index)
+        and not thing.valid
+        and not work.will.is_partitioned(table_key(thing))
+    ]
+
+
 def steps(work: Work) -> Iterator[Step]:
     """Steps for every index that differs."""
     adopted = set(work.adopted.values())

@@ -21,6 +21,7 @@ _LOCKS = {
 _USED = frozenset(
     {
         "aggregate",
+        "base type",
         "cast",
         "collation",
         "foreign table",
@@ -67,6 +68,16 @@ def refused(work: Work, key: Key) -> str | None:
     return f"{key} holds what is never shown, and it differs: {names}"
 
 
+def stuck(work: Work) -> list[str]:
+    """Base types that change: nothing can move values from the old form to the new one."""
+    said = [f"{key} differs" for key in sorted(work.rebuilt) if key.kind == "base type"]
+    return said + [
+        f"{key} is to become a shell"
+        for key in sorted(work.found.dropped)
+        if key.kind == "base type" and Key("shell type", key.path) in work.goal.objects
+    ]
+
+
 def steps(work: Work) -> Iterator[Step]:
     """Steps for every object of these kinds that differs."""
     for key in sorted(work.makes):
@@ -87,7 +98,7 @@ def _dropped(work: Work, key: Key, thing: Stated) -> Step:
     again = key in work.rebuilt
     early = again or key.kind in _WATCHES
     return work.step(
-        key, Phase.TAKE_DOWN if early else Phase.DROP, f"DROP {thing.noun} {thing.called}",
+        key, Phase.TAKE_DOWN if early else Phase.DROP, thing.drop or f"DROP {thing.noun} {thing.called}",
         f"drop {key}" + (", to make it again in its new form" if again else ", which the goal does not have"),
         work.dropping(key), tables=[thing.of] if thing.of else [], hazards=tuple(_lost(key, again=again)),
         lock=_LOCKS.get(key.kind, (LockMode.NONE, LockMode.NONE))[1],

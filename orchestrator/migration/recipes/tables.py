@@ -32,13 +32,13 @@ def folded(work: Work, table: Key) -> list[Key]:
     columns: set[tuple[str, ...]] = set()
     for key in work.goal.members(table):
         thing = work.goal.objects[key]
-        plain = isinstance(thing, Column) and thing.generated is None
+        plain = isinstance(thing, Column) and (thing.generated is None or bool(work.will.above(key)))
         ruled = isinstance(thing, Constraint) and thing.type in kinds and thing.validated
         if ruled and isinstance(thing, Constraint) and thing.type in {"primary", "unique"}:
             # Of two keys over the same columns PostgreSQL makes only one inside of CREATE TABLE.
             ruled = thing.columns not in columns
             columns.add(thing.columns)
-        if plain or (work.fold and (isinstance(thing, (Column, Default)) or ruled)):
+        if plain or (table not in work.bare and (isinstance(thing, (Column, Default)) or ruled)):
             found.append(key)
     return found
 
@@ -82,7 +82,12 @@ def _create(work: Work, key: Key) -> Step:
     members = folded(work, key)
     lines = [
         column_sql(
-            column, declared_default(work, column), not_null=column.not_null_local or not thing.inherits
+            column,
+            declared_default(work, column),
+            not_null=column.not_null_local or not thing.inherits,
+            computed=all(
+                work.after(each, Column).generated != column.generated for each in work.will.above(column.key)
+            ),
         )
         for column in work.goal.columns_of(key)
         if column.key in members and column.local

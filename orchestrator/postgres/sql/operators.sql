@@ -50,7 +50,7 @@ select 'pg_operator'::regclass::oid::int8 as class, o.oid::int8 as oid, 'operato
                order by x.name), '[]')
         from (values ('RESTRICT', nullif(o.oprrest, 0)::regproc::text), ('JOIN', nullif(o.oprjoin, 0)::regproc::text)) x (name, f),
              lateral (select format('ALTER OPERATOR %s SET (%s = ', p.signed, x.name) as said) a where x.f is not null) as parts,
-       '[]'::jsonb as also, 0::int8 as of_relation
+       '[]'::jsonb as also, 0::int8 as of_relation, '' as drop
 from pg_operator o join users n on n.oid = o.oprnamespace join ops p on p.oid = o.oid
 where o.oprcode <> 0  -- others are only announced, as somebody's commutator or negator
 union all
@@ -60,9 +60,21 @@ select 'pg_opfamily'::regclass::oid::int8, f.oid::int8, 'operator family', 'OPER
                format('ALTER OPERATOR FAMILY %s DROP %s', s.said, m.place)) order by m.rank), '[]')
         from member m where m.family = f.oid and m.opclass = 0),
        (select coalesce(jsonb_agg(jsonb_build_array(m.class::oid::int8, m.oid::int8)), '[]')
-        from member m where m.family = f.oid and m.opclass = 0), 0
+        from member m where m.family = f.oid and m.opclass = 0), 0, ''
 from pg_opfamily f join users n on n.oid = f.opfnamespace join pg_am a on a.oid = f.opfmethod,
      lateral (select format('%I.%I USING %I', n.nspname, f.opfname, a.amname) as said) s
+union all
+-- what a user adds to one of PostgreSQL's own families
+select m.class::oid::int8, m.oid::int8, 'operator family member', 'OPERATOR FAMILY',
+       array[n.nspname, f.opfname, a.amname, m.place], s.said, format('ALTER OPERATOR FAMILY %s ADD %s', s.said, m.said), '',
+       '[]', '[]', 0, format('ALTER OPERATOR FAMILY %s DROP %s', s.said, m.place)
+from member m join pg_opfamily f on f.oid = m.family join pg_namespace n on n.oid = f.opfnamespace
+join pg_am a on a.oid = f.opfmethod,
+     lateral (select format('%I.%I USING %I', n.nspname, f.opfname, a.amname) as said) s
+where m.opclass = 0 and f.oid < 16384
+  -- what an extension adds comes and goes with its operators and functions
+  and not exists (select from pg_depend d join pg_depend e on e.classid = d.refclassid and e.objid = d.refobjid
+                  where d.classid = m.class and d.objid = m.oid and e.deptype = 'e')
 union all
 select 'pg_opclass'::regclass::oid::int8, o.oid::int8, 'operator class', 'OPERATOR CLASS', array[n.nspname, o.opcname, a.amname],
        format('%I.%I USING %I', n.nspname, o.opcname, a.amname),
@@ -72,7 +84,7 @@ select 'pg_opclass'::regclass::oid::int8, o.oid::int8, 'operator class', 'OPERAT
                'STORAGE ' || coalesce(format_type(nullif(o.opckeytype, 0), null), case when not exists (
                    select from member m where m.opclass = o.oid) then format_type(o.opcintype, null) end))), '', '[]',
        (select coalesce(jsonb_agg(jsonb_build_array(m.class::oid::int8, m.oid::int8)), '[]')
-        from member m where m.opclass = o.oid), 0
+        from member m where m.opclass = o.oid), 0, ''
 from pg_opclass o join users n on n.oid = o.opcnamespace join pg_am a on a.oid = o.opcmethod
 join pg_opfamily f on f.oid = o.opcfamily join pg_namespace fn on fn.oid = f.opfnamespace
 union all
@@ -81,7 +93,7 @@ select 'pg_cast'::regclass::oid::int8, k.oid::int8, 'cast', 'CAST', array[s.sour
        format('CREATE CAST (%s AS %s) %s%s', s.source, s.target,
            case k.castmethod when 'f' then 'WITH FUNCTION ' || k.castfunc::regprocedure::text
                              when 'i' then 'WITH INOUT' else 'WITHOUT FUNCTION' end,
-           case k.castcontext when 'a' then ' AS ASSIGNMENT' when 'i' then ' AS IMPLICIT' else '' end), '', '[]', '[]', 0
+           case k.castcontext when 'a' then ' AS ASSIGNMENT' when 'i' then ' AS IMPLICIT' else '' end), '', '[]', '[]', 0, ''
 from pg_cast k, lateral (select format_type(k.castsource, null) as source, format_type(k.casttarget, null) as target) s
 where k.oid >= 16384
   -- the cast from a range to its multirange is the type's
@@ -92,10 +104,10 @@ select 'pg_conversion'::regclass::oid::int8, v.oid::int8, 'conversion', 'CONVERS
        format('%I.%I', n.nspname, v.conname),
        format('CREATE %sCONVERSION %I.%I FOR %L TO %L FROM %s', case when v.condefault then 'DEFAULT ' else '' end, n.nspname,
            v.conname, pg_encoding_to_char(v.conforencoding), pg_encoding_to_char(v.contoencoding), v.conproc::text),
-       '', '[]', '[]', 0
+       '', '[]', '[]', 0, ''
 from pg_conversion v join users n on n.oid = v.connamespace
 union all
 select 'pg_am'::regclass::oid::int8, a.oid::int8, 'access method', 'ACCESS METHOD', array[a.amname], quote_ident(a.amname),
        format('CREATE ACCESS METHOD %I TYPE %s HANDLER %s', a.amname,
-           case a.amtype when 'i' then 'INDEX' else 'TABLE' end, a.amhandler::text), '', '[]', '[]', 0
+           case a.amtype when 'i' then 'INDEX' else 'TABLE' end, a.amhandler::text), '', '[]', '[]', 0, ''
 from pg_am a where a.oid >= 16384

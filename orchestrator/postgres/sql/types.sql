@@ -25,10 +25,21 @@ select t.oid::int8 as oid, n.nspname as schema, t.typname as name, t.typtype as 
                    'MULTIRANGE_TYPE_NAME = ' || (select quote_ident(ns.nspname) || '.' || quote_ident(m.typname)
                        from pg_type m join pg_namespace ns on ns.oid = m.typnamespace where m.oid = r.rngmultitypid))
                from pg_range r where r.rngtypid = t.oid)
-           when 'b' then jsonb_build_array(t.typinput::text, t.typoutput::text, t.typreceive::text, t.typsend::text,
-               t.typmodin::text, t.typmodout::text, t.typanalyze::text, t.typsubscript::text, t.typlen, t.typbyval, t.typalign,
-               t.typstorage, t.typcategory, t.typispreferred, t.typdelim, t.typdefault, t.typcollation <> 0,
-               format_type(nullif(t.typelem, 0), null))::text
+           when 'b' then concat_ws(', ', 'INPUT = ' || t.typinput::text, 'OUTPUT = ' || t.typoutput::text,
+               'RECEIVE = ' || nullif(t.typreceive::oid, 0)::regproc::text, 'SEND = ' || nullif(t.typsend::oid, 0)::regproc::text,
+               'TYPMOD_IN = ' || nullif(t.typmodin::oid, 0)::regproc::text,
+               'TYPMOD_OUT = ' || nullif(t.typmodout::oid, 0)::regproc::text,
+               'ANALYZE = ' || nullif(t.typanalyze::oid, 0)::regproc::text,
+               'SUBSCRIPT = ' || nullif(t.typsubscript::oid, 0)::regproc::text,
+               'INTERNALLENGTH = ' || case t.typlen when -1 then 'VARIABLE' else t.typlen::text end,
+               case when t.typbyval then 'PASSEDBYVALUE' end,
+               'ALIGNMENT = ' || case t.typalign when 'c' then 'char' when 's' then 'int2' when 'i' then 'int4' else 'double' end,
+               'STORAGE = ' || case t.typstorage when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main'
+                                                 else 'extended' end,
+               'CATEGORY = ' || quote_literal(nullif(t.typcategory::text, 'U')), case when t.typispreferred then 'PREFERRED = true' end,
+               'DEFAULT = ' || quote_literal(t.typdefault), 'ELEMENT = ' || format_type(nullif(t.typelem, 0), null),
+               'DELIMITER = ' || quote_literal(nullif(t.typdelim::text, ',')),
+               case when t.typcollation <> 0 then 'COLLATABLE = true' end)
            else ''
        end as definition
 from pg_type t join pg_namespace n on n.oid = t.typnamespace
