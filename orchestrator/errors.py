@@ -111,7 +111,12 @@ class DependencyCycle(PlanError):
     """
 
     def __init__(
-        self, message: str, *, hint: str = "", detail: str = "", tables: frozenset[tuple[str, ...]] = frozenset()
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        detail: str = "",
+        tables: frozenset[tuple[str, ...]] = frozenset(),
     ) -> None:
         super().__init__(message, hint=hint, detail=detail)
         self.tables = tables

@@ -15,7 +15,7 @@ from orchestrator.migration.trees import Trees
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import Differences
 from orchestrator.schema.names import MEMBERS, TYPES, Key
-from orchestrator.schema.objects import Column, Constraint, Index, Sequence, Stated, table_of
+from orchestrator.schema.objects import Column, Constraint, Index, Object, Sequence, Stated, table_of
 from orchestrator.schema.privileges import Compare
 from orchestrator.schema.scale import scale
 from orchestrator.schema.trees import Tree
@@ -161,15 +161,12 @@ class Work:
         if key in self.shells:
             return self.shells[key]
         owner = table_of(thing)
+        if self._apart(key, thing):
+            return None
         if owner is None or owner not in self.drops:
             above = self._above(key)
             if above is not None:
                 return above
-        apart = key.parent in self.bare or self.was.is_partitioned(key.parent)
-        if isinstance(thing, Constraint) and thing.references not in {(), key.path[:2]} and apart:
-            return None  # foreign keys between tables that go: dropped first, or neither table could be
-        if not self.fold and self._named_in_circle(key):
-            return None
         if key.kind == "default" and Key("column", key.path) in self.drops:
             return Key("column", key.path)
         if isinstance(thing, Sequence) and thing.owned_by:
@@ -180,11 +177,15 @@ class Work:
             owner = Key("view", owner.path)
         return owner
 
-    def _named_in_circle(self, key: Key) -> bool:
-        """Whether a check or default calls a function that goes too: dropped first, for that may name the table."""
-        if key.kind not in {"constraint", "default"}:
+    def _apart(self, key: Key, thing: Object) -> bool:
+        """Whether it must go before its table: a foreign key to another one, what holds a circle together."""
+        table = table_of(thing)
+        if isinstance(thing, Constraint) and thing.references not in {(), key.path[:2]}:
+            return table in self.bare or self.was.is_partitioned(key.parent)
+        if table not in self.bare or (key.kind == "column" and self.was.falls_with_parent(key)):
             return False
-        return any(each.kind == "function" and each in self.drops for each in self.base.needs.get(key, ()))
+        needed = (each for each in self.base.needs.get(key, ()) if each in self.drops and each != table)
+        return any(table_of(self.base.objects[each]) != table for each in needed)
 
     def _above(self, key: Key) -> Key | None:
         """What is dropped above and takes this along: the column it is inherited from, the index it is a part of."""

@@ -351,6 +351,8 @@ class Relations:
             if row["owned"] == "i" and relation is not None:
                 options = [(name, str(row[name])) for name in names]
                 options += [("schema", relation["schema"]), ("name", relation["name"])]
+                if row["unlogged"] != self.relations[row["relation"]]["unlogged"]:
+                    options.append(("persistence", "UNLOGGED" if row["unlogged"] else "LOGGED"))
                 found[row["relation"], row["number"]] = tuple(sorted(options))
         return found
 

@@ -94,7 +94,8 @@ class Column(Object):
         collation: qualified name when it is not the type's own, else None.
         not_null: whether NULL is refused.
         identity: ``ALWAYS``, ``BY DEFAULT`` or None.
-        identity_sequence: the identity's sequence: its name and options, sorted.
+        identity_sequence: the identity's sequence: its name and options, sorted; ``persistence`` only where it is
+            not logged as the table is.
         sequence_comment: COMMENT ON that sequence, or None.
         generated: the expression of a stored generated column, or None.
         settings: STORAGE, COMPRESSION, STATISTICS and attribute options that are not the default, sorted.

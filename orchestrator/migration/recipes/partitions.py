@@ -129,6 +129,10 @@ def _join(work: Work, edge: Edge) -> Step:
     parent, child = Key("table", edge.parent), Key("table", edge.child)
     later = {whole for member, whole in work.trees.parts.items() if whole in work.makes}
     above = [each for each in work.goal.members(parent) if each.kind in {"column", "constraint", "index"}]
+    # One that lacks parts comes when every table has joined, or PostgreSQL would make what it lacks.
+    later |= {
+        each for each in above if each in work.makes and not getattr(work.goal.objects[each], "valid", True)
+    }
     own = [
         each
         for each in work.goal.members(child)

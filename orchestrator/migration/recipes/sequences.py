@@ -6,7 +6,8 @@ from orchestrator.migration.locks import LockMode
 from orchestrator.migration.step import Phase, Step, Token, ready
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import Key, dotted, literal, quote
-from orchestrator.schema.objects import Sequence
+from orchestrator.schema.objects import Column, Sequence, Table
+from orchestrator.schema.privileges import identity_sequence
 
 #: The largest value of each sequence type; the smallest is its negative minus one.
 LIMITS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
@@ -40,9 +41,43 @@ def steps(work: Work) -> Iterator[Step]:
     for key in sorted(work.found.changed):
         if key.kind == "sequence":
             yield from _altered(work, key)
+    yield from _logged(work)
     for key in sorted(work.found.dropped):
         if key.kind == "sequence" and not work.goes_along(key):
             yield work.step(key, Phase.DROP, f"DROP SEQUENCE {key.name}", f"drop {key}", work.dropping(key))
+
+
+def _logged(work: Work) -> Iterator[Step]:
+    """The sequence of an identity column is logged as its table is, and changes with it, unless somebody says so."""
+    turned = {
+        key
+        for key in work.found.changed
+        if key.kind == "table" and work.before(key, Table).unlogged != work.after(key, Table).unlogged
+    }
+    columns = {key for key in work.makes | work.found.changed if key.kind == "column"}
+    for key in sorted(columns | {each for table in turned for each in work.goal.members(table)}):
+        after = work.goal.objects[key]
+        if not isinstance(after, Column) or after.identity is None:
+            continue
+        before = work.base.objects.get(key)
+        kept = (
+            isinstance(before, Column)
+            and before.identity
+            and key not in work.makes
+            and key.parent not in turned
+        )
+        was = (
+            dict(before.identity_sequence).get("persistence") if kept and isinstance(before, Column) else None
+        )
+        will = dict(after.identity_sequence).get("persistence")
+        if was == will:
+            continue
+        word = will or ("LOGGED" if was == "UNLOGGED" else "UNLOGGED")
+        yield work.step(
+            key, Phase.FINISH, f"ALTER SEQUENCE {identity_sequence(after)} SET {word}",
+            f"make the sequence of {key} {word.lower()}", tables=[key.parent], lock=LockMode.ACCESS_EXCLUSIVE,
+            wants=[ready(key), ready(key.parent)],
+        )  # fmt: skip
 
 
 def _owned(work: Work, key: Key, thing: Sequence) -> Step:

@@ -1,0 +1,10 @@
+CREATE TABLE t (a int, PRIMARY KEY (a));
+CREATE FUNCTION fine(t) RETURNS bool LANGUAGE sql IMMUTABLE AS $$ SELECT $1.a > 0 $$;
+ALTER TABLE t ADD CONSTRAINT t_fine CHECK (fine(t)), ADD COLUMN b bool DEFAULT fine(NULL);
+CREATE TABLE beside (a int CHECK (a > 1), b int GENERATED ALWAYS AS (a * 2) STORED);
+CREATE TABLE above (a int, b int GENERATED ALWAYS AS (a * 2) STORED);
+CREATE TABLE below () INHERITS (above);
+CREATE TABLE redone (a int, b int);
+CREATE FUNCTION fine(above) RETURNS bool LANGUAGE sql IMMUTABLE AS $$ SELECT $1.a > 0 $$;
+ALTER TABLE above ADD CONSTRAINT above_fine CHECK (fine(above)) NO INHERIT;
+CREATE TABLE twin (b int GENERATED ALWAYS AS (a * 2) STORED, c int) INHERITS (above);

@@ -1,0 +1,3 @@
+CREATE FUNCTION below(int8, bool) RETURNS bool LANGUAGE sql IMMUTABLE AS $$ SELECT $1 = 0 $$;
+CREATE OPERATOR <~ (FUNCTION = below, LEFTARG = int8, RIGHTARG = bool);
+ALTER OPERATOR FAMILY integer_ops USING btree ADD OPERATOR 1 <~ (int8, bool);

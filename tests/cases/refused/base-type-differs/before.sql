@@ -1,0 +1,8 @@
+CREATE TYPE b;
+CREATE FUNCTION b_in(cstring) RETURNS b LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+CREATE FUNCTION b_out(b) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+CREATE TYPE b (INPUT = b_in, OUTPUT = b_out);
+CREATE TYPE s;
+CREATE FUNCTION s_in(cstring) RETURNS s LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+CREATE FUNCTION s_out(s) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+CREATE TYPE s (INPUT = s_in, OUTPUT = s_out);
