@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.approval import Guards
 from orchestrator.checks.policy import Policy
+from orchestrator.checks.sums import Limits
 from orchestrator.controller import Controller
 from orchestrator.errors import StepFailed
 from orchestrator.hooks import Hooks
@@ -14,6 +15,7 @@ from orchestrator.lifecycle import Engine, Observer, Preview, State, Store
 from orchestrator.migration.online import Online
 from orchestrator.opening import EMBEDDED, open_neon, open_store, runtime
 from orchestrator.projects import find_project
+from orchestrator.sections import parse_size
 from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
 from orchestrator.steps.branch import BranchStep
@@ -70,7 +72,10 @@ def assemble(
         goal = Goal(project, settings)
         command, own = Command(settings, candidates), OwnSteps(settings)
         attempts = settings.promote.lock_attempts
-        by_command = ByCommand(project, command, own, lock_attempts=attempts, compare=settings.compare)
+        much = limits(settings)
+        by_command = ByCommand(
+            project, command, own, lock_attempts=attempts, compare=settings.compare, limits=much
+        )
 
         def endpoint(preview: Preview) -> Mapping[str, Any] | None:
             return _endpoint_settings(settings, preview)
@@ -90,6 +95,7 @@ def assemble(
                     policy=online(settings),
                     trust_proofs=settings.migration.renames == "ask_unless_proved",
                     prove_reverse=settings.migration.prove_reverse,
+                    limits=much,
                 ),
                 State.LAUNCHING: LaunchStep(project, candidates),
                 State.CHECKING: CheckStep(
@@ -97,6 +103,7 @@ def assemble(
                     policy(settings),
                     workload=Workload(project, settings, endpoint),
                     slower=settings.report.slower,
+                    limits=much,
                 ),
                 State.PROMOTING: PromoteStep(
                     project,
@@ -140,6 +147,14 @@ def assemble(
 def online(settings: Settings) -> Online:
     """Which tables are written again beside the traffic."""
     return Online(mode=settings.migration.online, large_bytes=settings.migration.online_bytes)
+
+
+def limits(settings: Settings) -> Limits:
+    """How much of the data is read to compare its values."""
+    report = settings.report
+    return Limits(
+        exact_bytes=parse_size(report.exact_up_to), untouched_bytes=parse_size(report.untouched_up_to)
+    )
 
 
 def policy(settings: Settings) -> Policy:

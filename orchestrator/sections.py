@@ -293,6 +293,15 @@ class ReportSection(Section):
         default_factory=list,
         description="Findings that the verdict leaves out: tables of `finding` and `reason`; the report shows both.",
     )
+    exact_up_to: Annotated[str, AfterValidator(_size)] = Field(
+        "512m",
+        description="Tables up to this size are read whole to compare their values; of larger ones a sample of "
+        "10,000 rows, by ranges of keys.",
+    )
+    untouched_up_to: Annotated[str, AfterValidator(_size)] = Field(
+        "4g",
+        description="Tables that no statement touches are read too, the smallest first, up to so much in all.",
+    )
     statements: str | None = Field(
         None,
         description="An export of production's pg_stat_statements (.csv with a header, or .json), relative to "

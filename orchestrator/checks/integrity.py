@@ -1,11 +1,14 @@
 """Integrity: indexes, constraints and sequences that do not do what they promise. Never writes."""
 
+from collections.abc import Collection
 from typing import Any
 
 from psycopg import sql
 
+from orchestrator.checks.foreign_keys import foreign_keys
 from orchestrator.checks.looking import STATEMENT_TIMEOUT_MS, looking, not_looked_at, reason
 from orchestrator.checks.report import Finding, Severity
+from orchestrator.checks.sums import Limits
 from orchestrator.database import Connection
 
 CHECK = "integrity"
@@ -26,7 +29,7 @@ _NOT_VALID = """
 select format('%%I.%%I', n.nspname, t.relname), quote_ident(c.conname), c.contype
 from pg_constraint c
 join pg_class t on t.oid = c.conrelid join pg_namespace n on n.oid = t.relnamespace
-where not c.convalidated and n.nspname <> all (%s)
+where not c.convalidated and c.contype <> 'f' and n.nspname <> all (%s)
 order by 1, 2
 """
 
@@ -44,22 +47,42 @@ order by 1, 2
 """
 
 
-def integrity(connection: Connection, *, timeout_ms: int = STATEMENT_TIMEOUT_MS) -> tuple[Finding, ...]:
-    """Look for invalid indexes, constraints that were never validated and sequences behind their columns.
+def integrity(
+    connection: Connection,
+    *,
+    touched: Collection[tuple[str, ...]] = (),
+    limits: Limits = Limits(),  # noqa: B008 - a frozen value
+    timeout_ms: int = STATEMENT_TIMEOUT_MS,
+) -> tuple[Finding, ...]:
+    """Look for invalid indexes, constraints that were never validated, orphans and sequences behind their columns.
 
     An invalid index slows every write and serves no query; a NOT VALID constraint says nothing about old rows
     (Postgres docs, CREATE INDEX and ALTER TABLE); a sequence behind its column makes an INSERT fail.
 
     Args:
         connection: to the branch, after the plan was applied.
+        touched: tables that the plan touched, as ``parts_of`` takes names apart.
+        limits: how much of other tables is read for orphans.
         timeout_ms: how long one query may take, milliseconds.
     """
     findings: list[Finding] = []
-    for look in (_indexes, _constraints, _sequences):
+
+    def _foreign_keys(connection: Connection, timeout_ms: int) -> tuple[Finding, ...]:
+        return foreign_keys(
+            connection,
+            foreign_schemas=_FOREIGN_SCHEMAS,
+            touched=touched,
+            untouched_bytes=limits.untouched_bytes,
+            timeout_ms=timeout_ms,
+        )
+
+    for look in (_indexes, _constraints, _foreign_keys, _sequences):
         try:
             findings.extend(look(connection, timeout_ms))
         except Exception as error:  # noqa: BLE001 - a look that fails is a finding and stops no other
-            findings.append(not_looked_at(CHECK, look.__name__.removeprefix("_"), reason(error)))
+            findings.append(
+                not_looked_at(CHECK, look.__name__.removeprefix("_").replace("_", " "), reason(error))
+            )
     return tuple(findings)
 
 
@@ -86,7 +109,7 @@ def _indexes(connection: Connection, timeout_ms: int) -> list[Finding]:
 
 
 def _constraints(connection: Connection, timeout_ms: int) -> list[Finding]:
-    kinds = {"f": "foreign key", "c": "check", "n": "not-null constraint"}
+    kinds = {"c": "check", "n": "not-null constraint"}
     found = [
         Finding(
             check=CHECK,
@@ -99,7 +122,7 @@ def _constraints(connection: Connection, timeout_ms: int) -> list[Finding]:
         )
         for table, name, kind in _rows(connection, _NOT_VALID, timeout_ms)
     ]
-    return found or [_ok("constraints", "every constraint is validated")]
+    return found or [_ok("constraints", "every check and NOT NULL is validated")]
 
 
 def _sequences(connection: Connection, timeout_ms: int) -> list[Finding]:

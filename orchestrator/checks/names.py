@@ -49,3 +49,17 @@ def updated_tables(plan: Plan) -> set[tuple[str, ...]]:
     return written | {
         parts_of(match[1]) for statement in plan.statements if (match := _UPDATE.match(statement.sql.strip()))
     }
+
+
+def touched_tables(plan: Plan) -> set[tuple[str, ...]]:
+    """The tables that some statement of the plan locks, writes or renames; by the names of before and after."""
+    named = {
+        parts_of(table)
+        for statement in plan.statements
+        for table in (
+            *statement.lock_on,
+            *statement.writes,
+            *((statement.by_blocks,) if statement.by_blocks else ()),
+        )
+    }
+    return named | updated_tables(plan)

@@ -9,15 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.checks.data import CHECK as VALUES
-from orchestrator.checks.data import TableSums, compare_sums, sum_again
+from orchestrator.checks.data import compare_sums
+from orchestrator.checks.drops import CHECK as DROPS
+from orchestrator.checks.drops import still_named
 from orchestrator.checks.integrity import CHECK as INTEGRITY
 from orchestrator.checks.integrity import integrity
 from orchestrator.checks.locks import CHECK as LOCKS
 from orchestrator.checks.locks import compare_locks, measured
 from orchestrator.checks.looking import STATEMENT_TIMEOUT_MS, not_looked_at, reason
+from orchestrator.checks.names import touched_tables
+from orchestrator.checks.new_columns import new_columns
 from orchestrator.checks.report import Finding, Report
 from orchestrator.checks.rows import CHECK as ROWS
 from orchestrator.checks.rows import compare, count_again
+from orchestrator.checks.sums import Limits, TableSums, sum_again
 from orchestrator.database import Connection
 from orchestrator.migration.plan import Plan
 
@@ -54,6 +59,7 @@ def run_all(
     preflight: Sequence[Finding] = (),
     values_before: Mapping[str, TableSums] | None = None,
     more: Sequence[Look] = (),
+    limits: Limits = Limits(),  # noqa: B008 - a frozen value
     timeout_ms: int = STATEMENT_TIMEOUT_MS,
 ) -> Report:
     """The report: every check in the order in which a person asks, each failing for itself alone.
@@ -66,6 +72,7 @@ def run_all(
         preflight: what ``preflight`` found then.
         values_before: what ``sum_tables`` saw then; None when values were not looked at.
         more: further checks, run after these in their order.
+        limits: how much is read of tables that the plan does not touch.
         timeout_ms: how long one query may take, milliseconds.
     """
 
@@ -75,12 +82,20 @@ def run_all(
     def values() -> tuple[Finding, ...]:
         if values_before is None:
             return (not_looked_at(VALUES, "all columns", "values were not read before the migration"),)
-        return compare_sums(values_before, sum_again(connection, values_before, timeout_ms=timeout_ms), plan)
+        after = sum_again(connection, values_before, timeout_ms=timeout_ms)
+        return (
+            *compare_sums(values_before, after, plan),
+            *new_columns(connection, values_before, after, timeout_ms=timeout_ms),
+        )
+
+    def whole() -> tuple[Finding, ...]:
+        return integrity(connection, touched=touched_tables(plan), limits=limits, timeout_ms=timeout_ms)
 
     findings: list[Finding] = list(preflight)
     findings += _guarded(ROWS, rows)
     findings += _guarded(VALUES, values)
-    findings += _guarded(INTEGRITY, lambda: integrity(connection, timeout_ms=timeout_ms))
+    findings += _guarded(INTEGRITY, whole)
+    findings += _guarded(DROPS, lambda: still_named(connection, plan, timeout_ms=timeout_ms))
     findings += _guarded(LOCKS, lambda: compare_locks(plan, traces, existing=rows_before))
     looked = {each.check for each in more} | {finding.check for finding in preflight}
     for each in more:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from orchestrator.checks.books import read_books
-from orchestrator.checks.data import sum_tables
 from orchestrator.checks.rows import count_rows
+from orchestrator.checks.sums import Limits, sum_tables
 from orchestrator.database import Connection
 from orchestrator.errors import StepFailed
 from orchestrator.lifecycle import Advance, Next, Preview, State
@@ -52,7 +52,9 @@ class ByCommand:
         *,
         lock_attempts: int,
         compare: Compare,
+        limits: Limits = Limits(),  # noqa: B008 - a frozen value
     ) -> None:
+        self._limits = limits
         self._lock_attempts = lock_attempts
         self._compare = compare
         self._project = project
@@ -72,7 +74,8 @@ class ByCommand:
         books = read_books(connection, self._command.bookkeeping)
         detail("counting rows and summing up values")
         tables = [table for table in table_names(base) if table not in books]
-        before, sums = count_rows(connection, tables), sum_tables(connection, tables)
+        before = count_rows(connection, tables)
+        sums = sum_tables(connection, tables, limits=self._limits)
 
         def on_branch(plan: Plan) -> tuple[StatementTrace, ...]:
             return apply(

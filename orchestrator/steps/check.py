@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from orchestrator.checks.data import CHECK as VALUES
-from orchestrator.checks.data import TableSums
 from orchestrator.checks.forecast import CHECK as FORECAST
 from orchestrator.checks.forecast import forecast
 from orchestrator.checks.performance import CHECK as PERFORMANCE
 from orchestrator.checks.policy import Policy, idle_rules, judged
 from orchestrator.checks.report import Finding, Severity
 from orchestrator.checks.runner import Look, run_all
+from orchestrator.checks.sums import Limits, TableSums
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.migration.plan import Plan
 from orchestrator.steps.border import translating
@@ -22,7 +22,16 @@ from orchestrator.steps.workload import Workload, WorkloadLook
 class CheckStep:
     """Runs all checks and keeps their report."""
 
-    def __init__(self, project: NeonProject, policy: Policy, *, workload: Workload, slower: float) -> None:
+    def __init__(
+        self,
+        project: NeonProject,
+        policy: Policy,
+        *,
+        workload: Workload,
+        slower: float,
+        limits: Limits = Limits(),  # noqa: B008 - a frozen value
+    ) -> None:
+        self._limits = limits
         self._project = project
         self._policy = policy
         self._workload = workload
@@ -50,6 +59,7 @@ class CheckStep:
                     table: TableSums.from_json(sums) for table, sums in facts["values_before"].items()
                 },
                 preflight=[Finding.from_json(finding) for finding in facts["preflight"]],
+                limits=self._limits,
                 more=[
                     Look(check=FORECAST, look=lambda: self._forecast(plan)),
                     Look(check=PERFORMANCE, look=queries.look, measures=queries.measures),

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from orchestrator.checks.books import read_books
-from orchestrator.checks.data import sum_tables
+from orchestrator.checks.drops import drops
+from orchestrator.checks.names import touched_tables
 from orchestrator.checks.preflight import preflight
 from orchestrator.checks.report import Finding, Severity, blocking, in_lines
 from orchestrator.checks.rows import count_rows
 from orchestrator.checks.second_look import second_look
 from orchestrator.checks.stakes import open_questions
+from orchestrator.checks.sums import Limits, sum_tables
 from orchestrator.database import Connection
 from orchestrator.errors import OrchestratorError, PlanDoesNotConverge, StepFailed
 from orchestrator.lifecycle import Advance, Next, Preview, Rest, State
@@ -42,7 +44,7 @@ from orchestrator.steps.goal import Goal
 from orchestrator.steps.own import OwnSteps, measured
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.queries import PastQueries
-from orchestrator.steps.telling import Telling, plan_with_traces, summary, table_names
+from orchestrator.steps.telling import Telling, plan_with_traces, retyped, summary, table_names
 from orchestrator.steps.way_back import WayBack, counted
 
 
@@ -62,7 +64,9 @@ class MigrateStep:
         policy: Online = Online(),  # noqa: B008 - a frozen value
         trust_proofs: bool = False,
         prove_reverse: bool = True,
+        limits: Limits = Limits(),  # noqa: B008 - a frozen value
     ) -> None:
+        self._limits = limits
         self._project = project
         self._goal = goal
         self._own = own
@@ -169,7 +173,14 @@ class MigrateStep:
         detail("counting rows and summing up values")
         tables = [table for table in table_names(base) if table not in {*books, *wanted.books}]
         before = count_rows(connection, tables)
-        sums = sum_tables(connection, tables)
+        sums = sum_tables(
+            connection,
+            tables,
+            touched=touched_tables(plan),
+            casts=retyped(base, wanted.goal),
+            limits=self._limits,
+        )
+        findings = (*findings, *drops(connection, plan, limits=self._limits))
         queries = self._queries.before(connection, detail)
         if books or wanted.books or own:
             begin(connection)  # rows will change, which nobody would see after a kill

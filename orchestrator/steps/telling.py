@@ -6,6 +6,7 @@ from typing import Any
 from orchestrator.migration.plan import Plan, Statement
 from orchestrator.postgres.trace import StatementTrace
 from orchestrator.schema.catalog import Snapshot
+from orchestrator.schema.objects import Column
 
 
 class Telling:
@@ -38,6 +39,16 @@ class Telling:
 def table_names(snapshot: Snapshot) -> tuple[str, ...]:
     """Every table of a snapshot, qualified and quoted as SQL needs it."""
     return tuple(key.name for key in snapshot.of_kind("table"))
+
+
+def retyped(base: Snapshot, goal: Snapshot) -> dict[str, dict[str, str]]:
+    """By table and column the type that the goal gives a column of the base; renamed ones are left out."""
+    found: dict[str, dict[str, str]] = {}
+    for key in base.of_kind("column"):
+        before, after = base.objects[key], goal.objects.get(key)
+        if isinstance(before, Column) and isinstance(after, Column) and before.type != after.type:
+            found.setdefault(key.parent.name, {})[key.path[-1]] = after.type
+    return found
 
 
 def plan_with_traces(plan: Plan, traces: Sequence[StatementTrace]) -> dict[str, Any]:

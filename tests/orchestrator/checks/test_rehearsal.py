@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.checks.data import sum_tables
 from orchestrator.checks.preflight import preflight
 from orchestrator.checks.report import Severity
 from orchestrator.checks.rows import count_rows
 from orchestrator.checks.runner import run_all
+from orchestrator.checks.sums import sum_tables
 from orchestrator.database import connect
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.checks.data import sum_tables
 from orchestrator.checks.preflight import preflight
 from orchestrator.checks.report import Finding, Report, Severity
 from orchestrator.checks.rows import count_rows
 from orchestrator.checks.runner import run_all
+from orchestrator.checks.sums import sum_tables
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard, Plan, Probe, Statement
 
@@ -48,6 +48,7 @@ CHECKS = [
     "rows",
     "values",
     "integrity",
+    "drops",
     "locks",
     "forecast",
     "performance",

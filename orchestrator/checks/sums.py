@@ -1,0 +1,345 @@
+"""Checksums of every column of a table, each value bound to its row's key: exact, or of a sample. Never writes.
+
+Taken before a plan and after it, they are compared in data.py. A table is read whole up to a size. Of a larger one
+ranges of keys are read, the same ones both times: a row is found again by its key wherever it is stored by then.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from orchestrator.checks.looking import STATEMENT_TIMEOUT_MS, looking, reason
+from orchestrator.checks.names import parts_of
+from orchestrator.checks.sample import Range, choose_ranges, within
+from orchestrator.database import Connection
+
+_COLUMNS = """
+select a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '',
+       coalesce(array_position(k.numbers, a.attnum), 0)
+from pg_attribute a
+left join lateral (
+  select (i.indkey::int2[])[0 : i.indnkeyatts - 1] as numbers from pg_index i
+  where i.indrelid = a.attrelid and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null
+    and i.indexprs is null and not exists (
+      select from pg_attribute p where p.attrelid = i.indrelid and not p.attnotnull
+        and p.attnum = any ((i.indkey::int2[])[0 : i.indnkeyatts - 1]))
+  order by i.indisprimary desc, i.indexrelid limit 1) k on true
+where a.attrelid = %s and a.attnum > 0 and not a.attisdropped
+order by a.attnum
+"""
+
+# A partitioned table holds nothing itself; what is read through it is what its partitions hold.
+_TABLE = """
+select n.nspname, c.relname,
+       case when c.relkind = 'p' then (select coalesce(sum(pg_table_size(p.relid)), 0) from pg_partition_tree(c.oid) p)
+            else pg_table_size(c.oid) end::int8
+from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = %s
+"""
+
+_SIZES = """
+select t, c.oid::int8, case when c.relkind = 'p' then 0 else pg_table_size(c.oid) end::int8
+from unnest(%s::text[]) t join pg_class c on c.oid = to_regclass(t)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much is read.
+
+    Attributes:
+        exact_bytes: tables up to this size are read whole, larger ones by a sample.
+        untouched_bytes: tables that no statement touches are read too, the smallest first, up to so much in all.
+    """
+
+    exact_bytes: int = 512 * 1024 * 1024
+    untouched_bytes: int = 4 * 1024 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnSum:
+    """What a column held at one moment.
+
+    Attributes:
+        name: the column's name at that moment.
+        type: its type as PostgreSQL writes it.
+        checksum: of all its values, each bound to its row's key; independent of the rows' order.
+        cast_type: the type that it will get; empty where it keeps its own.
+        cast: the checksum of its values cast to that type; empty where that cannot be done.
+        lossy: how many values are others once they are cast back; -1 where that cannot be said.
+    """
+
+    name: str
+    type: str
+    checksum: str
+    cast_type: str = ""
+    cast: str = ""
+    lossy: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSums:
+    """What a table held at one moment.
+
+    Attributes:
+        oid: the table; it survives renames.
+        key: attribute numbers of its primary key at that moment, else of a unique index over NOT NULL columns; empty
+            when it has none (then a value that moved from one row to another is not seen).
+        rows: how many rows were read.
+        columns: by attribute number, which survives renames; generated columns are left out.
+        ranges: the ranges of keys that were read; empty when all rows were.
+        unseen: why it was not read; empty when it was.
+    """
+
+    oid: int
+    key: tuple[int, ...] = ()
+    rows: int = 0
+    columns: Mapping[int, ColumnSum]
+    ranges: tuple[Range, ...] = ()
+    unseen: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """All attributes by name; ``columns`` as ``{attnum: [name, type, checksum, cast_type, cast, lossy]}``."""
+        return {
+            "oid": self.oid,
+            "key": list(self.key),
+            "rows": self.rows,
+            "columns": {
+                str(number): [c.name, c.type, c.checksum, c.cast_type, c.cast, c.lossy]
+                for number, c in self.columns.items()
+            },
+            "ranges": [each.to_json() for each in self.ranges],
+            "unseen": self.unseen,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "TableSums":
+        """The reverse of to_json."""
+        names = ("name", "type", "checksum", "cast_type", "cast", "lossy")
+        return cls(
+            oid=value["oid"],
+            key=tuple(value["key"]),
+            rows=value["rows"],
+            columns={
+                int(number): ColumnSum(**dict(zip(names, each, strict=False)))
+                for number, each in value["columns"].items()
+            },
+            ranges=tuple(Range.from_json(each) for each in value.get("ranges", ())),
+            unseen=value["unseen"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What is read of one table: names and types of its columns as they are now."""
+
+    table: sql.Identifier
+    key: tuple[tuple[str, str], ...]
+    plain: tuple[tuple[int, str, str], ...]
+    ranges: tuple[Range, ...] = ()
+    casts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def source(self) -> sql.Composable:
+        return sql.SQL("{}{}").format(self.table, within(self.key, self.ranges))
+
+    def bound(self, value: sql.Composable) -> sql.Composable:
+        """The sum of 64-bit hashes of (key, value): a sum does not care in which order rows are read."""
+        keys = [_cast(name, self.casts.get(name)) for name, _ in self.key]
+        parts = sql.SQL(", ").join([*(sql.SQL("{}::text").format(each) for each in keys), value])
+        return sql.SQL("coalesce(sum(hashtextextended(concat_ws(E'\\x1f', {}), 0)), 0)::text").format(parts)
+
+    def sum(self, column: str, type_: str | None = None) -> sql.Composable:
+        text = sql.SQL("case when {} is null then 'n' else 'v' || {}::text end")
+        return self.bound(text.format(sql.Identifier(column), _cast(column, type_)))
+
+
+def _cast(column: str, type_: str | None) -> sql.Composable:
+    if not type_:
+        return sql.Identifier(column)
+    # A type's name as format_type() writes it is SQL already.
+    return sql.SQL("cast({} as {})").format(sql.Identifier(column), sql.SQL(type_))
+
+
+def sum_tables(
+    connection: Connection,
+    tables: Iterable[str],
+    *,
+    touched: Collection[tuple[str, ...]] | None = None,
+    casts: Mapping[str, Mapping[str, str]] | None = None,
+    limits: Limits = Limits(),
+    timeout_ms: int = STATEMENT_TIMEOUT_MS,
+) -> Mapping[str, TableSums]:
+    """Read each table once, before the plan is applied; those that the plan touches first.
+
+    Args:
+        connection: to the database to look at.
+        tables: names as ``count_rows`` takes them; missing ones are left out.
+        touched: the tables that the plan touches, as ``parts_of`` takes names apart; None: all of them.
+        casts: by table and column the type that the plan gives it.
+        limits: how much is read.
+        timeout_ms: how long the reading of one table may take, milliseconds.
+    """
+    names = sorted(tables)
+    try:
+        with looking(connection):
+            found = {
+                name: (int(oid), int(size))
+                for name, oid, size in connection.execute(_SIZES, (names,)).fetchall()
+            }
+    except Exception as error:  # noqa: BLE001 - a look that fails is a finding, whatever the reason
+        return {name: TableSums(oid=0, columns={}, unseen=reason(error)) for name in names}
+    first = [name for name in found if touched is None or parts_of(name) in touched]
+    rest = sorted(found.keys() - set(first), key=lambda name: (found[name][1], name))
+    sums: dict[str, TableSums] = {}
+    left = limits.untouched_bytes
+    for name in [*first, *rest]:
+        oid, size = found[name]
+        if name in rest:
+            # A sample costs next to nothing, whatever the table's size.
+            left -= size if size <= limits.exact_bytes else 0
+            if left < 0:
+                why = (
+                    "no statement of the plan touches it, and untouched tables are read up to "
+                    f"{limits.untouched_bytes / 1e6:,.0f} MB in all (report.untouched_up_to)"
+                )
+                sums[name] = TableSums(oid=oid, columns={}, unseen=why)
+                continue
+        seen = sum_table(
+            connection,
+            oid,
+            casts=(casts or {}).get(name),
+            limit_bytes=limits.exact_bytes,
+            timeout_ms=timeout_ms,
+        )
+        if seen is not None:
+            sums[name] = seen
+    return sums
+
+
+def sum_again(
+    connection: Connection, before: Mapping[str, TableSums], *, timeout_ms: int = STATEMENT_TIMEOUT_MS
+) -> Mapping[str, TableSums]:
+    """Read the same rows after the plan, with the keys of before; found by oid, whatever the tables are called now."""
+    after = {
+        table: sum_table(connection, first.oid, again=first, timeout_ms=timeout_ms)
+        for table, first in before.items()
+        if not first.unseen
+    }
+    return {table: seen for table, seen in after.items() if seen is not None}
+
+
+def sum_table(
+    connection: Connection,
+    oid: int,
+    *,
+    again: TableSums | None = None,
+    casts: Mapping[str, str] | None = None,
+    limit_bytes: int = Limits().exact_bytes,
+    timeout_ms: int = STATEMENT_TIMEOUT_MS,
+) -> TableSums | None:
+    """Read a table once and sum up each of its columns; None when there is no such table.
+
+    Args:
+        connection: to the database to look at.
+        oid: the table.
+        again: what was read before; the same rows are read, by the same key. None: chosen by size.
+        casts: by column the type that it will get.
+        limit_bytes: of larger tables a sample is read; so it is where reading all takes too long.
+        timeout_ms: how long the reading may take, milliseconds.
+    """
+    try:
+        with looking(connection, timeout_ms=timeout_ms):
+            table = connection.execute(_TABLE, (oid,)).fetchone()
+            if table is None:
+                return None
+            schema, name, size = table
+            columns = connection.execute(_COLUMNS, (oid,)).fetchall()
+            by_number = {int(c[0]): (str(c[1]), str(c[2])) for c in columns}
+            numbers = again.key if again else _key_of(columns)
+            if any(number not in by_number for number in numbers):
+                return TableSums(oid=oid, columns={}, unseen="a column of its key is gone")
+            look = _Look(
+                table=sql.Identifier(schema, name),
+                key=tuple(by_number[number] for number in numbers),
+                plain=tuple((int(c[0]), str(c[1]), str(c[2])) for c in columns if not c[3]),
+                ranges=again.ranges if again else (),
+                casts=casts or {},
+            )
+            if again is None and size > limit_bytes:
+                look = replace(look, ranges=choose_ranges(connection, look.table, look.key, int(size)))
+                if not look.ranges:
+                    return TableSums(oid=oid, columns={}, unseen=_no_sample(size, limit_bytes))
+            try:
+                rows, sums = _read(connection, look)
+            except psycopg.errors.QueryCanceled:
+                if again is not None or look.ranges or not look.key:
+                    raise
+                look = replace(look, ranges=choose_ranges(connection, look.table, look.key, int(size)))
+                rows, sums = _read(connection, look)
+    except Exception as error:  # noqa: BLE001 - a look that fails is a finding, whatever the reason
+        return TableSums(oid=oid, columns={}, unseen=reason(error))
+    return TableSums(oid=oid, key=numbers, rows=rows, columns=sums, ranges=look.ranges)
+
+
+def _key_of(columns: Sequence[tuple[Any, ...]]) -> tuple[int, ...]:
+    return tuple(int(c[0]) for c in sorted((c for c in columns if c[4]), key=lambda c: int(c[4])))
+
+
+def _no_sample(size: int, limit: int) -> str:
+    return (
+        f"it has {size / 1e6:,.0f} MB, more than {limit / 1e6:,.0f} MB (report.exact_up_to), and no key "
+        "by which a sample of its rows would be found again"
+    )
+
+
+def _read(connection: Connection, look: _Look) -> tuple[int, dict[int, ColumnSum]]:
+    """How many rows were read and what each column holds; a savepoint, so that a time-out can be answered."""
+    if look.casts:
+        try:
+            with connection.transaction():
+                return _read_as(connection, look)
+        except (psycopg.errors.DataError, psycopg.errors.ProgrammingError):
+            # The key itself cannot be cast, or a new type is not there yet: then texts are compared.
+            look = replace(look, casts={})
+    with connection.transaction():
+        return _read_as(connection, look)
+
+
+def _read_as(connection: Connection, look: _Look) -> tuple[int, dict[int, ColumnSum]]:
+    parts = [sql.SQL("count(*)"), *(look.sum(column) for _, column, _ in look.plain)]
+    row = connection.execute(
+        sql.SQL("select {} from {}").format(sql.SQL(", ").join(parts), look.source)
+    ).fetchone()
+    rows, *values = row or (0,)
+    sums = {
+        number: _cast_too(connection, look, ColumnSum(name=column, type=type_, checksum=str(value)))
+        for (number, column, type_), value in zip(look.plain, values, strict=True)
+    }
+    return int(rows), sums
+
+
+def _cast_too(connection: Connection, look: _Look, column: ColumnSum) -> ColumnSum:
+    """The column's sum with that of its values as the type that it will get, where they can be cast."""
+    wanted = look.casts.get(column.name)
+    if not wanted:
+        return column
+    back = sql.SQL("cast({} as {})::text").format(
+        _cast(column.name, wanted),
+        sql.SQL(column.type),
+    )
+    changed = sql.SQL("count(*) filter (where {} is distinct from {}::text)").format(
+        back, sql.Identifier(column.name)
+    )
+    for lossy in (changed, sql.SQL("-1")):
+        query = sql.SQL("select {}, {} from {}").format(look.sum(column.name, wanted), lossy, look.source)
+        try:
+            with connection.transaction():
+                row = connection.execute(query).fetchone()
+        except (psycopg.errors.DataError, psycopg.errors.ProgrammingError):
+            continue  # a value does not fit (preflight says which), or there is no such cast or type yet
+        if row is not None:
+            return replace(column, cast_type=wanted, cast=str(row[0]), lossy=int(row[1]))
+    return column
