@@ -1,6 +1,8 @@
 # `make` lists the targets. Everything runs from .venv, which the first target that needs it creates.
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
+# How many tests run side by side; they mostly wait for servers, so a few more than processors is right.
+WORKERS ?= 3
 READY := .venv/.ready
 
 .PHONY: help setup demo test prove check docs bench clean
@@ -17,7 +19,7 @@ demo: $(READY) ## the main job on this machine: branch, migrate, preview, promot
 	@.venv/bin/preview demo
 
 test: $(READY) ## every test that belongs to a change (under 20 minutes on 2 cores)
-	@$(PY) -m pytest -m "not prove"
+	@$(PY) -m pytest -m "not prove" -n $(WORKERS) --dist loadgroup
 
 prove: $(READY) ## the long proofs: kill matrices and corpora
 	@$(PY) -m pytest -m prove --timeout=3600
