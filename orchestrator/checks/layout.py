@@ -1,5 +1,6 @@
 """Which indexes and tables there are, as far as plans of queries are judged by them. Never writes."""
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ select c.oid::int8, c.relnatts::int4 from pg_class c join pg_namespace n on n.oi
 where c.relkind in ('r', 'm', 'p') and {_OURS}
 """  # noqa: S608 - constants
 _OIDS = f"""
-select c.oid::int8 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+select c.oid::int8, n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('i', 'I') and {_OURS}
 """  # noqa: S608 - constants
 # Which indexes serve something beside queries: uniqueness, a constraint, the look-up of a foreign key's rows.
@@ -81,11 +82,16 @@ class Layout:
     tables: Mapping[int, Table]
 
 
+def mark(name: str) -> int:
+    """A name as a number of 32 bits: thousands of them are carried in the diary."""
+    return zlib.crc32(name.encode())
+
+
 def layout_before(connection: Connection, *, timeout_ms: int = STATEMENT_TIMEOUT_MS) -> dict[str, Any]:
-    """What must be remembered before the migration, JSON: ``indexes`` (oids) and ``tables`` ([oid, columns])."""
+    """What must be remembered before the migration, JSON: ``indexes`` (oid, `mark`) and ``tables`` (oid, columns)."""
     with looking(connection, timeout_ms=timeout_ms):
         return {
-            "indexes": [row[0] for row in connection.execute(_OIDS.encode()).fetchall()],
+            "indexes": [[oid, mark(name)] for oid, name in connection.execute(_OIDS.encode()).fetchall()],
             "tables": [list(row) for row in connection.execute(_TABLES.encode()).fetchall()],
         }
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.checks.layout import Layout
+from orchestrator.checks.layout import Layout, mark
 from orchestrator.checks.looking import not_looked_at
 from orchestrator.checks.names import parts_of
 from orchestrator.checks.plans import Failure, Planned, Shape
@@ -245,17 +245,15 @@ def _new_indexes(
     all_compared: Sequence[Compared], layout: Layout, before: Mapping[str, Any]
 ) -> Iterable[Finding]:
     """Indexes that came: used by whom, or by none of production's queries."""
-    old, widths = set(before["indexes"]), dict(before["tables"])
+    widths = dict(before["tables"])
+    old, marks = ({each[place] for each in before["indexes"]} for place in (0, 1))
     plans = [(each, each.after) for each in all_compared if isinstance(each.after, Shape)]
     for index in layout.indexes:
-        if index.oid in old or index.of_partitions or index.table not in widths:
+        if index.oid in old or mark(index.name) in marks or index.of_partitions:
+            continue  # a column's new type makes its indexes again, with other oids
+        if index.table not in widths:
             continue  # nobody in production can ask a table that is new
         users = [each for each, plan in plans if index.oid in {oid for _, oid in plan.indexes}]
-        earlier = {
-            name for each in users if isinstance(each.before, Shape) for name, _ in each.before.indexes
-        }
-        if index.name in earlier:
-            continue  # made again, as it was
         table = layout.tables.get(index.table)
         severity, mitigation = Severity.OK, ""
         if users:

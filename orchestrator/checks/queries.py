@@ -196,7 +196,8 @@ def merged(kept: Mapping[str, Mapping[str, Any]], seen: Seen) -> dict[str, dict[
         seen: what main says now.
 
     Returns:
-        By id: the query's JSON with ``counted`` (calls and milliseconds as main said them), ``since`` and ``at``.
+        By id: the query's JSON with ``counted`` (calls and milliseconds as main said them), ``since``, ``at`` (last
+        seen) and ``ran`` (last seen to have run again).
     """
     result = {
         key: dict(value)
@@ -206,12 +207,14 @@ def merged(kept: Mapping[str, Mapping[str, Any]], seen: Seen) -> dict[str, dict[
     for query in seen.queries:
         old = result.get(query.id)
         calls, total_ms, hours = query.calls, query.total_ms, query.hours
+        ran = seen.at.isoformat()
         if old is not None:
             if old["since"] == seen.since.isoformat():
                 hours = _hours(seen.at - datetime.fromisoformat(old["at"]))
                 if query.calls >= old["counted"][0]:  # else main made room for others and began anew with it
                     calls -= old["counted"][0]
                     total_ms -= old["counted"][1]
+            ran = ran if calls else old["ran"]
             calls, total_ms, hours = (
                 old["calls"] + calls,
                 old["total_ms"] + max(0.0, total_ms),
@@ -225,9 +228,19 @@ def merged(kept: Mapping[str, Mapping[str, Any]], seen: Seen) -> dict[str, dict[
             "counted": [query.calls, query.total_ms],
             "since": seen.since.isoformat(),
             "at": seen.at.isoformat(),
+            "ran": ran,
         }
     most = sorted(result.items(), key=lambda each: (-each[1]["total_ms"], each[0]))[:KEPT_AT_MOST]
     return dict(most)
+
+
+def still_run(kept: Mapping[str, Mapping[str, Any]], now: datetime) -> tuple[Query, ...]:
+    """The kept queries that ran not too long ago; main itself keeps what nobody sends any more."""
+    return tuple(
+        Query.from_json(value)
+        for value in kept.values()
+        if now - datetime.fromisoformat(value["ran"]) <= KEPT_FOR
+    )
 
 
 def top(queries: Iterable[Query], count: int) -> tuple[Query, ...]:

@@ -20,6 +20,7 @@ from orchestrator.checks.queries import (
     Query,
     merged,
     read_queries,
+    still_run,
     top,
 )
 from orchestrator.checks.report import Finding
@@ -147,7 +148,7 @@ class PastQueries:
         if seen.skipped:
             unseen.append(("queries with values", f"{seen.skipped:,} were not normalised and are left out"))
         return _Gathered(
-            queries=tuple(Query.from_json(each) for each in kept.values()),
+            queries=still_run(kept, seen.at),
             source="pg_stat_statements",
             unseen=tuple(unseen),
         )

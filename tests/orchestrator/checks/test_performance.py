@@ -18,6 +18,7 @@ create table orders (id int primary key, customer_id int not null references cus
                      placed_at timestamptz not null default now());
 create index orders_customer on orders (customer_id);
 create index customers_email on customers (email);
+create index orders_unused on orders (state, id);
 insert into customers select i, 'c' || i || '@example.org', i::text, 'c' || i % 7 from generate_series(1, 4000) i;
 insert into orders select i, i % 4000 + 1, 's' || i % 3, now() - i * interval '1 minute'
   from generate_series(1, 20000) i;
@@ -113,6 +114,7 @@ CLEAN = [
     "create table parcels (id int primary key, order_id int references orders); create index on parcels (order_id)",
     "create unique index customers_fax on customers (fax)",
     "alter table customers add column score int; create index on customers (score)",
+    "alter table orders alter state type varchar(80)",  # makes the index on it again
     "drop index orders_customer; create index orders_customer2 on orders (customer_id, id)",
     "alter table customers drop constraint customers_pkey cascade; alter table customers add primary key (id)",
 ]

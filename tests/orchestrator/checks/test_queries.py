@@ -21,6 +21,7 @@ from orchestrator.checks.queries import (
     merged,
     read_queries,
     shown,
+    still_run,
     top,
     without_comments,
 )
@@ -42,15 +43,20 @@ def with_statistics() -> Path | None:
     return None
 
 
-@pytest.fixture(scope="module")
-def server():
+def programs() -> Path:
+    """The same; skips where there are none."""
     binaries = with_statistics()
     if binaries is None:
         reason = "no PostgreSQL with pg_stat_statements on this machine"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    with running(binaries, "-c shared_preload_libraries=pg_stat_statements") as folder:
+    return binaries
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running(programs(), "-c shared_preload_libraries=pg_stat_statements") as folder:
         yield folder
 
 
@@ -163,6 +169,17 @@ def test_what_is_not_seen_for_long_is_forgotten():
     later = Seen(queries=(), since=NOON, at=NOON + KEPT_FOR - timedelta(hours=1))
     assert merged(kept, later)
     assert not merged(kept, Seen(queries=(), since=NOON, at=NOON + KEPT_FOR + timedelta(hours=1)))
+
+
+def test_what_main_counts_and_nobody_sends_any_more_is_left_out():
+    kept = merged({}, seen(5, at=NOON))
+    later = NOON + KEPT_FOR + timedelta(hours=1)
+    for day in range(1, 31):
+        kept = merged(kept, seen(5, at=NOON + timedelta(days=day), since=NOON))
+    kept = merged(kept, seen(5, at=later, since=NOON))
+    assert kept["q"]["calls"] == 5
+    assert not still_run(kept, later)
+    assert still_run(merged(kept, seen(6, at=later, since=NOON)), later)
 
 
 @given(st.text("abc'\"$-*/\\ 12;", max_size=30))
