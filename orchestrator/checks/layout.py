@@ -32,7 +32,10 @@ where {_OURS} order by 2
 # An estimate of -1 means that nobody counted yet (Postgres docs, pg_class); then the size tells.
 _SIZES = f"""
 select c.oid::int8, n.nspname || '.' || c.relname,
-       greatest(c.reltuples, 0)::float8, pg_relation_size(c.oid)::int8
+       greatest(c.reltuples, 0)::float8, pg_relation_size(c.oid)::int8,
+       exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+               and not exists (select from pg_stats s where (s.schemaname, s.tablename, s.attname)
+                               = (n.nspname, c.relname, a.attname)))
 from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'm') and {_OURS}
 """  # noqa: S608 - constants
 
@@ -62,11 +65,12 @@ class Index:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table's size on the migrated branch: (estimated) rows and bytes."""
+    """A table's size on the migrated branch: (estimated) rows and bytes; whether a column has no statistics."""
 
     name: str
     rows: float
     bytes: int
+    unknown: bool
 
     @property
     def large(self) -> bool:
@@ -115,5 +119,8 @@ def layout_after(connection: Connection, *, timeout_ms: int = STATEMENT_TIMEOUT_
             )
             for oid, name, table, table_name, constrains, serves_key, last, parts in indexes
         ),
-        tables={oid: Table(name=name, rows=rows, bytes=size) for oid, name, rows, size in tables},
+        tables={
+            oid: Table(name=name, rows=rows, bytes=size, unknown=unknown)
+            for oid, name, rows, size, unknown in tables
+        },
     )

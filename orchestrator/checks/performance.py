@@ -6,23 +6,18 @@ The two looks are made elsewhere (plans.py, layout.py); here they are compared.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.checks.layout import Layout, mark
+from orchestrator.checks.comparing import Compared, at_rate, count_of
+from orchestrator.checks.layout import Layout
 from orchestrator.checks.looking import not_looked_at
 from orchestrator.checks.names import parts_of
-from orchestrator.checks.plans import Failure, Planned, Shape
+from orchestrator.checks.plans import Failure, Shape
 from orchestrator.checks.queries import Query, shown
 from orchestrator.checks.report import Finding, Severity
+from orchestrator.checks.used_indexes import CHECK, dropped_indexes, new_indexes
 from orchestrator.migration.plan import Plan
 
-CHECK = "performance"
-
-#: A plan is called slower when it costs so many times as much, unless the settings say otherwise.
-SLOWER = 2.0
-#: Plans that cost less than this (the planner's units; a page read is 1) are quick whatever they do.
-CHEAP = 100.0
 #: How many queries a report lists.
 LISTED = 50
 
@@ -32,83 +27,6 @@ _MISSING = re.compile(
     r"(?: of relation (?P<table>\S+))? does not exist"
 )
 _DENIED = re.compile(r"permission denied for \w+(?: \w+)? (?P<name>\S+)")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """One query before and after.
-
-    Attributes:
-        query: which.
-        before, after: its plans; None when it was not its turn.
-        slower: the ratio from which it counts as slower.
-        scans: large tables that it reads sequentially now and did not before, (name, rows).
-        lost: (index, oid) that it used before and does not now.
-    """
-
-    query: Query
-    before: Planned | None
-    after: Planned | None
-    slower: float
-    scans: tuple[tuple[str, float], ...] = ()
-    lost: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def ratio(self) -> float | None:
-        """Cost after to cost before; None where there are not two plans."""
-        if not isinstance(self.before, Shape) or not isinstance(self.after, Shape):
-            return None
-        return self.after.cost / self.before.cost if self.before.cost > 0 else 1.0
-
-    @property
-    def outcome(self) -> str:
-        """``fails``, ``slower``, ``quicker``, ``same`` or ``not looked at``."""
-        if isinstance(self.after, Failure) and isinstance(self.before, Shape) and not self.after.passing:
-            return "fails"
-        if self.ratio is None or not isinstance(self.after, Shape) or not isinstance(self.before, Shape):
-            return "not looked at"
-        if self.after.cost >= CHEAP and (self.ratio >= self.slower or self.scans):
-            return "slower"
-        quicker = self.before.cost >= CHEAP and self.ratio * self.slower <= 1
-        return "quicker" if quicker else "same"
-
-
-def compared(
-    queries: Iterable[Query],
-    before: Mapping[str, Planned],
-    after: Mapping[str, Planned],
-    layout: Layout,
-    *,
-    slower: float = SLOWER,
-) -> tuple[Compared, ...]:
-    """Every query with both of its plans, in the given order.
-
-    Args:
-        queries: what was planned.
-        before, after: plans by the queries' ids, on the untouched and on the migrated branch.
-        layout: the migrated branch's.
-        slower: cost ratio from which a plan counts as slower.
-    """
-    result = []
-    for query in queries:
-        old, new = before.get(query.id), after.get(query.id)
-        scans: tuple[tuple[str, float], ...] = ()
-        lost: tuple[tuple[str, int], ...] = ()
-        if isinstance(old, Shape) and isinstance(new, Shape):
-            scans = tuple(
-                (name, table.rows)
-                for name, oid in _beyond(new.scans, old.scans)
-                if (table := layout.tables.get(oid)) is not None and table.large
-            )
-            lost = tuple(_beyond(old.indexes, new.indexes))
-        result.append(Compared(query=query, before=old, after=new, slower=slower, scans=scans, lost=lost))
-    return tuple(result)
-
-
-def _beyond(these: Sequence[tuple[str, int]], those: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Those of the first that the second lacks; renamed or made again is the same."""
-    names, oids = {name for name, _ in those}, {oid for _, oid in those}
-    return [(name, oid) for name, oid in these if name not in names and oid not in oids]
 
 
 def findings(
@@ -130,13 +48,13 @@ def findings(
     found = [
         *_failures(all_compared, plan),
         *(_slower(each) for each in all_compared if each.outcome == "slower"),
-        *_dropped_indexes(all_compared, layout),
-        *_new_indexes(all_compared, layout, before),
+        *dropped_indexes(all_compared, layout),
+        *new_indexes(all_compared, layout, before),
         *_unplanned(all_compared),
     ]
     looked = [each for each in all_compared if each.outcome != "not looked at"]
     if looked and not any(each.outcome in {"fails", "slower"} for each in looked):
-        message = f"{_queries(len(looked))} of {source} can be planned on the new schema, none at a much higher cost"
+        message = f"{count_of(len(looked))} of {source} can be planned on the new schema, none at a much higher cost"
         found.append(Finding(check=CHECK, severity=Severity.OK, subject="queries", message=message))
     return tuple(found)
 
@@ -154,7 +72,7 @@ def _failures(all_compared: Sequence[Compared], plan: Plan) -> Iterable[Finding]
         rate = sum(each.query.calls_per_hour for each in group)
         one = len(group) == 1
         message = (
-            f"{_queries(len(group))} that production runs{_rate(rate)} cannot run after this migration: "
+            f"{count_of(len(group))} that production runs{at_rate(rate)} cannot run after this migration: "
             f"{failure.said}: {'' if one else 'such as '}{shown(first.query.text)}"
         )
         yield Finding(
@@ -200,14 +118,18 @@ def _slower(each: Compared) -> Finding:
     why += [f"does not use {name} any more" for name, _ in each.lost]
     message = (
         f"estimated cost {each.before.cost:,.0f} before, {each.after.cost:,.0f} after"
-        f"{_rate(each.query.calls_per_hour)}{''.join(f'; {text}' for text in why)}: {shown(each.query.text)}"
+        f"{at_rate(each.query.calls_per_hour)}{''.join(f'; {text}' for text in why)}: {shown(each.query.text)}"
     )
     return Finding(
         check=CHECK,
         severity=Severity.ATTENTION,
         subject=f"query {each.query.id}",
         message=message,
-        mitigation="look at EXPLAIN on the branch (`preview psql`); an index is perhaps missing in the goal",
+        mitigation=(
+            f"run ANALYZE {', '.join(each.unknown)} after the promotion: a new type leaves no statistics"
+            if each.unknown
+            else "look at EXPLAIN on the branch (`preview psql`); an index is perhaps missing in the goal"
+        ),
         evidence={
             "cost_before": each.before.cost,
             "cost_after": each.after.cost,
@@ -216,78 +138,6 @@ def _slower(each: Compared) -> Finding:
             "lost": [name for name, _ in each.lost],
         },
     )
-
-
-def _dropped_indexes(all_compared: Sequence[Compared], layout: Layout) -> Iterable[Finding]:
-    """Indexes that are gone and that plans used."""
-    names, oids = {index.name for index in layout.indexes}, {index.oid for index in layout.indexes}
-    users: dict[str, list[Compared]] = {}
-    for each in all_compared:
-        for name, oid in each.lost:
-            if name not in names and oid not in oids:
-                users.setdefault(name, []).append(each)
-    for name, group in sorted(users.items()):
-        dearer = [each for each in group if each.outcome == "slower"]
-        rate = sum(each.query.calls_per_hour for each in group)
-        message = f"the index is gone; {_queries(len(group))} used it{_rate(rate)}, "
-        message += f"{len(dearer)} of them much dearer now" if dearer else "none of them much dearer now"
-        yield Finding(
-            check=CHECK,
-            severity=Severity.ATTENTION if dearer else Severity.OK,
-            subject=name,
-            message=message,
-            mitigation="keep it in the goal until these queries are gone" if dearer else "",
-            evidence={"queries": [each.query.id for each in group]},
-        )
-
-
-def _new_indexes(
-    all_compared: Sequence[Compared], layout: Layout, before: Mapping[str, Any]
-) -> Iterable[Finding]:
-    """Indexes that came: used by whom, or by none of production's queries."""
-    widths = dict(before["tables"])
-    old, marks = ({each[place] for each in before["indexes"]} for place in (0, 1))
-    plans = [(each, each.after) for each in all_compared if isinstance(each.after, Shape)]
-    for index in layout.indexes:
-        if index.oid in old or mark(index.name) in marks or index.of_partitions:
-            continue  # a column's new type makes its indexes again, with other oids
-        if index.table not in widths:
-            continue  # nobody in production can ask a table that is new
-        users = [each for each, plan in plans if index.oid in {oid for _, oid in plan.indexes}]
-        table = layout.tables.get(index.table)
-        severity, mitigation = Severity.OK, ""
-        if users:
-            rate = sum(each.query.calls_per_hour for each in users)
-            message = f"the new index is used by {_queries(len(users))}{_rate(rate)}"
-        elif index.constrains:
-            message = "the new index holds a constraint; no query of production's uses it"
-        elif index.serves_key:
-            message = "the new index serves a foreign key; no query of production's uses it"
-        elif index.last_column > widths[index.table]:
-            severity = Severity.NOT_LOOKED_AT
-            message = (
-                "whether the new index is used: its columns are new, production's queries do not know them"
-            )
-        elif table is None or not table.large:
-            severity = Severity.NOT_LOOKED_AT
-            message = f"whether the new index is used: {index.table_name} is too small here to need one"
-        elif not plans:
-            continue
-        else:
-            severity = Severity.ATTENTION
-            message = (
-                f"none of the {_queries(len(plans))} that could be planned uses the new index on {index.table_name}; "
-                "every write has to keep it"
-            )
-            mitigation = "leave it out of the goal, unless the new version of the app asks in a new way"
-        yield Finding(
-            check=CHECK,
-            severity=severity,
-            subject=index.name,
-            message=message,
-            mitigation=mitigation,
-            evidence={"queries": [each.query.id for each in users[:20]]} if users else {},
-        )
 
 
 def _unplanned(all_compared: Sequence[Compared]) -> Iterable[Finding]:
@@ -305,7 +155,7 @@ def _unplanned(all_compared: Sequence[Compared]) -> Iterable[Finding]:
             why = failed.said if isinstance(failed, Failure) else "there was no time left"
             groups[why, ""] += 1
     for (why, code), count in sorted(groups.items()):
-        text = f"{_queries(count)}: {why}{f' ({code})' if code else ''}"
+        text = f"{count_of(count)}: {why}{f' ({code})' if code else ''}"
         yield not_looked_at(CHECK, f"some queries{f' ({code})' if code else ''}", text)
 
 
@@ -334,13 +184,3 @@ def _row(each: Compared) -> dict[str, Any]:
         "ratio": round(ratio, 3) if ratio is not None else None,
         "outcome": each.outcome,
     }
-
-
-def _queries(count: int) -> str:
-    return f"{count:,} {'query' if count == 1 else 'queries'}"
-
-
-def _rate(per_hour: float) -> str:
-    if per_hour <= 0:
-        return ""
-    return f" ({per_hour:,.0f} calls an hour)" if per_hour >= 1 else " (less than one call an hour)"

@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 
 from orchestrator.checks.looking import ask, not_looked_at, reason
-from orchestrator.checks.performance import CHECK
 from orchestrator.checks.plans import as_the_app
 from orchestrator.checks.report import Finding, Severity
+from orchestrator.checks.used_indexes import CHECK
 from orchestrator.checks.workload import Item
 from orchestrator.database import Connection
 

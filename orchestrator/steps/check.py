@@ -6,11 +6,11 @@ from dataclasses import replace
 from orchestrator.checks.data import CHECK as VALUES
 from orchestrator.checks.forecast import CHECK as FORECAST
 from orchestrator.checks.forecast import forecast
-from orchestrator.checks.performance import CHECK as PERFORMANCE
 from orchestrator.checks.policy import Policy, idle_rules, judged
 from orchestrator.checks.report import Finding, Severity
 from orchestrator.checks.runner import Look, run_all
 from orchestrator.checks.sums import Limits, TableSums
+from orchestrator.checks.used_indexes import CHECK as PERFORMANCE
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.migration.plan import Plan
 from orchestrator.steps.border import translating

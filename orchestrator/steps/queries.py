@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.checks.comparing import compared
 from orchestrator.checks.exported import read_export
 from orchestrator.checks.layout import layout_after, layout_before
 from orchestrator.checks.looking import not_looked_at, reason
-from orchestrator.checks.performance import CHECK, compared, findings, measures
+from orchestrator.checks.performance import findings, measures
 from orchestrator.checks.plans import Planned, Shape, explain_all, planned_from_json
 from orchestrator.checks.queries import (
     HOW_TO_ENABLE,
@@ -24,6 +25,7 @@ from orchestrator.checks.queries import (
     top,
 )
 from orchestrator.checks.report import Finding
+from orchestrator.checks.used_indexes import CHECK
 from orchestrator.database import Connection
 from orchestrator.errors import SettingsError
 from orchestrator.lifecycle.kept import Kept

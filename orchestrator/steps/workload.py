@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.checks.looking import not_looked_at
-from orchestrator.checks.performance import CHECK
 from orchestrator.checks.report import Finding
 from orchestrator.checks.runs import Measured, run_findings, run_workload
+from orchestrator.checks.used_indexes import CHECK
 from orchestrator.checks.workload import Item, read_workload
 from orchestrator.database import Connection
 from orchestrator.errors import SettingsError

@@ -2,8 +2,9 @@
 
 import pytest
 
+from orchestrator.checks.comparing import compared
 from orchestrator.checks.layout import layout_after, layout_before
-from orchestrator.checks.performance import compared, findings, measures
+from orchestrator.checks.performance import findings, measures
 from orchestrator.checks.plans import Failure, Shape, explain_all, planned_from_json
 from orchestrator.checks.queries import Query
 from orchestrator.checks.report import Severity
@@ -105,6 +106,13 @@ def test_an_index_whose_loss_makes_a_sequential_scan(branch):
     assert figures["outcomes"] == {"fails": 0, "slower": 1, "quicker": 0, "same": 5, "not looked at": 0}
     assert figures["list"][0]["id"] == "of_customer"
     assert figures["list"][0]["ratio"] > 2
+
+
+def test_a_dearer_plan_for_want_of_statistics_says_that(branch):
+    found, _ = rehearsed(branch, "alter table orders alter customer_id type bigint")
+    [slow] = [each for each in found if each.severity is Severity.ATTENTION]
+    assert slow.subject == "query of_customer"
+    assert "ANALYZE public.orders" in slow.mitigation
 
 
 CLEAN = [
