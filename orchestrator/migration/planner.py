@@ -46,7 +46,7 @@ from orchestrator.migration.weighing import with_scale
 from orchestrator.migration.work import Work
 from orchestrator.schema import candidates
 from orchestrator.schema.catalog import Snapshot
-from orchestrator.schema.diff import Differences, diff
+from orchestrator.schema.diff import Differences, alike_seen, diff
 from orchestrator.schema.moves import moved
 from orchestrator.schema.names import TYPES, Key
 from orchestrator.schema.objects import Constraint, Enum, Extension, Index, Other
@@ -91,8 +91,8 @@ NOT_COMPARED = {
         " indexes are not compared"
     ),
     Compare.ALL: (
-        "grants on the database and on what belongs to extensions, who granted, default privileges of roles that this"
-        " one is no member of, and tablespaces are not compared"
+        "grants on the database, on what belongs to extensions and, but for superusers, on PostgreSQL's own objects,"
+        " who granted, default privileges of roles that this one is no member of, and tablespaces are not compared"
     ),
 }
 
@@ -144,6 +144,7 @@ def make_plan(
         DependencyCycle: objects stand on each other in a way that cannot be broken.
         UsageError: an answer is none of the question's choices.
     """
+    base, goal = alike_seen(base, goal)
     asking = Asking(answers or {}, assume_defaults=assume_defaults, trust_proofs=trust_proofs)
     now, done = _with_renames(base, goal, asking)
     now, old = stepping_aside(now, goal)

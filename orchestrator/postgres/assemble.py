@@ -85,6 +85,7 @@ class Assembly(Relations):
             leftovers=tuple(sorted(self.leftovers, key=lambda each: each.key)),
             role=origin["role"],
             roles=tuple(origin["roles"]),
+            superuser=origin["superuser"],
             uncompared=guard.uncompared(self),
             whole=whole,
         )

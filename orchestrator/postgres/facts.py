@@ -100,6 +100,7 @@ WHOLE = frozenset(
         "catalogs",
         "extensions",
         "default_privileges",
+        "system_privileges",
         "schemas",
         "functions",
         "operators",

@@ -31,6 +31,7 @@ QUERIES = (
     "triggers",
     "privileges",
     "default_privileges",
+    "system_privileges",
     "stated",
     "operators",
     "text_search",

@@ -23,6 +23,10 @@ def privileges_of(assembly: Relations) -> dict[Key, Privileges]:
         given = _against(owner, row["acl"], defaults.get(type_, set()))
         if given != PLAIN:
             found[key] = given
+    for row in assembly.rows["system_privileges"]:
+        given = _against("", row["acl"], {(privilege, grantee) for privilege, grantee in row["initial"]})
+        if given != PLAIN:
+            found[Key(row["kind"], tuple(row["path"]))] = given
     return found
 
 

@@ -29,6 +29,7 @@ class Snapshot:
         leftovers: helper objects of an interrupted run.
         role: who inspected.
         roles: the server's roles, as SQL; empty when nobody looked.
+        superuser: whether that role is one: only then are grants on PostgreSQL's own objects known.
         uncompared: what is in the database and not compared, with how much of it or its names.
         whole: False where objects were left out that are equal in another snapshot: it has no fingerprint.
     """
@@ -44,6 +45,7 @@ class Snapshot:
     leftovers: tuple[Leftover, ...] = field(default=(), compare=False)
     role: str = field(default="", compare=False)
     roles: tuple[str, ...] = field(default=(), compare=False)
+    superuser: bool = field(default=False, compare=False)
     uncompared: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     whole: bool = field(default=True, compare=False)
 
@@ -119,6 +121,7 @@ class Snapshot:
             "leftovers": [asdict(leftover) for leftover in self.leftovers],
             "role": self.role,
             "roles": list(self.roles),
+            "superuser": self.superuser,
             "uncompared": [list(each) for each in self.uncompared],
         }
 
@@ -148,6 +151,7 @@ class Snapshot:
             ),
             role=value["role"],
             roles=tuple(value["roles"]),
+            superuser=value.get("superuser", False),
             uncompared=tuple((what, detail) for what, detail in value.get("uncompared", ())),
         )
 

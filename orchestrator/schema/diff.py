@@ -1,11 +1,11 @@
 """How two snapshots differ, key by key, and in sentences. Pure: no I/O of any kind."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.names import Key
 from orchestrator.schema.objects import Object
-from orchestrator.schema.privileges import Compare, Privileges, differing
+from orchestrator.schema.privileges import SYSTEM, Compare, Privileges, differing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,21 @@ def diff(base: Snapshot, goal: Snapshot) -> Differences:
     )
 
 
+def alike_seen(base: Snapshot, goal: Snapshot) -> tuple[Snapshot, Snapshot]:
+    """Both without the grants that only one of the two roles that inspected could see."""
+    if base.superuser and goal.superuser:
+        return base, goal
+    first, second = (
+        replace(
+            each, privileges={key: what for key, what in each.privileges.items() if key.kind not in SYSTEM}
+        )
+        if each.superuser
+        else each
+        for each in (base, goal)
+    )
+    return first, second
+
+
 def changed_attributes(before: Object, after: Object) -> tuple[str, ...]:
     """The names of the compared attributes by which two objects of one class differ."""
     return tuple(
@@ -54,6 +69,7 @@ def describe_difference(
     ``compare`` says how much of the goal's owners and grants counts.
     """
     found = diff(base, goal)
+    base, goal = alike_seen(base, goal)
     said: dict[Key, str] = {key: f"{key} is missing" for key in found.added}
     said |= {key: f"{key} should not be there" for key in found.dropped}
     for key in found.changed:

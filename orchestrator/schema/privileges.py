@@ -53,6 +53,9 @@ class Privileges:
 #: What nobody granted anything of, and what belongs to the role that migrates.
 PLAIN = Privileges()
 
+#: PostgreSQL's own, which only superusers can grant on: what is said of them is a difference to a new database's.
+SYSTEM = frozenset({"system relation", "system column", "system function"})
+
 #: Kinds to default privileges' letters (pg_default_acl.defaclobjtype).
 LETTERS = {
     "table": "r", "view": "r", "materialized view": "r", "foreign table": "r", "partitioned table": "r",

@@ -18,8 +18,11 @@ _DEFAULTS = {
 }  # fmt: skip
 _GRANTED_ON = {
     "sequence": "SEQUENCE", "identity sequence": "SEQUENCE", "aggregate": "FUNCTION", "schema": "SCHEMA",
+    "system function": "FUNCTION",
     "language": "LANGUAGE", "foreign-data wrapper": "FOREIGN DATA WRAPPER", "server": "FOREIGN SERVER",
 }  # fmt: skip
+
+_COLUMNS = frozenset({"column", "system column"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,7 @@ def grants(work: Work, change: Change, again: list[Item]) -> Iterator[Step]:
     on = f"{_on(work, key)} {_subject(work, key)}"
     tokens: list[Token] = [*([ready(change.after)] if change.after is not None else []), ("owner", key)]
     revoked: Token = ("revoked", "table", key.path[:2])
-    column = f" ({quote(key.path[-1])})" if key.kind == "column" else ""
+    column = f" ({quote(key.path[-1])})" if key.kind in _COLUMNS else ""
     phase = Phase.TAKE_DOWN if change.new else Phase.FINISH
     anchor = change.after or key
     for what, grantee, names in _takings(change):
@@ -180,8 +183,10 @@ def _on(work: Work, key: Key) -> str:
 
 def _subject(work: Work, key: Key) -> str:
     """What GRANT calls it."""
-    if key.kind == "column":
+    if key.kind in _COLUMNS:
         return dotted(*key.path[:2])
+    if key.kind == "system function":
+        return f"{dotted(*key.path[:2])}({key.path[2]})"
     if key.kind == "identity sequence":
         return identity_sequence(work.after(Key("column", key.path), Column))
     return name_of(work, key)

@@ -14,6 +14,7 @@ from orchestrator.schema.privileges import (
     NO_NAMES,
     OWNER,
     PLAIN,
+    SYSTEM,
     fresh,
     wanted,
     wanted_of_new,
@@ -31,7 +32,7 @@ def changes(work: Work) -> Iterator[Change]:
     keys |= {Key("identity sequence", key.path) for key in work.makes if key.kind == "column"}
     for key in sorted(keys):
         after, new = _anchor(work, key)
-        if after is None and key.kind not in {"default privileges", "language"}:
+        if after is None and key.kind not in {"default privileges", "language", *SYSTEM}:
             continue
         there = work.base.privileges.get(key)
         goal = work.goal.privileges.get(key, PLAIN)
