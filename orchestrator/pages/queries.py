@@ -46,7 +46,7 @@ def _tables(measures: Mapping[str, Any]) -> Iterable[QueryTable]:
             title="Production's queries",
             words=f"Planned on the branch before and after the migration, from {queries['source']}: {counts}. "
             "Costs are the planner's estimates.",
-            headings=("query", "calls an hour", "cost before", "after", "times"),
+            headings=("query", "calls an hour", "cost before", "cost after", "times"),
             rows=tuple(
                 (
                     _said(each["outcome"]),
@@ -65,7 +65,7 @@ def _tables(measures: Mapping[str, Any]) -> Iterable[QueryTable]:
         yield QueryTable(
             title="Workload",
             words="Run on an untouched copy of main and on the migrated branch by turns; milliseconds are medians.",
-            headings=("query", "ms before", "after", "times", "rows before", "after"),
+            headings=("query", "ms before", "ms after", "times", "rows before", "rows after"),
             rows=tuple(
                 (
                     _said(each["outcome"]),
@@ -84,12 +84,14 @@ def _tables(measures: Mapping[str, Any]) -> Iterable[QueryTable]:
 
 
 def number(value: float | None) -> str:
-    """A figure for a person: ``0.12``, ``4.5``, ``1,200``; a dash where there is none."""
+    """A figure for a person: ``0.005``, ``4.50``, ``12.5``, ``1,200``; a dash where there is none."""
     if value is None:
         return "–"
     if isinstance(value, int) or value >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    if value >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.1 or value == 0 else f"{value:.3f}"
 
 
 def _times(ratio: float | None) -> str:

@@ -45,3 +45,10 @@ def test_a_query_that_would_fail_is_named_before_the_promotion(common_shop: Shop
     assert "not-shown" not in whole
     refused = shop.preview("approve", "slow-1", "--allow", "deletes_data:public.customers.fax", expect=4)
     assert "performance:public.customers.fax" in refused.stderr
+
+    # What a killed run left to compare with is found by its name.
+    main = shop.neon.default_branch(shop.project_id)
+    left = f"{value['branch']['name']}-untouched"
+    shop.neon.create_branch(shop.project_id, name=left, parent_id=main.id)
+    shop.preview("discard", "slow-1")
+    assert not shop.leftovers(value)
