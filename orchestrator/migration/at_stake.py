@@ -123,6 +123,7 @@ def _orphans(work: Work, key: Key) -> Iterator[AtStake]:
     there = Key("table", thing.references)
     if (
         thing.type != "foreign"
+        or thing.temporal
         or not thing.validated
         or there not in work.base.objects
         or key in work.rebuilt

@@ -56,6 +56,9 @@ def _like(now: Column, old: Column, new: Column) -> Column:
         for name in ("type", "collation", "not_null")
         if getattr(old, name) != getattr(new, name)
     }
+    if now.not_null and now.not_null_constraint and now.not_null_local and not new.not_null:
+        # PostgreSQL 18: one that the table below declares too (a key of its own makes it so) stays there.
+        facets.pop("not_null", None)
     if old.generated is not None and new.generated is None:
         facets["generated"] = None
     settings, before, after = dict(now.settings), dict(old.settings), dict(new.settings)

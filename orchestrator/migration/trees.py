@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.schema.catalog import Snapshot
-from orchestrator.schema.names import Key
+from orchestrator.schema.names import Key, not_null_name
 from orchestrator.schema.objects import Column, Constraint, Index, Object, Table, Trigger
 from orchestrator.schema.trees import Path, Tree, inherited_columns, whole_of
 
@@ -165,7 +165,7 @@ def _without(snapshot: Snapshot, edges: list[Edge], *, foreign: bool) -> Snapsho
 def _own(column: Column) -> Column:
     """A column that was inherited, as its table's own: the name of its NOT NULL is one that somebody chose."""
     name = column.not_null_constraint
-    chosen = name if name != f"{column.key.path[1]}_{column.key.path[2]}_not_null" else ""
+    chosen = name if name != not_null_name(*column.key.path[1:]) else ""
     return replace(column, local=True, not_null_name=chosen)
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.schema.names import HELPER_PREFIX, LAST_PREFIX, Key, dotted
+from orchestrator.schema.names import HELPER_PREFIX, LAST_PREFIX, Key, dotted, not_null_name
 from orchestrator.schema.objects import (
     Column,
     Default,
@@ -329,7 +329,8 @@ class Relations:
         found = self._not_nulls.get((row["relation"], row["number"]))
         if found is None:
             return {}
-        chosen = found["local"] and not found["usual"]
+        usual = not_null_name(self.relations[row["relation"]]["name"], row["name"])
+        chosen = found["local"] and not found["above"] and found["name"] != usual
         more = "NO INHERIT" if found["no_inherit"] else "" if found["validated"] else "NOT VALID"
         return {
             "not_null_name": found["name"] if chosen else "",

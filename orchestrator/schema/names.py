@@ -46,6 +46,25 @@ def dotted(*names: str) -> str:
     return ".".join(quote(name) for name in names)
 
 
+def not_null_name(table: str, column: str) -> str:
+    """What PostgreSQL 18 calls the NOT NULL constraint of a column when nobody says.
+
+    Of names that are too long together, the longer one is cut first, as PostgreSQL's makeObjectName() does.
+    """
+    end = "_not_null"
+    room = MAX_NAME_BYTES - len(end) - 1
+    first, second = (len(name.encode()) for name in (table, column))
+    if first + second > room:
+        half = room // 2
+        first, second = min(first, max(room - half, room - second)), min(second, max(half, room - first))
+    return f"{_cut(table, first)}_{_cut(column, second)}{end}"
+
+
+def _cut(name: str, length: int) -> str:
+    """At most so many bytes, and no half characters."""
+    return name.encode()[:length].decode(errors="ignore")
+
+
 def literal(text: str) -> str:
     """Text as an SQL string literal, right whatever standard_conforming_strings says."""
     quoted = "'" + text.replace("'", "''") + "'"

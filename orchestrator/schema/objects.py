@@ -162,6 +162,16 @@ class Constraint(Object):
     part_of: str = ""
     valid: bool = True
 
+    @property
+    def temporal(self) -> bool:
+        """Whether it is about ranges that overlap or are covered (PostgreSQL 18): equal values say little then."""
+        keyed = " WITHOUT OVERLAPS)" in self.definition
+        return (
+            keyed
+            if self.type in {"primary", "unique"}
+            else self.type == "foreign" and ", PERIOD " in self.definition
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index(Object):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.schema.catalog import Snapshot
-from orchestrator.schema.names import MEMBERS, Key, dotted, literal, quote
+from orchestrator.schema.names import MEMBERS, Key, dotted, literal, not_null_name, quote
 from orchestrator.schema.objects import (
     Column,
     Constraint,
@@ -196,7 +196,7 @@ class _Renaming:
         table = was.path[:2]
         name = thing.not_null_name
         if thing.not_null_constraint and thing.local and thing.key != was:
-            usual = f"{thing.key.path[1]}_{thing.key.path[2]}_not_null"
+            usual = not_null_name(*thing.key.path[1:])
             name = thing.not_null_constraint if thing.not_null_constraint != usual else ""
         numbers = dict(thing.identity_sequence)
         if numbers.get("schema") == table[0]:

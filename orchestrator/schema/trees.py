@@ -59,6 +59,17 @@ class Tree:
         found = (Key("column", (*path, key.path[-1])) for path in self.parents(key.path[:2]))
         return [Key(key.kind, each.path) for each in found if each in self.snapshot.objects]
 
+    def ancestors(self, key: Key) -> list[Key]:
+        """The columns that a column is inherited from; all steps up."""
+        found: dict[Key, None] = {}
+        queue = self.above(key)
+        while queue:
+            each = queue.pop(0)
+            if each not in found:
+                found[each] = None
+                queue += self.above(each)
+        return list(found)
+
     def heirs(self, key: Key) -> list[Key]:
         """The columns below that a column is inherited by, or the places of their defaults; all steps down."""
         found: dict[Key, None] = {}

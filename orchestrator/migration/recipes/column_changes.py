@@ -102,7 +102,12 @@ def _changed(work: Work, key: Key, before: Column, after: Column) -> Iterator[St
         chain = chained("nullable")
         yield work.step(
             key, Phase.CHANGE, f"{_alter(key)} DROP NOT NULL", f"let {key} be NULL", **strong,
-            gives=chain["gives"], wants=[*chain["wants"], *(gone(each) for each in keys)],
+            gives=chain["gives"],
+            wants=[
+                *chain["wants"],
+                *(gone(each) for each in keys),
+                *(("chain", "nullable", each.path) for each in work.was.ancestors(key)),
+            ],
         )  # fmt: skip
     if key in work.online.columns:
         last[:] = [("swapped", table)]

@@ -12,7 +12,7 @@ from orchestrator.migration.recursion import RECURSING
 from orchestrator.migration.step import Phase, Step, ready
 from orchestrator.migration.volatile import is_volatile
 from orchestrator.migration.work import Work
-from orchestrator.schema.names import Key, dotted, literal, quote
+from orchestrator.schema.names import Key, dotted, literal, not_null_name, quote
 from orchestrator.schema.objects import Column, Default
 
 #: Settings that a new table takes over with the columns that it inherits.
@@ -67,7 +67,7 @@ def column_sql(column: Column, default: str | None, *, not_null: bool = True, co
 
 def usual_name(key: Key) -> str:
     """What PostgreSQL 18 calls the NOT NULL constraint of a column when nobody says."""
-    return f"{key.path[1]}_{key.path[2]}_not_null"
+    return not_null_name(*key.path[1:])
 
 
 def steps(work: Work) -> Iterator[Step]:

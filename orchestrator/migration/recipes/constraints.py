@@ -22,12 +22,12 @@ _KEY = re.compile(r"^(PRIMARY KEY|UNIQUE)( NULLS NOT DISTINCT)? (?=\()")
 
 
 def index_parts(thing: Constraint) -> tuple[str, str, str] | None:
-    """``(words, index definition, what follows)`` of a primary key or unique constraint.
+    """``(words, index definition, what follows)`` of a primary key or unique constraint; None for a temporal one.
 
     E.g. ``("UNIQUE", "btree (a) INCLUDE (b)", " DEFERRABLE")``: the definition as pg_get_indexdef() has it.
     """
     match = _KEY.match(thing.definition)
-    if match is None:
+    if match is None or thing.temporal:  # such a key cannot take an index over
         return None
     columns, rest = bracketed(thing.definition[match.end() :])
     include = ""
@@ -112,7 +112,8 @@ def _probe(work: Work, key: Key, thing: Constraint) -> tuple[Probe, ...]:
         | (work.found.changed - {each for each in work.found.changed if each.kind == "column"})
     )
     needed = [each for each in work.goal.needs.get(key, ()) if each.kind != "constraint"]
-    if work.is_new(key.parent) or any(each in moving or each not in work.base.objects for each in needed):
+    silent = thing.temporal or work.is_new(key.parent)
+    if silent or any(each in moving or each not in work.base.objects for each in needed):
         return ()
     probing = work.probing(key.parent)
     if thing.type == "foreign" and answered(work, key) != FAIL:

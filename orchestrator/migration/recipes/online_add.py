@@ -14,7 +14,7 @@ from orchestrator.migration.online import Online, table_obstacle
 from orchestrator.migration.step import Phase, Step, Token
 from orchestrator.migration.volatile import is_volatile
 from orchestrator.migration.work import Work
-from orchestrator.schema.names import Key, quote
+from orchestrator.schema.names import Key, not_null_name, quote
 from orchestrator.schema.objects import Column, Default
 
 
@@ -125,7 +125,7 @@ def _knows_names(work: Work, key: Key) -> bool:
 def _filled(work: Work, key: Key, helper: str, check: str, step: Any) -> Iterator[Step]:
     """NOT NULL through a validated check."""
     table = key.parent
-    named = work.after(key, Column).not_null_name or f"{key.path[1]}_{key.path[2]}_not_null"
+    named = work.after(key, Column).not_null_name or not_null_name(*key.path[1:])
     change = f"ALTER COLUMN {helper} SET NOT NULL"
     if _knows_names(work, key):
         change = f"ADD CONSTRAINT {quote(named)} NOT NULL {helper}"

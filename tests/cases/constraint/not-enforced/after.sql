@@ -1,0 +1,1 @@
+create table p (id int primary key); create table t (id int primary key, p int, a int, constraint c check (a > 0), constraint f foreign key (p) references p, constraint d check (a < 8) not enforced, constraint e check (a <> 7) not enforced);

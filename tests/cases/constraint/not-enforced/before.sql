@@ -1,0 +1,1 @@
+create table p (id int primary key); create table t (id int primary key, p int, a int, constraint c check (a > 0) not enforced, constraint f foreign key (p) references p not enforced, constraint d check (a < 9) not enforced);
