@@ -76,7 +76,8 @@ class Goal:
         if self._settings.migration.command is not None:
             raise SettingsError(
                 "the goal is what migration.command makes, which needs a branch to run on",
-                hint="use `preview up NAME`; or `preview plan --from URL --to URL` with two databases",
+                hint="`preview up NAME` runs it on one, and `preview show NAME` prints the plan; or compare "
+                "two databases: `preview plan --from URL --to URL`",
             )
         if goal.branch:
             with translating(f"looking for branch {goal.branch}"):

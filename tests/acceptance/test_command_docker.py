@@ -68,11 +68,11 @@ def goes_to_main(tool: Tool) -> None:
     assert tool.leftovers(ready) == []
 
 
+@pytest.mark.prove
 def test_the_command_rehearses_in_the_apps_image(in_container: Tool) -> None:
     goes_to_main(in_container)
 
 
-@pytest.mark.prove
 def test_the_command_runs_on_main_from_the_image_that_was_rehearsed(in_container: Tool) -> None:
     tool = in_container
     tool.write(migration='promote_with = "command"')

@@ -1,27 +1,27 @@
 """kill -9 while a migration command or own steps run: the next run ends right, and each step ran once on main."""
 
-import itertools
+import contextlib
 import subprocess
+import time
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from tests.acceptance.shop import processes_with
 from tests.acceptance.test_kill import kill, start
 from tests.acceptance.tool import Tool
 
-#: Rounds of each way to promote; in each, `up` is killed and `promote` is killed.
-ROUNDS = 6
 UP = ("up", "pr-1")
 PROMOTE = ("promote", "pr-1", "--allow", "command:public.customers", "--allow", "command:public.done")
 #: Nothing of these may be done twice, nor left out. The pauses are what a kill can fall into.
 ONCE = (
-    "insert into done values ('once {n}');\nselect pg_sleep(0.2);\ninsert into done values ('twice {n}');\n"
+    "insert into done values ('once {n}');\nselect pg_sleep(0.21);\ninsert into done values ('twice {n}');\n"
 )
 BATCH = """
 update customers set touched = touched + 1, seen = {n}
-where id in (select id from customers where seen < {n} limit 10)
+where id in (select id from customers where seen < {n} and pg_sleep(0.004) is not null limit 10)
 """
 EACH = "vacuum customers;\nvacuum analyze customers;\n"
 STEPS = """
@@ -39,9 +39,25 @@ transaction = false
 """
 MIGRATION = """
 alter table customers add column c_{n} int;
-select pg_sleep(0.2);
+select pg_sleep(0.22);
 create index customers_c_{n} on customers (c_{n});
 """
+RUNS = (
+    "select exists (select from pg_stat_activity where state = 'active' and pid <> pg_backend_pid() "
+    "and query like '%{}%')"
+)
+RAN = "select count(*) > {} from preview_internal.steps where file = 'steps/{{n}}-{}.sql'"
+#: Where promote is killed: when main says yes.
+POINTS = {
+    "in a step's transaction": RUNS.format("pg_sleep(0.21)"),
+    "in a batch": RUNS.format("touched + 1, seen = {n}"),
+    "between batches": "select count(*) > 20 from customers where seen = {n}",
+    "after the batches": RAN.format(0, "batch"),
+    "in the command": RUNS.format("c_{n} int;%pg_sleep(0.22)"),
+    "after the schema": "select count(*) > 0 from information_schema.columns where column_name = 'c_{n}'",
+    "without transaction": RAN.format(0, "each"),
+}
+WAYS = {"plan": sorted({*POINTS} - {"in the command"}), "command": sorted(POINTS)}
 
 
 def begin(tool: Tool, mode: str) -> None:
@@ -61,17 +77,26 @@ def a_new_version(tool: Tool, mode: str, number: int) -> None:
     tool.write(migration=f'promote_with = "{mode}"', steps=steps)
 
 
-def lines_of(tool: Tool, words: tuple[str, ...]) -> int:
-    return len(tool.preview(*words).stderr.splitlines())
-
-
-def killed_after(tool: Tool, words: tuple[str, ...], lines: int) -> str:
-    """Kill it when it has said so many lines; returns the last."""
+def killed_after(tool: Tool, words: tuple[str, ...], seconds: float) -> bool:
+    """Kill it after so long; whether it had not ended by itself."""
     running: subprocess.Popen[str] = start(tool, *words)
-    assert running.stderr is not None
-    said = list(itertools.islice(running.stderr, lines))
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        running.communicate(timeout=seconds)
+        return False
     kill(running)
-    return said[-1].strip()
+    return True
+
+
+def killed_when(tool: Tool, words: tuple[str, ...], query: str) -> bool:
+    """Kill it when this is true on main; whether it had not ended by itself."""
+    with psycopg.connect(tool.uri(), autocommit=True) as main:
+        running: subprocess.Popen[str] = start(tool, *words)
+        while main.execute(query.encode()).fetchone() != (True,):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.communicate(timeout=0.01)
+                return False
+        kill(running)
+        return True
 
 
 def is_ready(tool: Tool, number: int) -> Any:
@@ -95,24 +120,26 @@ def steps_ran_once(tool: Tool, uri: str, number: int) -> None:
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("mode", ["plan", "command"])
+@pytest.mark.parametrize("mode", [*WAYS])
 def test_kill_matrix(tool: Tool, mode: str) -> None:
-    """12 kills for each way to promote, spread over every line that `up` and `promote` say."""
+    """A kill of `up`, spread over its time, and one of `promote` at each point; 26 in all."""
     begin(tool, mode)
     a_new_version(tool, mode, 2)
-    up, promote = lines_of(tool, UP), lines_of(tool, PROMOTE)
+    began = time.monotonic()
+    tool.preview(*UP)
+    whole = time.monotonic() - began
+    tool.preview(*PROMOTE)
     steps_ran_once(tool, tool.uri(), 2)
-    for round_ in range(ROUNDS):
-        number = round_ + 3
+    seen = {"up": 0, "promote": 0}
+    for number, point in enumerate(WAYS[mode], 3):
         a_new_version(tool, mode, number)
-        print(f"{mode}: up killed at:", killed_after(tool, UP, up * (2 * round_ + 1) // (2 * ROUNDS)))
+        seen["up"] += killed_after(tool, UP, whole * (number - 2.5) / len(WAYS[mode]))
         tool.preview(*UP)
         ready = is_ready(tool, number)
 
-        print(
-            f"{mode}: promote killed at:",
-            killed_after(tool, PROMOTE, promote * (2 * round_ + 1) // (2 * ROUNDS)),
-        )
+        killed = killed_when(tool, PROMOTE, POINTS[point].format(n=number))
+        print(f"{mode}: promote killed {point}: {killed}", flush=True)
+        seen["promote"] += killed
         again = tool.preview(*PROMOTE, expect=None)
 
         assert again.returncode == 0 or "there is no preview 'pr-1'" in again.stderr, again.stderr
@@ -121,3 +148,5 @@ def test_kill_matrix(tool: Tool, mode: str) -> None:
         assert versions == [(f"{n}.sql",) for n in range(1, number + 1)]
         assert tool.leftovers(ready) == []
         assert processes_with(f"TOOL_OF={tool.name}") == []
+    print(f"{mode}: killed {seen}")
+    assert min(seen.values()) >= len(WAYS[mode]) // 2

@@ -67,7 +67,7 @@ def test_what_a_command_leaves_in_the_background_ends_with_it(process_bench, tmp
     assert not _lives(int(mark.read_text()))
 
 
-@pytest.mark.parametrize("then", ["run", "stop"])
+@pytest.mark.parametrize("then", ["run", pytest.param("stop", marks=pytest.mark.prove)])
 def test_a_command_ends_when_we_are_killed_and_the_next_one_waits_for_that(tmp_path, then):
     mark = tmp_path / "pid"
     # It does not mind SIGTERM: only after the grace does it end.
