@@ -75,6 +75,13 @@ _KINDS = (
         advice="It waits for every transaction that is older; end long ones first.",
     ),
     HazardKind(
+        code="drops_index",
+        title="drops an index",
+        blocks=False,
+        effect="Queries that this index made fast read the whole table from here on.",
+        advice="Look at idx_scan in pg_stat_user_indexes on main: while it grows, keep the index for one more release.",
+    ),
+    HazardKind(
         code="breaks_running_code",
         title="breaks code that runs now",
         blocks=False,
@@ -113,6 +120,7 @@ RISKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "high",
         ("may_fail_on_data", "rewrites_table", "blocks_reads", "breaks_running_code"),
     ),
+    ("an index is dropped", "high", ("drops_index",)),
     ("a view or function is dropped", "high", ("breaks_running_code",)),
     ("a table, column or label is renamed", "high", ("breaks_running_code",)),
     ("a required column without a default is added", "high", ("needs_value",)),

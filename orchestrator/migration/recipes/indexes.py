@@ -139,14 +139,36 @@ def _drop(work: Work, key: Key, before: Index) -> Step:
         return work.step(
             key, Phase.TAKE_DOWN if key in work.hard else Phase.DROP, f"DROP INDEX {key.name}{_with_keys(work, key)}",
             f"drop {key}" + (": what it stands on changes" if key in work.hard else ", which the goal does not have"),
-            (gives, wants), tables=[table], lock=LockMode.ACCESS_EXCLUSIVE,
+            (gives, wants), tables=[table], lock=LockMode.ACCESS_EXCLUSIVE, hazards=_missed(work, key, before),
         )  # fmt: skip
     if not before.valid:
         why = f"{key} was left INVALID by an interrupted build: away with it"
         return _dropped(work, key, key.name, table, why, gives=gives, wants=wants, repair=True)
     return _dropped(
-        work, key, key.name, table, f"drop {key}, which the goal does not have", gives=gives, wants=wants
+        work,
+        key,
+        key.name,
+        table,
+        f"drop {key}, which the goal does not have",
+        gives=gives,
+        wants=wants,
+        hazards=_missed(work, key, before),
     )
+
+
+def _missed(work: Work, key: Key, before: Index) -> tuple[Hazard, ...]:
+    """That queries may miss an index: not when it comes again, nor when another one of the goal is the same."""
+    if key in work.goal.objects:
+        return ()
+    for each in work.goal.members(table_key(before)):
+        thing = work.goal.objects[each]
+        if isinstance(thing, Index) and (thing.definition, thing.unique) == (
+            before.definition,
+            before.unique,
+        ):
+            return ()
+    detail = f"queries that find rows by USING {before.definition} may read all of {table_key(before).name}"
+    return (hazard("drops_index", key.name, detail),)
 
 
 def _dropped(
@@ -159,6 +181,7 @@ def _dropped(
     gives: Iterable[Token],
     wants: Iterable[Token],
     repair: bool = False,
+    hazards: tuple[Hazard, ...] = (),
 ) -> Step:
     # An index under a helper's name may have gone with a column that the plan drops.
     if_exists = "IF EXISTS " if HELPER_PREFIX in name else ""
@@ -172,6 +195,7 @@ def _dropped(
         transactional=False,
         lock_timeout_ms=PATIENT_MS,
         repair=repair,
+        hazards=hazards,
         gives=gives,
         wants=wants,
     )
