@@ -23,6 +23,7 @@ from orchestrator.steps.by_command import ByCommand
 from orchestrator.steps.check import CheckStep
 from orchestrator.steps.command import Command
 from orchestrator.steps.commanded import Commanded
+from orchestrator.steps.compatibility import Compatibility
 from orchestrator.steps.discard import DiscardStep
 from orchestrator.steps.freshness import Freshness
 from orchestrator.steps.goal import Goal
@@ -103,6 +104,9 @@ def assemble(
                     policy(settings),
                     workload=Workload(project, settings, endpoint),
                     slower=settings.report.slower,
+                    compatibility=Compatibility(
+                        project, settings, candidates, endpoint, lambda: _last_image(store, project.key)
+                    ),
                     limits=much,
                 ),
                 State.PROMOTING: PromoteStep(
@@ -147,6 +151,17 @@ def assemble(
 def online(settings: Settings) -> Online:
     """Which tables are written again beside the traffic."""
     return Online(mode=settings.migration.online, large_bytes=settings.migration.online_bytes)
+
+
+def _last_image(store: Store, project: str) -> str | None:
+    """The image of the project's last promotion that the diary knows."""
+    promoted = [
+        each
+        for each in store.live(closed=True)
+        if each.project == project and each.facts.get("promotion") and each.facts.get("image")
+    ]
+    last = max(promoted, key=lambda each: each.updated_at, default=None)
+    return str(last.facts["image"]["reference"]) if last else None
 
 
 def limits(settings: Settings) -> Limits:

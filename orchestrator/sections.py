@@ -302,6 +302,26 @@ class ReportSection(Section):
         "4g",
         description="Tables that no statement touches are read too, the smallest first, up to so much in all.",
     )
+    current_image: str | None = Field(
+        None,
+        description="The image that runs in production; it is tried on the new schema. Default: that of the last "
+        "promotion, where it is still there.",
+    )
+    current_context: str | None = Field(
+        None,
+        description="For the `process` runtime: the folder of the version that runs in production, relative to "
+        "preview.toml.",
+    )
+    current_command: list[str] = Field(
+        default_factory=list,
+        description="The command that starts it there; default: `app.command` (in a container: "
+        "`app.container_command`).",
+    )
+    requests: str = Field(
+        "checks/requests.toml",
+        min_length=1,
+        description="A file of requests that both versions are asked on both schemas, relative to preview.toml.",
+    )
     statements: str | None = Field(
         None,
         description="An export of production's pg_stat_statements (.csv with a header, or .json), relative to "

@@ -61,6 +61,13 @@ def _tables(measures: Mapping[str, Any]) -> Iterable[QueryTable]:
                 for each in queries["list"][:_SHOWN]
             ),
         )
+    if versions := measures.get("compatibility"):
+        yield QueryTable(
+            title="Two versions, two schemas",
+            words="Each version was started on a branch of its own and asked the same requests.",
+            headings=("request", *versions["columns"]),
+            rows=tuple((_judged(cells), name, tuple(cells)) for name, *cells in versions["rows"]),
+        )
     if workload:
         yield QueryTable(
             title="Workload",
@@ -100,3 +107,7 @@ def _times(ratio: float | None) -> str:
 
 def _said(outcome: str) -> str:
     return f"{_SIGNS[outcome]} {outcome}"
+
+
+def _judged(cells: Iterable[str]) -> str:
+    return "✕ fails" if any(cell.startswith("FAILS") for cell in cells) else "✓ answered"

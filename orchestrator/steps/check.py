@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from orchestrator.checks.compatibility import CHECK as COMPATIBILITY
 from orchestrator.checks.data import CHECK as VALUES
 from orchestrator.checks.forecast import CHECK as FORECAST
 from orchestrator.checks.forecast import forecast
@@ -14,6 +15,7 @@ from orchestrator.checks.used_indexes import CHECK as PERFORMANCE
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.migration.plan import Plan
 from orchestrator.steps.border import translating
+from orchestrator.steps.compatibility import Compatibility, CompatibilityLook
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.queries import QueryLook
 from orchestrator.steps.workload import Workload, WorkloadLook
@@ -29,9 +31,11 @@ class CheckStep:
         *,
         workload: Workload,
         slower: float,
+        compatibility: Compatibility,
         limits: Limits = Limits(),  # noqa: B008 - a frozen value
     ) -> None:
         self._limits = limits
+        self._compatibility = compatibility
         self._project = project
         self._policy = policy
         self._workload = workload
@@ -50,6 +54,7 @@ class CheckStep:
                 plan=plan, before=facts.get("queries"), connection=connection, slower=self._slower
             )
             runs = WorkloadLook(lambda: self._workload.run(preview, connection, detail))
+            versions = CompatibilityLook(lambda: self._compatibility.run(preview, plan, detail))
             report = run_all(
                 connection,
                 plan=plan,
@@ -64,6 +69,7 @@ class CheckStep:
                     Look(check=FORECAST, look=lambda: self._forecast(plan)),
                     Look(check=PERFORMANCE, look=queries.look, measures=queries.measures),
                     Look(check=PERFORMANCE, look=runs.look, measures=runs.measures),
+                    Look(check=COMPATIBILITY, look=versions.look, measures=versions.measures),
                 ],
             )
         if (facts.get("command") or {}).get("on_main"):

@@ -37,6 +37,7 @@ class DiscardStep:
         detail(f"deleting branch {name}")
         self._project.remove_scratch(preview)
         self._project.remove_untouched(preview)
+        self._project.remove_trial(preview)
         branch = self._project.own_branch(preview)
         if branch is not None:
             self._project.delete_own(branch)

@@ -3,16 +3,34 @@
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from neon_client.models import ConnectionURI
 from orchestrator.database import LOOPBACK
-from orchestrator.errors import SettingsError
+from orchestrator.errors import SettingsError, StepFailed
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
 from orchestrator.steps.project import NeonProject
+from preview.errors import LaunchFailed, PreviewError, Unhealthy
 from preview.runtime import Runtime
 from preview.spec import BuildSpec, CandidateSpec, HealthCheck, Image, Resources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A version of the app.
+
+    Attributes:
+        image: what a container runs; None for a local process.
+        command: the program and its arguments; empty: the image's own.
+        folder: where a local process runs.
+    """
+
+    image: Image | None = None
+    command: tuple[str, ...] = ()
+    folder: Path | None = None
 
 
 class Candidates:
@@ -74,29 +92,71 @@ class Candidates:
                 "the `process` runtime needs app.command in preview.toml",
                 hint='for example command = ["python", "app.py"]; or start a Docker engine',
             )
-        uri = self.reachable(runtime, uri)
         local = runtime.kind == "process"
-        spec = CandidateSpec(
-            name=candidate_name(preview),
+        version = Version(
             image=image,
             command=tuple(app.command if local else app.container_command),
-            working_directory=self._settings.path(app.context) if local else None,
-            # The runtime adds PORT and PREVIEW_URL: it is the one that chooses the port.
-            environment={
-                **app.env,
-                **self.passed_on(),
-                "DATABASE_URL": uri.reveal(),
-                "PREVIEW_NAME": preview.name,
-            },
-            port=app.port,
+            folder=self._settings.path(app.context) if local else None,
+        )
+        spec = replace(
+            self._spec(preview, uri, version, candidate_name(preview)),
             host_port=self._settings.runtime.host_port,
-            labels=labels(preview),
-            health=HealthCheck(path=app.health, timeout_seconds=app.health_timeout_seconds),
-            resources=Resources(memory_bytes=app.memory_bytes, cpus=app.cpus, pids=app.pids),
         )
         detail(f"starting {spec.name} and waiting until {app.health} is healthy")
         with translating(f"starting {spec.name}"):
             return runtime.start(spec).url
+
+    def start_trial(self, preview: Preview, uri: ConnectionURI, version: "Version", patience: float) -> str:
+        """Bring a version up beside the candidate, under a name of its own, and return its URL.
+
+        Args:
+            preview: whose.
+            uri: of the branch that it is tried on.
+            version: which.
+            patience: how long it may take to become healthy, seconds.
+
+        Raises:
+            LaunchFailed, Unhealthy: as the runtime says it: that is what a trial is for.
+            StepFailed: the runtime does not answer.
+        """
+        spec = self._spec(preview, uri, version, trial_candidate(preview))
+        spec = replace(spec, health=replace(spec.health, timeout_seconds=patience))
+        try:
+            return self.runtime(preview).start(spec).url
+        except (LaunchFailed, Unhealthy):
+            raise
+        except PreviewError as error:
+            raise StepFailed(f"starting {spec.name}: {error.message}", hint=error.hint) from error
+
+    def trial_log(self, preview: Preview, lines: int) -> tuple[str, ...]:
+        """The last lines of the version that is tried."""
+        with translating(f"reading the log of {trial_candidate(preview)}"):
+            return tuple(self.runtime(preview).logs(trial_candidate(preview), tail=lines))
+
+    def stop_trial(self, preview: Preview) -> None:
+        """Stop the version that is tried; absent is fine."""
+        with translating(f"stopping {trial_candidate(preview)}"):
+            self.runtime(preview).stop(trial_candidate(preview))
+
+    def _spec(self, preview: Preview, uri: ConnectionURI, version: "Version", name: str) -> CandidateSpec:
+        app = self._settings.app
+        return CandidateSpec(
+            name=name,
+            image=version.image,
+            command=version.command,
+            working_directory=version.folder,
+            # The runtime adds PORT and PREVIEW_URL: it is the one that chooses the port.
+            environment={
+                **app.env,
+                **self.passed_on(),
+                "DATABASE_URL": self.reachable(self.runtime(preview), uri).reveal(),
+                "PREVIEW_NAME": preview.name,
+            },
+            port=app.port,
+            labels=labels(preview),
+            health=HealthCheck(path=app.health, timeout_seconds=app.health_timeout_seconds),
+            resources=Resources(memory_bytes=app.memory_bytes, cpus=app.cpus, pids=app.pids),
+        )
 
     def reachable(self, runtime: Runtime, uri: ConnectionURI) -> ConnectionURI:
         """The URI as a candidate has to dial it."""
@@ -131,6 +191,7 @@ class Candidates:
         runtime = self.runtime(preview)
         with translating(f"removing {candidate_name(preview)}"):
             runtime.stop(task_name(preview))
+            runtime.stop(trial_candidate(preview))
             runtime.stop(candidate_name(preview))
             runtime.remove_image(image_tag(preview))
 
@@ -195,6 +256,11 @@ def candidate_name(preview: Preview) -> str:
 def task_name(preview: Preview) -> str:
     """The derived name of the container in which a preview's migration command runs."""
     return f"{candidate_name(preview)}-migrate"
+
+
+def trial_candidate(preview: Preview) -> str:
+    """The derived name of the container or process in which a version of the app is tried."""
+    return f"{candidate_name(preview)}-trial"
 
 
 def image_tag(preview: Preview) -> str:

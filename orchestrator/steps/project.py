@@ -77,6 +77,16 @@ class NeonProject:
         """
         self._remove_branch(untouched_name(preview))
 
+    def remove_trial(self, preview: Preview) -> None:
+        """Remove the branch that a version of the app was tried on; absent is fine.
+
+        It may hang on the preview's branch, which cannot go before it.
+
+        Raises:
+            StepFailed: it is main or protected, or still there afterwards.
+        """
+        self._remove_branch(trial_name(preview))
+
     def _remove_branch(self, name: str) -> None:
         with translating(f"removing branch {name}"):
             branch = self.neon.find_branch(self.id, name)
@@ -182,6 +192,11 @@ def branch_name(preview: Preview) -> str:
 def scratch_name(preview: Preview) -> str:
     """The derived name of the branch on which a migration command makes the goal."""
     return f"{branch_name(preview)}-goal"
+
+
+def trial_name(preview: Preview) -> str:
+    """The derived name of the branch on which a version of the app is tried."""
+    return f"check/{preview.slug}"
 
 
 def untouched_name(preview: Preview) -> str:

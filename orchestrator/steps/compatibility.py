@@ -1,0 +1,207 @@
+"""Two versions of the app tried on both schemas, one after the other, each on a throw-away branch of its own.
+
+Touches Neon and the runtime. Never the preview's own branch, which a person clicks in: an app may write when it starts.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from neon_client.models import ConnectionURI
+from orchestrator.checks.compatibility import CELLS, CHECK, Cell, breaking, judge, table
+from orchestrator.checks.looking import not_looked_at
+from orchestrator.checks.names import parts_of
+from orchestrator.checks.report import Finding
+from orchestrator.checks.requests import Answer, Request, ask, read_requests
+from orchestrator.errors import SettingsError, StepFailed
+from orchestrator.lifecycle import Preview
+from orchestrator.migration.plan import Plan
+from orchestrator.settings import Settings
+from orchestrator.steps.border import translating
+from orchestrator.steps.launch import Candidates, Version
+from orchestrator.steps.project import NeonProject, trial_name
+from preview.errors import LaunchFailed, PortInUse, Unhealthy
+from preview.spec import Image
+
+#: How many of the app's last lines are looked through for names of what the plan takes away.
+_LOG_LINES = 200
+#: A version that started well once may take so long the next time, seconds, before it counts as not healthy.
+_SHORTEST_PATIENCE = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trial:
+    """Which version on which schema, how it is run, and how long it may take to get healthy, seconds."""
+
+    version: str
+    schema: str
+    how: Version
+    patience: float
+
+
+@dataclass
+class CompatibilityLook:
+    """A trial and what came of it; the runner asks for findings first, then for figures."""
+
+    run: Callable[[], tuple[tuple[Finding, ...], tuple[Cell, ...]]]
+    cells: tuple[Cell, ...] = ()
+
+    def look(self) -> tuple[Finding, ...]:
+        """Try all four."""
+        findings, self.cells = self.run()
+        return findings
+
+    def measures(self) -> Mapping[str, Any]:
+        """``compatibility``, the four-way table; nothing where nothing ran."""
+        return {"compatibility": table(self.cells)} if self.cells else {}
+
+
+class Compatibility:
+    """Tries the running and the new version.
+
+    Args:
+        project: where.
+        settings: which version runs now, and what to ask it.
+        candidates: runs them.
+        endpoint_settings: what a branch is created with, so that a container can reach it.
+        last_image: the image of the last promotion that the diary knows; None when there was none.
+    """
+
+    def __init__(
+        self,
+        project: NeonProject,
+        settings: Settings,
+        candidates: Candidates,
+        endpoint_settings: Callable[[Preview], Mapping[str, Any] | None],
+        last_image: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._project = project
+        self._settings = settings
+        self._candidates = candidates
+        self._endpoint_settings = endpoint_settings
+        self._last_image = last_image
+
+    def run(
+        self, preview: Preview, plan: Plan, detail: Callable[[str], None]
+    ) -> tuple[tuple[Finding, ...], tuple[Cell, ...]]:
+        """Findings and the four cells; not looked at where nobody says which version runs now.
+
+        Raises:
+            SettingsError: the file of requests makes no sense.
+            StepFailed: a branch cannot be made, or the runtime does not answer.
+        """
+        versions = self._versions(preview)
+        if isinstance(versions, str):
+            return (not_looked_at(CHECK, "running version", versions),), ()
+        requests = self._requests()
+        cells, patience = [], self._settings.app.health_timeout_seconds
+        for version, schema in CELLS:
+            trial = _Trial(version=version, schema=schema, how=versions[version], patience=patience)
+            began = time.monotonic()
+            cells.append(self._cell(preview, plan, trial, requests, detail))
+            if len(cells) == 1 and not cells[0].failed:
+                # It tells how long a start takes here; one that never gets healthy need not be waited for longer.
+                patience = min(patience, max(_SHORTEST_PATIENCE, 3 * (time.monotonic() - began)))
+        return judge(cells, plan), tuple(cells)
+
+    def _versions(self, preview: Preview) -> Mapping[str, Version] | str:
+        """The two versions, or why the running one is not known."""
+        report, app = self._settings.report, self._settings.app
+        known = preview.facts.get("image")
+        image = Image(reference=known["reference"], id=known["id"]) if known else None
+        if self._candidates.runtime(preview).kind == "process":
+            if not report.current_context:
+                return "give report.current_context, the folder of the version that runs in production"
+            folder = self._settings.path(report.current_context)
+            if not folder.is_dir():
+                raise SettingsError(f"report.current_context: there is no folder {report.current_context}")
+            command = tuple(report.current_command or app.command)
+            new = Version(command=tuple(app.command), folder=self._settings.path(app.context))
+            return {"current": Version(command=command, folder=folder), "new": new}
+        reference = report.current_image or self._last_image()
+        if not reference:
+            return "give report.current_image, the image that runs in production"
+        try:
+            with translating(f"getting the image {reference}"):
+                current = self._candidates.runtime(preview).image(reference)
+        except StepFailed as error:
+            return f"{error.message}; give report.current_image, the image that runs in production"
+        command = tuple(report.current_command or app.container_command)
+        return {
+            "current": Version(image=current, command=command),
+            "new": Version(image=image, command=tuple(app.container_command)),
+        }
+
+    def _requests(self) -> tuple[Request, ...]:
+        """Health first, then the file's."""
+        file = self._settings.report.requests
+        health = Request(name="health", path=self._settings.app.health)
+        path = self._settings.path(file)
+        if not path.exists():
+            return (health,)
+        try:
+            return (health, *read_requests(file, path.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{file} cannot be read ({type(error).__name__})") from None
+
+    def _cell(
+        self,
+        preview: Preview,
+        plan: Plan,
+        trial: "_Trial",
+        requests: Sequence[Request],
+        detail: Callable[[str], None],
+    ) -> Cell:
+        """One version on a fresh branch of main or of the preview's branch; both are gone afterwards."""
+        detail(f"trying the {trial.version} version on the {trial.schema} schema")
+        asked = [each for each in requests if each.only in {"", trial.version}]
+        lines: Sequence[str]
+        with self._branch(preview, new=trial.schema == "new") as uri:
+            try:
+                url = self._candidates.start_trial(preview, uri, trial.how, trial.patience)
+            except (Unhealthy, LaunchFailed) as error:
+                if isinstance(error, PortInUse):
+                    raise StepFailed(error.message, hint=error.hint) from error
+                seen = error.status if isinstance(error, Unhealthy) else "it cannot be started"
+                lines = getattr(error, "log_tail", ())
+                unasked = {each.name: Answer(ok=False, seen="not started") for each in asked[1:]}
+                answers = {"health": Answer(ok=False, seen=seen), **unasked}
+            else:
+                answers = {each.name: ask(url, each) for each in asked}
+                lines = self._candidates.trial_log(preview, _LOG_LINES)
+        cell = Cell(version=trial.version, schema=trial.schema, answers=answers)
+        return replace(cell, log_names=_named(lines, plan)) if cell.failed else cell
+
+    @contextmanager
+    def _branch(self, preview: Preview, *, new: bool) -> Iterator[ConnectionURI]:
+        project, name = self._project, trial_name(preview)
+        self._candidates.stop_trial(preview)  # a dead run's
+        project.remove_trial(preview)
+        try:
+            with translating(f"making branch {name}"):
+                branch = project.neon.create_branch(
+                    project.id,
+                    name=name,
+                    parent_id=preview.facts["branch"]["id"] if new else project.main.id,
+                    endpoint_settings=self._endpoint_settings(preview),
+                    annotations={"preview-id": preview.id, "preview-name": preview.name},
+                ).branch
+                project.neon.assert_disposable(project.id, branch.id)
+                project.rotate(branch.id)
+            yield project.uri(branch.id)
+        finally:
+            self._candidates.stop_trial(preview)
+            project.remove_trial(preview)
+
+
+def _named(lines: Sequence[str], plan: Plan) -> tuple[str, ...]:
+    """What the plan takes away and the log names; nothing else of the log is kept."""
+    text = "\n".join(lines)
+    return tuple(
+        each
+        for each in breaking(plan)
+        if parts_of(each) and re.search(rf"(?<!\w){re.escape(parts_of(each)[-1])}(?!\w)", text)
+    )
