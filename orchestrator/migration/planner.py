@@ -320,7 +320,7 @@ def _refuse_unsupported(work: Work, again: Rebuild) -> None:
     ]
     said += again.refused
     said += privileges.refused(work)
-    _refuse(said)
+    _refuse([aside.told(work, each) for each in said])
 
 
 def _refuse(said: list[str]) -> None:

@@ -230,6 +230,14 @@ class Work:
         """Sequences by the column, and by the table, that owns them."""
         return _owned(self.base)
 
+    def lent(self, whole: Key) -> bool:
+        """Whether an index above others is itself to be a part of one that is there.
+
+        It must be there when its table joins: PostgreSQL would make another.
+        """
+        above = self.trees.parts.get(whole)
+        return above is not None and (above not in self.makes or self.lent(above))
+
     def heirs(self, key: Key) -> list[Key]:
         """Columns, or defaults, of tables below that a statement about this one also makes or changes."""
         if key.kind not in {"column", "default"}:

@@ -181,6 +181,9 @@ def in_place(work: Work, step: Step) -> Step:
     if not aside.moved:
         return step
     wants = set(step.wants)
+    if step.phase is Phase.RENAME and Key("table", step.key.path[:2]) in aside.moved:
+        # What is renamed steps aside afterwards, so it cannot wait for the name that this sets free.
+        wants = {token for token in wants if token[0] != "free"}
     if STEPPED not in step.gives and any(f"{quote(each)}." in step.statement.sql for each in aside.schemas):
         wants.add(STEPPED)
     if step.gives & {gone(each) for each in aside.emptied} and COPIED not in step.gives:
@@ -193,9 +196,9 @@ def in_place(work: Work, step: Step) -> Step:
     said = replace(
         step.statement,
         sql=sql,
-        why=_told(work, step.statement.why),
+        why=told(work, step.statement.why),
         hazards=tuple(
-            replace(each, on=_told(work, each.on), detail=_told(work, each.detail))
+            replace(each, on=told(work, each.on), detail=told(work, each.detail))
             for each in step.statement.hazards
         ),
     )
@@ -214,7 +217,7 @@ def _signature(work: Work, step: Step) -> str:
     return head + bracket + rest
 
 
-def _told(work: Work, text: str) -> str:
+def told(work: Work, text: str) -> str:
     """What is said to a person names tables by what they are called before and after."""
     for key, place in work.aside.moved.items():
         home, there = f"{quote(key.path[0])}.", f"{quote(place.path[0])}."

@@ -100,7 +100,7 @@ def _shell(work: Work, key: Key, thing: Constraint) -> Step:
         tables=[key.parent],
         lock=LockMode.ACCESS_EXCLUSIVE,
         gives=[("shell", key)],
-        wants=[("joined", each) for each in joining_below(work, key.parent)],
+        wants=[("joined", each) for each in joining_below(work, key, key.parent)],
     )
 
 

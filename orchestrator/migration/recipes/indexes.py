@@ -45,8 +45,10 @@ def steps(work: Work) -> Iterator[Step]:
                 yield _drop(work, key, before)
 
 
-def joining_below(work: Work, table: Key) -> list[Key]:
-    """Tables that join this one in the same plan."""
+def joining_below(work: Work, whole: Key, table: Key) -> list[Key]:
+    """Tables that join this one in the same plan, before it gets an index of the whole tree."""
+    if work.lent(whole):
+        return []
     return [Key("table", edge.child) for edge in work.trees.joining if edge.parent == table.path]
 
 
@@ -62,7 +64,7 @@ def _create(work: Work, key: Key, tokens: tuple[frozenset[Token], frozenset[Toke
             f"CREATE {unique}INDEX {quote(key.path[-1])} ON ONLY {table.name} USING {thing.definition}",
             f"create {key}; the indexes of its partitions become parts of it", tokens, tables=[table],
             lock=LockMode.SHARE, gives=[("shell", key)],
-            wants=[("joined", each) for each in joining_below(work, table)],
+            wants=[("joined", each) for each in joining_below(work, key, table)],
         )  # fmt: skip
         return
     hazards: list[Hazard] = []

@@ -127,18 +127,14 @@ def _fitting(work: Work, edge: Edge) -> Iterator[Step]:
 
 def _join(work: Work, edge: Edge) -> Step:
     parent, child = Key("table", edge.parent), Key("table", edge.child)
-    later = {whole for member, whole in work.trees.parts.items() if whole in work.makes}
+    later = {whole for whole in work.trees.parts.values() if whole in work.makes and not work.lent(whole)}
     above = [each for each in work.goal.members(parent) if each.kind in {"column", "constraint", "index"}]
-    # One that lacks parts comes when every table has joined, or PostgreSQL would make what it lacks.
-    later |= {
-        each for each in above if each in work.makes and not getattr(work.goal.objects[each], "valid", True)
-    }
     own = [
         each
         for each in work.goal.members(child)
         if work.trees.parts.get(each) not in later and each.kind != "trigger"
     ]
-    wants: set[Token] = {ready(each) for each in (parent, child, *own, *above) if each not in later}
+    wants: set[Token] = {_there(work, each) for each in (parent, child, *own, *above) if each not in later}
     foreign = {each for each in above if getattr(work.goal.objects[each], "type", "") == "foreign"}
     wants -= {ready(each) for each in foreign}
     wants.add(("fits", "proved", child.path))
@@ -185,6 +181,11 @@ def _unlike(work: Work, parent: Key, child: Key) -> set[Token]:
         each for each in work.base.members(parent) if getattr(work.base.objects[each], "type", "") == "check"
     ]
     return {gone(each) for each in (*columns, *checks) if each in work.found.dropped}
+
+
+def _there(work: Work, key: Key) -> Token:
+    """That something is there; of an index with parts, that it is there without them."""
+    return ("shell", key) if key in work.makes and key in work.trees.parts.values() else ready(key)
 
 
 def _names(edge: Edge) -> tuple[str, tuple[str, ...]]:
