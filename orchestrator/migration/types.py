@@ -146,3 +146,33 @@ def _widens(old: TypeName, new: TypeName) -> bool:
         (p, s), (q, t) = (*old.modifiers, 0)[:2], (*new.modifiers, 0)[:2]
         return t >= s and q - t >= p - s
     return new.modifiers[0] >= old.modifiers[0]
+
+
+#: How PostgreSQL stores values of its own types that can be long, where nobody chose.
+_OWN_STORAGE = {"numeric": "MAIN", "inet": "MAIN", "cidr": "MAIN"}
+#: Those of them that are EXTENDED.
+_LONG = frozenset(
+    [
+        "text",
+        "character varying",
+        "character",
+        "bytea",
+        "json",
+        "jsonb",
+        "xml",
+        "bit",
+        "bit varying",
+        "tsvector",
+        "path",
+        "polygon",
+        "jsonpath",
+    ]
+)
+
+
+def own_storage(text: str) -> str:
+    """The type's own STORAGE in a word that every version knows; ``DEFAULT`` (PostgreSQL 16) where only it does."""
+    parsed = TypeName.parse(text)
+    if parsed.array or parsed.name in _LONG:
+        return "EXTENDED"
+    return _OWN_STORAGE.get(parsed.name, "DEFAULT")

@@ -188,6 +188,11 @@ def in_place(work: Work, step: Step) -> Step:
         wants.add(STEPPED)
     if step.gives & {gone(each) for each in aside.emptied} and COPIED not in step.gives:
         wants.add(COPIED)
+    for root in aside.roots:
+        # PostgreSQL 18 names a NOT NULL after what is free: the partitions' ones have the name of the one above.
+        made = {ready(each) for each in _tree(work, root) if each != root and work.is_new(each)}
+        if made & step.gives and step.statement.sql.startswith("CREATE "):
+            wants.add(ready(root))
     if _after_rows(work, step):
         wants.add(COPIED)
     sql = _signature(work, step)

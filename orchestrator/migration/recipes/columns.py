@@ -10,6 +10,7 @@ from orchestrator.migration.recipes import online_add
 from orchestrator.migration.recipes.sequences import LIMITS
 from orchestrator.migration.recursion import RECURSING
 from orchestrator.migration.step import Phase, Step, ready
+from orchestrator.migration.types import own_storage
 from orchestrator.migration.volatile import is_volatile
 from orchestrator.migration.work import Work
 from orchestrator.schema.names import Key, dotted, literal, not_null_name, quote
@@ -224,10 +225,12 @@ def _drop(work: Work, key: Key) -> Step:
     )
 
 
-def setting_changes(before: tuple[tuple[str, ...], ...], after: tuple[tuple[str, ...], ...]) -> list[str]:
-    """STORAGE, COMPRESSION, STATISTICS and attribute options, as clauses of ALTER COLUMN."""
+def setting_changes(
+    before: tuple[tuple[str, ...], ...], after: tuple[tuple[str, ...], ...], kind: str
+) -> list[str]:
+    """STORAGE, COMPRESSION, STATISTICS and attribute options of a column of this type, as clauses of ALTER COLUMN."""
     old, new = {each[0]: each[1] for each in before}, {each[0]: each[1] for each in after}
-    resets = {"STORAGE": "DEFAULT", "COMPRESSION": "default", "STATISTICS": "-1"}
+    resets = {"STORAGE": own_storage(kind), "COMPRESSION": "default", "STATISTICS": "-1"}
     changes = [
         f"SET {name} {value}" for name, value in new.items() if name in _SETTINGS and old.get(name) != value
     ]
@@ -248,7 +251,9 @@ def settings(
 ) -> Iterator[Step]:
     """A step for each setting of a table's column that differs."""
     table = Key("table", key.path[:2])
-    for change in setting_changes(before, after):
+    for change in setting_changes(
+        before, after, work.after(key, Column).type if key in work.goal.objects else ""
+    ):
         yield work.step(
             key, Phase.CHANGE, f"ALTER TABLE {table.name} ALTER COLUMN {quote(key.path[-1])} {change}",
             f"change how {key} is stored or measured", tables=[table], lock=LockMode.ACCESS_EXCLUSIVE,

@@ -89,9 +89,10 @@ def _altered(work: Work, key: Key) -> Iterator[Step]:
 def _columns(
     work: Work, key: Key, before: tuple[tuple[str, str, str], ...], after: tuple[tuple[str, str, str], ...]
 ) -> Iterator[Step]:
+    types = dict(work.after(key, MaterializedView).columns)
     for column in sorted({each[0] for each in (*before, *after)}):
         old, new = (tuple(each[1:] for each in side if each[0] == column) for side in (before, after))
-        for change in setting_changes(old, new):
+        for change in setting_changes(old, new, types.get(column, "")):
             yield work.step(
                 key, Phase.FINISH, f"ALTER MATERIALIZED VIEW {key.name} ALTER COLUMN {quote(column)} {change}",
                 f"change how column {column} of {key} is stored or measured", wants=[ready(key)], tables=[key],

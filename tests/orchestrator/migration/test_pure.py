@@ -59,6 +59,14 @@ def test_type_changes(before: str, after: str, using: str | None, rewrites: bool
     assert types.may_not_fit(before, after) is may_not_fit
 
 
+@pytest.mark.parametrize(
+    ("kind", "storage"),
+    [("numeric(8,2)", "MAIN"), ("numeric[]", "EXTENDED"), ("text", "EXTENDED"), ("public.mine", "DEFAULT")],
+)
+def test_own_storage(kind: str, storage: str) -> None:
+    assert types.own_storage(kind) == storage
+
+
 def step(
     name: str,
     phase: Phase = Phase.CREATE,
