@@ -50,16 +50,10 @@ def stepping_aside(base: Snapshot, goal: Snapshot) -> tuple[Snapshot, Aside]:
     roots = [key for key in roots if key not in under]
     if not roots:
         return base, Aside()
-    tables = [
-        *roots,
-        *sorted(each for root in roots for each in was.below(root) if _stays_below(was, will, root, each)),
-    ]
+    tables = [*roots, *sorted(each for root in roots for each in _left_below(was, will, root, root))]
     moved = {
         key: Key("table", (helper_name("aside", Key("schema", key.path[:1])), key.path[1])) for key in tables
     }
-    emptied = set(moved.values())
-    for root in roots:
-        emptied |= {key for key in _left_below(was, goal, root) if key not in moved}
     keys, owned = dict(moved), []
     for table in tables:
         place = moved[table].path[0]
@@ -79,7 +73,7 @@ def stepping_aside(base: Snapshot, goal: Snapshot) -> tuple[Snapshot, Aside]:
     now = renamed(replace(base, objects=objects), Renames(keys=keys))
     # The new tables get the owner and the grants that the old ones had.
     now = replace(now, privileges=base.privileges)
-    return now, Aside(moved=moved, roots=tuple(roots), owned=tuple(owned), emptied=frozenset(emptied))
+    return now, Aside(moved=moved, roots=tuple(roots), owned=tuple(owned), emptied=frozenset(moved.values()))
 
 
 def _made_anew(base: Snapshot, goal: Snapshot, key: Key) -> bool:
@@ -89,18 +83,13 @@ def _made_anew(base: Snapshot, goal: Snapshot, key: Key) -> bool:
     )
 
 
-def _stays_below(was: Tree, will: Tree, root: Key, key: Key) -> bool:
-    """Whether a partition is one of the same table in the goal, so that it is made anew with it."""
-    return was.is_partitioned(root) and key in will.below(root)
-
-
-def _left_below(was: Tree, goal: Snapshot, root: Key) -> Iterator[Key]:
-    """Partitions, all the way down, that are still there when the rows are copied."""
-    if was.is_partitioned(root):
-        for each in was.children(root):
-            if each not in goal.objects or Tree(goal).is_partition(each):
+def _left_below(was: Tree, will: Tree, root: Key, table: Key) -> Iterator[Key]:
+    """Partitions, all the way down, that go or are made anew: they step aside too, with the names they hold."""
+    if was.is_partitioned(table):
+        for each in was.children(table):
+            if each not in will.snapshot.objects or each in will.below(root):
                 yield each
-                yield from _left_below(was, goal, each)
+                yield from _left_below(was, will, root, each)
 
 
 def refused(base: Snapshot, goal: Snapshot, aside: Aside) -> list[str]:
