@@ -193,6 +193,8 @@ def in_place(work: Work, step: Step) -> Step:
         made = {ready(each) for each in _tree(work, root) if each != root and work.is_new(each)}
         if made & step.gives and step.statement.sql.startswith("CREATE "):
             wants.add(ready(root))
+        if ready(root) in step.gives:
+            wants.add(STEPPED)
     if _after_rows(work, step):
         wants.add(COPIED)
     sql = _signature(work, step)
