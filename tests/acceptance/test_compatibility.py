@@ -1,6 +1,8 @@
 """The running version and the new one on both schemas: through the command line, as local processes."""
 
+import os
 import shutil
+import subprocess
 from collections.abc import Callable
 
 import psycopg
@@ -150,3 +152,24 @@ def test_all_checks_work_for_a_role_that_cannot_write_to_main(
     assert {"rows", "values", "integrity", "drops", "locks", "forecast", "compatibility"} <= looked
     assert not any("permission denied" in each["message"] for each in report["findings"])
     assert shop.main(written) == before
+
+
+@pytest.mark.docker
+@pytest.mark.prove
+def test_the_image_of_production_is_tried_in_a_container(make_shop: Callable[..., Shop]) -> None:
+    if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True).returncode:
+        reason = "no Docker engine answers"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    shop = make_shop(orders=50, runtime="docker")
+    tag = f"preview-test-running:{shop.project_id}"
+    build = ["docker", "build", "-q", "-t", tag, "--build-arg", "BASE=preview-base:python3", str(SHOP / "v1")]
+    assert subprocess.run(build, capture_output=True).returncode == 0
+    try:
+        shop.settings(lambda text: f'{text}\n[report]\ncurrent_image = "{tag}"\n')
+        ready = shop.json(*UP)
+        assert found(ready)["running version"]["severity"] == "attention"
+        assert found(ready)["new version"]["severity"] == "ok"
+        shop.preview("discard", "pr-1")
+        assert shop.leftovers(ready) == []
+    finally:
+        subprocess.run(["docker", "rmi", "-f", tag], capture_output=True)
