@@ -12,8 +12,10 @@ _HEAD = re.compile(
 )
 _END = "\n--\n-- PostgreSQL database dump complete\n--"
 #: What is said between entries and belongs to none: settings of the session that restores, and the shell's guard.
+#: Also pg_dump's remark where schema public was dropped and made again, as who resets a development database does.
 _SESSION = re.compile(
-    r"^(SET (default_tablespace|default_table_access_method) = .*;|\\(un)?restrict .*|\s*)$"
+    r"^(SET (default_tablespace|default_table_access_method) = .*;|\\(un)?restrict .*"
+    r"|-- \*not\* (creating|dropping) schema, .*|\s*)$"
 )
 _OPTIONS = re.compile(r"\bWITH \(([^()']*(?:'[^']*'[^()']*)*)\)")
 #: A name of a not-null constraint (PostgreSQL 18), which follows no rename of its column; nothing refers to it.

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres import dump
+from orchestrator.postgres.apply import apply
 from orchestrator.schema.diff import describe_difference
 from orchestrator.schema.dumped import unlike
 from tests.orchestrator.postgres.conftest import BIN
@@ -59,6 +60,17 @@ def test_the_plan_is_the_same_text_after_a_restore_of_both_sides(database: Calla
     assert second is not None
     assert first.to_sql() == second.to_sql()
     assert first.digest == second.digest
+
+
+def test_a_public_schema_that_was_dropped_and_made_again_is_reached(database: Callable[..., Any]) -> None:
+    """How many people reset a development database; production has the one of initdb."""
+    main, development = database(), database()
+    development.run("drop schema public cascade; create schema public; create table public.t (id int)")
+    planned = make_plan(main.inspect(), development.inspect(), assume_defaults=True).plan
+    assert planned is not None
+    apply(main.connect, planned)
+    assert describe_difference(main.inspect(), development.inspect()) == ()
+    assert unlike(main.dump(), development.dump()) == ()
 
 
 def test_pg_dump_sees_what_a_blind_inspect_would_miss(database: Callable[..., Any]) -> None:
