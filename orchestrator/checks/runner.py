@@ -61,6 +61,7 @@ def run_all(
     more: Sequence[Look] = (),
     limits: Limits = Limits(),  # noqa: B008 - a frozen value
     timeout_ms: int = STATEMENT_TIMEOUT_MS,
+    detail: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """The report: every check in the order in which a person asks, each failing for itself alone.
 
@@ -74,7 +75,12 @@ def run_all(
         more: further checks, run after these in their order.
         limits: how much is read of tables that the plan does not touch.
         timeout_ms: how long one query may take, milliseconds.
+        detail: told which check begins.
     """
+
+    def guarded(check: str, look: Callable[[], tuple[Finding, ...]]) -> tuple[Finding, ...]:
+        detail(f"checking {check}")
+        return _guarded(check, look)
 
     def rows() -> tuple[Finding, ...]:
         return compare(rows_before, count_again(connection, rows_before, plan, timeout_ms=timeout_ms), plan)
@@ -92,14 +98,14 @@ def run_all(
         return integrity(connection, touched=touched_tables(plan), limits=limits, timeout_ms=timeout_ms)
 
     findings: list[Finding] = list(preflight)
-    findings += _guarded(ROWS, rows)
-    findings += _guarded(VALUES, values)
-    findings += _guarded(INTEGRITY, whole)
-    findings += _guarded(DROPS, lambda: still_named(connection, plan, timeout_ms=timeout_ms))
-    findings += _guarded(LOCKS, lambda: compare_locks(plan, traces, existing=rows_before))
+    findings += guarded(ROWS, rows)
+    findings += guarded(VALUES, values)
+    findings += guarded(INTEGRITY, whole)
+    findings += guarded(DROPS, lambda: still_named(connection, plan, timeout_ms=timeout_ms))
+    findings += guarded(LOCKS, lambda: compare_locks(plan, traces, existing=rows_before))
     looked = {each.check for each in more} | {finding.check for finding in preflight}
     for each in more:
-        findings += _guarded(each.check, each.look)
+        findings += guarded(each.check, each.look)
     findings += [not_looked_at(*absent) for absent in _NOT_YET if absent[0] not in looked]
     measures: dict[str, Any] = {}
     with suppress(Exception):  # a finding says already that the locks could not be looked at

@@ -44,7 +44,6 @@ class CheckStep:
     def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
         """Make the report."""
         facts = preview.facts
-        detail("checking rows, constraints, sequences and locks")
         with (
             translating("checking the branch"),
             self._project.connect_reading(facts["branch"]["id"], "check") as connection,
@@ -65,6 +64,7 @@ class CheckStep:
                 },
                 preflight=[Finding.from_json(finding) for finding in facts["preflight"]],
                 limits=self._limits,
+                detail=detail,
                 more=[
                     Look(check=FORECAST, look=lambda: self._forecast(plan)),
                     Look(check=PERFORMANCE, look=queries.look, measures=queries.measures),

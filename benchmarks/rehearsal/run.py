@@ -1,0 +1,132 @@
+"""What a rehearsal costs beside the migration itself, check by check, and how each grows with the data.
+
+The shop of examples/shop at several sizes, one after another in one run, on the embedded Neon, as a local process (so
+that no image is built). What is measured is the time from one line of progress to the next.
+Run it: ``.venv/bin/python benchmarks/rehearsal/run.py --orders 50000 500000 5000000``.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from neon_embedded import stop
+from orchestrator.bootstrap import assemble
+from orchestrator.lifecycle import Preview, State
+from orchestrator.settings import find, load
+
+REPOSITORY = Path(__file__).parents[2]
+ANSWERS = {"rename:column:public.customers.full_name": "name"}
+#: Lines of progress that belong to one phase of the table.
+_PHASES = (
+    (re.compile(r"^\d+/\d+ "), "the migration's statements"),
+    (re.compile(r"^asking the data"), "preflight on the data"),
+    (re.compile(r"^counting rows"), "rows and checksums before"),
+    (re.compile(r"^(inspecting again|looking again through pg_dump)"), "proof, twice"),
+    (re.compile(r"way back"), "the way back, tried"),
+    (re.compile(r"^checking (\w+)$"), ""),
+)
+MIGRATION = "the migration's statements"
+
+
+class Stopwatch:
+    """An observer that adds up the seconds between two lines of progress."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._phase = ""
+        self._since = time.perf_counter()
+
+    def _enter(self, phase: str) -> None:
+        now = time.perf_counter()
+        if self._phase:
+            self.seconds[self._phase] = self.seconds.get(self._phase, 0.0) + now - self._since
+        self._phase, self._since = phase, now
+
+    def started(self, preview: Preview) -> None:
+        names = {
+            State.BRANCHING: "branch",
+            State.MIGRATING: "inspect and plan",
+            State.LAUNCHING: "the app, until healthy",
+        }
+        self._enter(names.get(preview.state, preview.state.value))
+
+    def detail(self, text: str) -> None:
+        for pattern, phase in _PHASES:
+            if match := pattern.search(text):
+                self._enter(phase or f"check: {match[1]}")
+                return
+
+    def finished(self, preview: Preview, state: State, note: str, milliseconds: float) -> None:
+        self._enter("")
+
+    def failed(self, preview: Preview, state: State, message: str, milliseconds: float) -> None:
+        self._enter("")
+
+
+def measure(home: Path, orders: int) -> dict[str, float]:
+    """The seconds of every phase of one rehearsal."""
+    folder = home / f"shop-{orders}"
+    shutil.copytree(REPOSITORY / "examples" / "shop", folder)
+
+    def preview(*words: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator", "-C", str(folder), *words],
+            cwd=REPOSITORY, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise SystemExit(f"preview {' '.join(words)}: {done.stderr}")
+
+    preview(
+        *("init", "--neon", "embedded", "--project", f"shop-{orders}", "--database", "shop"),
+        *("--goal-branch", "development", "--context", "v2"),
+    )
+    settings = folder / "preview.toml"
+    settings.write_text(
+        settings.read_text() + 'command = ["python3", "app.py"]\n[runtime]\nkind = "process"\n'
+    )
+    seed = folder / "seed.sql"
+    seed.write_text(f"set shop.orders = '{orders}';\n{seed.read_text()}")
+    preview("psql", "--main", "--file", str(folder / "v1" / "schema.sql"))
+    preview("psql", "--main", "--file", str(seed))
+    preview("psql", "--branch", "development", "--file", str(folder / "v1" / "schema.sql"))
+    preview("psql", "--branch", "development", "--file", str(folder / "development.sql"))
+    watch = Stopwatch()
+    with assemble(load(find(folder)), watch) as rooms:
+        began = time.perf_counter()
+        rooms.controller.up("bench", answers=ANSWERS)
+        found = {**watch.seconds, "all": time.perf_counter() - began}
+        rooms.controller.discard("bench", force=True)
+    return found
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--orders", type=int, nargs="+", default=[50_000, 500_000])
+    sizes = sorted(words.parse_args().orders)
+    folder = Path(tempfile.mkdtemp(prefix="bench-rehearsal-"))
+    folder.chmod(0o755)
+    os.environ["PREVIEW_HOME"] = str(folder)
+    try:
+        found = {orders: measure(folder, orders) for orders in sizes}
+    finally:
+        stop(folder)
+        shutil.rmtree(folder)
+    phases = list(dict.fromkeys(phase for seconds in found.values() for phase in seconds if phase != "all"))
+    print(f"| seconds, with orders | {' | '.join(f'{size:,}' for size in sizes)} |")
+    print("|---" * (len(sizes) + 1) + "|")
+    for phase in [*phases, "all"]:
+        print(f"| {phase} | {' | '.join(f'{found[size].get(phase, 0.0):.2f}' for size in sizes)} |")
+    ratios = [found[size]["all"] / max(found[size].get(MIGRATION, 0.0), 1e-9) for size in sizes]
+    print(f"| all / the migration | {' | '.join(f'{ratio:.1f}x' for ratio in ratios)} |")
+
+
+if __name__ == "__main__":
+    main()
