@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 # How many tests run side by side; they mostly wait for servers, so a few more than processors is right.
+# Each file stays on one worker; what shares the Docker engine runs alone afterwards.
 WORKERS ?= 3
 READY := .venv/.ready
 
@@ -19,7 +20,8 @@ demo: $(READY) ## the main job on this machine: branch, migrate, preview, promot
 	@.venv/bin/preview demo
 
 test: $(READY) ## every test that belongs to a change (under 20 minutes on 2 cores)
-	@$(PY) -m pytest -m "not prove" -n $(WORKERS) --dist loadgroup
+	@$(PY) -m pytest -m "not prove and not docker" -n $(WORKERS) --dist loadfile
+	@$(PY) -m pytest -m "docker and not prove"
 
 prove: $(READY) ## the long proofs: kill matrices and corpora
 	@$(PY) -m pytest -m prove --timeout=3600

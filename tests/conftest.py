@@ -17,19 +17,6 @@ def pytest_report_header() -> list[str]:
     return ["with " + ", ".join(f"{name} {version(name)}" for name in names)]
 
 
-#: Folders whose tests share nothing but servers that every worker starts for itself.
-_STATELESS = ("tests/orchestrator/postgres/", "tests/orchestrator/migration/", "tests/orchestrator/schema/")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs beside what (pytest-xdist): one file stays on one worker, all that share the Docker engine too."""
-    for item in items:
-        if item.get_closest_marker("docker"):
-            item.add_marker(pytest.mark.xdist_group("docker"))
-        elif not item.nodeid.startswith(_STATELESS):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-
-
 @pytest.fixture(scope="session")
 def enterable() -> Iterator[Path]:
     """A directory that the unprivileged Postgres user can enter (pytest's own are 0700), gone afterwards."""

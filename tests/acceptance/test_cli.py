@@ -141,4 +141,4 @@ def test_what_libpq_takes_from_the_environment_does_not_bend_our_connections(com
     bent = {"PGSERVICE": "nowhere", "PGHOSTADDR": "192.0.2.1", "PGOPTIONS": "-c nonsense=1"}
 
     assert common_shop.preview("list", **bent).returncode == 0
-    assert "statements" in common_shop.preview("plan", "--json", "--no-questions", **bent).stdout
+    assert "statements" in common_shop.preview("plan", "--json", "--answer", f"{RENAME}=name", **bent).stdout

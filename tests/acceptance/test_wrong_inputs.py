@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from preview.docker import DockerRuntime
@@ -279,10 +280,13 @@ def test_a_migration_that_fails_on_the_data_names_the_rows(shop: Shop) -> None:
 
 
 def test_an_object_that_is_not_covered_is_refused_by_name(shop: Shop) -> None:
-    shop.on(shop.uri("development"), "create materialized view best_sellers as select * from product_sales")
+    # No statement makes an INVALID index.
+    shop.on(shop.uri("development"), "create table twice (a int); insert into twice values (1), (1)")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        shop.on(shop.uri("development"), "create unique index concurrently half_built on twice (a)")
     done = shop.preview(*UP, expect=4)
 
-    one_clear_line(done, "materialized view", "best_sellers")
+    one_clear_line(done, "index public.half_built", "INVALID")
 
 
 def test_ctrl_c_leaves_everything_to_go_on_with(common_shop: Shop) -> None:

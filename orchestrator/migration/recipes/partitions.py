@@ -129,6 +129,12 @@ def _join(work: Work, edge: Edge) -> Step:
     parent, child = Key("table", edge.parent), Key("table", edge.child)
     later = {whole for whole in work.trees.parts.values() if whole in work.makes and not work.lent(whole)}
     above = [each for each in work.goal.members(parent) if each.kind in {"column", "constraint", "index"}]
+    # One that lacks parts comes when every table has joined, or PostgreSQL would make what it lacks.
+    later |= {
+        each
+        for each in above
+        if each in work.makes and not work.lent(each) and not getattr(work.goal.objects[each], "valid", True)
+    }
     own = [
         each
         for each in work.goal.members(child)
