@@ -37,6 +37,8 @@ class Measured:
         why: what failed; empty otherwise.
         before_ms, after_ms: medians over all runs, milliseconds.
         rows_before, rows_after: over all values once.
+        buffers_before, buffers_after: blocks (8 KiB as a rule) that one more run with the first values touched, from
+            EXPLAIN (ANALYZE, BUFFERS); None where that cannot explain the query.
         values, runs: with how many values, and how many runs on each branch.
     """
 
@@ -48,6 +50,8 @@ class Measured:
     after_ms: float | None = None
     rows_before: int | None = None
     rows_after: int | None = None
+    buffers_before: int | None = None
+    buffers_after: int | None = None
     values: int = 0
     runs: int = 0
 
@@ -139,6 +143,8 @@ def _measure(
         after_ms=round(after, 3),
         rows_before=tally.rows["before"],
         rows_after=tally.rows["after"],
+        buffers_before=_buffers(untouched, item, values[0]),
+        buffers_after=_buffers(migrated, item, values[0]),
         runs=len(tally.taken["before"]),
     )
 
@@ -195,6 +201,20 @@ def _run(connection: Connection, item: Item, value: Mapping[str, Any]) -> tuple[
         cursor = connection.execute(item.sql.encode(), value, prepare=False, binary=True)
         milliseconds = (time.perf_counter() - begun) * 1000
         return milliseconds, max(cursor.rowcount, 0)
+
+
+def _buffers(connection: Connection, item: Item, value: Mapping[str, Any]) -> int | None:
+    """Shared blocks that one run touches, found in the cache or not."""
+    text = f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {item.sql}"
+    try:
+        with connection.transaction(force_rollback=True):
+            row = connection.execute(text.encode(), value, prepare=False, binary=True).fetchone()
+    except psycopg.Error as error:
+        if connection.closed or error.sqlstate is None:
+            raise
+        return None
+    top = row[0][0]["Plan"] if row else {}
+    return int(top.get("Shared Hit Blocks", 0) + top.get("Shared Read Blocks", 0))
 
 
 def run_findings(all_measured: Iterable[Measured], slower: float) -> tuple[Finding, ...]:

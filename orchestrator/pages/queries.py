@@ -72,7 +72,16 @@ def _tables(measures: Mapping[str, Any]) -> Iterable[QueryTable]:
         yield QueryTable(
             title="Workload",
             words="Run on an untouched copy of main and on the migrated branch by turns; milliseconds are medians.",
-            headings=("query", "ms before", "ms after", "times", "rows before", "rows after"),
+            headings=(
+                "query",
+                "ms before",
+                "ms after",
+                "times",
+                "rows before",
+                "rows after",
+                "blocks before",
+                "blocks after",
+            ),
             rows=tuple(
                 (
                     _said(each["outcome"]),
@@ -83,6 +92,8 @@ def _tables(measures: Mapping[str, Any]) -> Iterable[QueryTable]:
                         _times(each["ratio"]),
                         number(each["rows_before"]),
                         number(each["rows_after"]),
+                        number(each.get("buffers_before")),
+                        number(each.get("buffers_after")),
                     ),
                 )
                 for each in workload

@@ -5,6 +5,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import psycopg
@@ -17,7 +18,7 @@ from orchestrator.postgres.batches import in_batches
 from orchestrator.postgres.blockers import Blocker, blockers
 from orchestrator.postgres.refusals import translated
 from orchestrator.postgres.repeated import until_none
-from orchestrator.postgres.trace import StatementTrace, Tracer
+from orchestrator.postgres.trace import StatementTrace, Tracer, temp_bytes
 
 #: How often a group is tried, and the longest pause between two tries in seconds (reference/migration.md, 7.2).
 ATTEMPTS = 12
@@ -199,6 +200,20 @@ class _Run:
         return trace
 
 
+def _once(run: _Run, group: Group) -> list[StatementTrace]:
+    """One try of one group, with the temporary files that it wrote."""
+    before = temp_bytes(run.connection)
+    if group[0][1].batch:
+        traces = [run.repeated(index, statement) for index, statement in group]
+    elif group[0][1].transactional:
+        traces = list(run.transaction(group))
+    else:
+        traces = [run.alone(index, statement) for index, statement in group]
+    after = None if run.lost else temp_bytes(run.connection)
+    written = after - before if after is not None and before is not None else 0
+    return [*traces[:-1], replace(traces[-1], temp_bytes=max(0, written))]
+
+
 def _persist(
     run: _Run, group: Group, *, attempts: int, pause: Callable[[float], None]
 ) -> list[StatementTrace]:
@@ -208,11 +223,7 @@ def _persist(
     while True:
         attempt += 1
         try:
-            if group[0][1].batch:
-                return [run.repeated(index, statement) for index, statement in group]
-            if transactional:
-                return list(run.transaction(group))
-            return [run.alone(index, statement) for index, statement in group]
+            return _once(run, group)
         except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
             index, statement = run.at or group[0]
             who = blockers(run.connection, statement)

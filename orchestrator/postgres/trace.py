@@ -60,6 +60,8 @@ class StatementTrace:
         longest_ms: the longest of these, milliseconds.
         rows_read: (table, rows) that it read, where it ran in a transaction (pg_stat_get_xact_tuples_returned).
         wal_bytes: WAL that was written meanwhile, by anybody, bytes; None where the server does not tell.
+        temp_bytes: temporary files that its transaction wrote, bytes, counted at the transaction's last statement;
+            sessions of others in the same database count too (pg_stat_database).
         tag: the server's word for what it did: ``UPDATE``, ``CREATE INDEX``.
         rows: how many rows it changed or read; -1 where the server does not say.
     """
@@ -73,6 +75,7 @@ class StatementTrace:
     longest_ms: float = 0.0
     rows_read: tuple[tuple[str, int], ...] = ()
     wal_bytes: int | None = None
+    temp_bytes: int = 0
     tag: str = ""
     rows: int = -1
 
@@ -88,6 +91,7 @@ class StatementTrace:
             "longest_ms": self.longest_ms,
             "rows_read": [list(each) for each in self.rows_read],
             "wal_bytes": self.wal_bytes,
+            "temp_bytes": self.temp_bytes,
             "tag": self.tag,
             "rows": self.rows,
         }
@@ -105,9 +109,22 @@ class StatementTrace:
             longest_ms=value.get("longest_ms", 0.0),
             rows_read=tuple((table, rows) for table, rows in value.get("rows_read", ())),
             wal_bytes=value.get("wal_bytes"),
+            temp_bytes=value.get("temp_bytes", 0),
             tag=value.get("tag", ""),
             rows=value.get("rows", -1),
         )
+
+
+def temp_bytes(connection: Connection) -> int | None:
+    """Bytes of temporary files of this database so far; asked outside of a transaction, or it tells old figures."""
+    try:
+        connection.execute("select pg_catalog.pg_stat_force_next_flush()")
+        row = connection.execute(
+            "select temp_bytes from pg_catalog.pg_stat_database where datname = current_database()"
+        ).fetchone()
+    except psycopg.Error:
+        return None  # a figure is not worth a doubt about what was committed: whoever needs the connection will see
+    return int(row[0]) if row else None
 
 
 @dataclass(slots=True)

@@ -183,4 +183,4 @@ def test_queries_stand_in_tables_with_a_dash_where_nothing_was_measured() -> Non
     production, workload = page(a_preview("x")).queries
     assert production.words.endswith("from x: 1 fails. Costs are the planner's estimates.")
     assert production.rows == (("✕ fails", "x", ("12.5", "8.30", "–", "–")),)
-    assert workload.rows == (("! slower", "x", ("1.25", "310", "× 248", "10", "10")),)
+    assert workload.rows == (("! slower", "x", ("1.25", "310", "× 248", "10", "10", "–", "–")),)

@@ -334,3 +334,20 @@ def test_the_trace_counts_the_rows_that_were_read(database: Callable[..., Any]) 
     )
     traces = apply(main.connect, planned(main.inspect(), goal))
     assert [each.rows_read for each in traces] == [(), (("public.t", 1000),)]
+
+
+def test_the_trace_counts_the_temporary_files_of_a_transaction(database: Callable[..., Any]) -> None:
+    main, goal = pair(
+        database,
+        "CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 300000)",
+        "CREATE TABLE t (a int); CREATE INDEX i ON t (a)",
+    )
+
+    def frugal() -> Any:
+        connection = main.connect()
+        connection.execute("set maintenance_work_mem = '1MB'")
+        return connection
+
+    [trace] = apply(frugal, planned(main.inspect(), goal))
+    assert trace.temp_bytes > 1_000_000
+    assert StatementTrace.from_json(trace.to_json()) == trace
