@@ -320,7 +320,19 @@ def losing_store() -> Iterator[None]:
     try:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        if _interrupted(error):
+            raise KeyboardInterrupt from None  # Ctrl-C in the middle of a query: the connection is of no use now
         first = str(error).strip().split("\n", 1)[0]
         raise DatabaseUnreachable(
             f"lost the connection to the store: {first}", hint="nothing is lost: run the same command again"
         ) from error
+
+
+def _interrupted(error: BaseException) -> bool:
+    """Whether an error came up while a Ctrl-C was on its way out."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            return True
+        cause = cause.__context__
+    return False

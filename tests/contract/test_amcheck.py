@@ -64,7 +64,7 @@ class Money:
 
     def write(self, worker: int) -> None:
         try:
-            with psycopg.connect(self.uri, autocommit=True) as connection:
+            with self._connected() as connection:
                 number = 0
                 while not self.over.is_set():
                     number += 1
@@ -72,6 +72,17 @@ class Money:
                     connection.execute(TRANSFER, {"one": one, "other": one + 1, "number": number})
         except Exception as error:  # noqa: BLE001 - told below
             self.failures.append(error)
+
+    def _connected(self) -> psycopg.Connection:
+        """Who comes while the compute wakes may be told so, and asks again (decision 0010)."""
+        until = time.monotonic() + 60
+        while True:
+            try:
+                return psycopg.connect(self.uri, autocommit=True)
+            except psycopg.OperationalError as error:
+                if "starting up" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
 
     @contextmanager
     def flowing(self) -> Iterator[None]:

@@ -8,13 +8,14 @@ import textwrap
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
 from orchestrator.database import connect
-from orchestrator.errors import Busy, NameTaken, OrchestratorError, UnknownPreview
+from orchestrator.errors import Busy, DatabaseUnreachable, NameTaken, OrchestratorError, UnknownPreview
 from orchestrator.lifecycle import Preview, State, Store, Wanted
 from orchestrator.lifecycle.states import TRANSITIONS, WORKING
-from orchestrator.lifecycle.store import LeaseLost
+from orchestrator.lifecycle.store import LeaseLost, losing_store
 
 
 def make(store: Store, name: str = "pr-1") -> Preview:
@@ -233,3 +234,12 @@ def test_what_outlives_previews_is_kept_by_project_and_topic(store, open_store):
     again = open_store().kept("embedded/a")
     assert again.change("queries", lambda old: {"y": {"n": old["y"]["n"] + 1}}) == {"y": {"n": 3}}
     assert one.change("queries", lambda old: old) == {"y": {"n": 3}}
+
+
+def test_ctrl_c_in_the_middle_of_a_query_stays_ctrl_c() -> None:
+    lost = psycopg.OperationalError("sending query failed: another command is already in progress")
+    lost.__context__ = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt), losing_store():
+        raise lost
+    with pytest.raises(DatabaseUnreachable), losing_store():
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
