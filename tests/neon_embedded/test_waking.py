@@ -352,8 +352,15 @@ def test_the_postmaster_is_killed_while_it_wakes(made: Own) -> None:
     waiting.finish()
     with made.client() as client:
         client.start_endpoint(made.project, made.endpoint)
-    with made.connect() as connection:
-        assert connection.execute("select 1").fetchone() == (1,)
+
+    def answers() -> bool:
+        try:
+            with made.connect() as connection:
+                return connection.execute("select 1").fetchone() == (1,)
+        except psycopg.OperationalError:
+            return False  # in the moment in which PostgreSQL takes the port over (decision 0010)
+
+    until("an answer", answers)
 
 
 def test_what_a_dead_server_started_for_a_moment_is_ended(made: Own) -> None:
