@@ -17,6 +17,7 @@ from rich.table import Table
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.lifecycle import Event, Preview, State
+from orchestrator.pages.view import duration
 from orchestrator.schema.questions import Question
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Progress:
         self._stop()
         if not self._quiet:
             body = f"[{style}]{escape(note)}[/]" if style else escape(note)
-            self._console.print(f"  {word:<9} {body}  [dim]{_time(milliseconds)}[/]")
+            self._console.print(f"  {word:<9} {body}  [dim]{duration(milliseconds)}[/]")
 
     def _said(self, text: str) -> None:
         """A line of a program that runs for us, in its place above the spinner."""
@@ -196,7 +197,7 @@ def plan(value: Mapping[str, Any], *, to_stdout: bool = False) -> None:
     for number, statement in enumerate(statements, 1):
         measured = ""
         if trace := statement.get("trace"):
-            measured = f"  [dim]{_time(trace['milliseconds'])} on the branch[/]"
+            measured = f"  [dim]{duration(trace['milliseconds'])} on the branch[/]"
         out.print(f"  {number:>2}  {escape(statement['why'])}{measured}")
         for line in statement["sql"].splitlines():
             out.print(f"      [cyan]{escape(line)}[/]")
@@ -239,7 +240,7 @@ def whole_report(value: Mapping[str, Any], commands: Iterable[tuple[str, str]]) 
         _finding_line(out, line)
     out.print(f"\nplan, {len(shown.acts)} statement{'s' * (len(shown.acts) != 1)}")
     for act in shown.acts:
-        took = _time(act.milliseconds) if act.milliseconds is not None else "not measured"
+        took = duration(act.milliseconds) if act.milliseconds is not None else "not measured"
         bar = "█" * max(1, act.share // 10) if act.share else ""
         out.print(f"  {act.number:>2}  {escape(act.why)}")
         waits = f"blocks {act.strongest}"
@@ -312,20 +313,8 @@ def previews(values: Iterable[Mapping[str, Any]]) -> None:
 def history(events: Iterable[tuple[str, Event]]) -> None:
     """One line an event on standard output: when, which, what, who, how long."""
     for name, event in events:
-        took = f"  {_time(event.milliseconds)}" if event.milliseconds is not None else ""
+        took = f"  {duration(event.milliseconds)}" if event.milliseconds is not None else ""
         note = f"  {event.note}" if event.note else ""
         result(
             f"{event.at:%Y-%m-%d %H:%M:%S}  {name}  {event.kind} -> {event.state.value}{note}  by {event.who}{took}"
         )
-
-
-def _time(milliseconds: float) -> str:
-    """Milliseconds for a person: ``840 ms``, ``1.4 s``, ``3 min 20 s``."""
-    if milliseconds < 10:
-        return f"{milliseconds:.1f} ms"
-    if milliseconds < 1000:
-        return f"{milliseconds:.0f} ms"
-    seconds = milliseconds / 1000
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"

@@ -134,7 +134,7 @@ def _rewritten(base: Snapshot, goal: Snapshot, key: Key) -> bool:
     return before.type != after.type and types.rewrites(before.type, after.type) and after.generated is None
 
 
-def table_obstacle(base: Snapshot, table: Key, *, triggers: bool) -> str:  # noqa: PLR0911 - one reason each
+def table_obstacle(base: Snapshot, table: Key, *, triggers: bool) -> str:
     """Why the rows of a table cannot be changed in batches without anybody noticing; empty when they can.
 
     Args:
@@ -145,12 +145,6 @@ def table_obstacle(base: Snapshot, table: Key, *, triggers: bool) -> str:  # noq
     thing = base.objects[table]
     if not isinstance(thing, Table) or thing.partition_key or thing.parents or Tree(base).children(table):
         return "it is no ordinary table, but partitioned, a partition or in an inheritance tree"
-    if (
-        thing.partition_key
-        or thing.parents
-        or any(isinstance(other, Table) and table.path in other.parents for other in base.objects.values())
-    ):
-        return "it is part of a tree of tables"
     if thing.row_security_forced:
         return "its policies bind its owner too, so that rows may be hidden"
     for key in base.members(table):
