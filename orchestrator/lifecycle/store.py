@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources import files
 from typing import Any
 
 import psycopg
@@ -24,8 +23,8 @@ from orchestrator.errors import Busy, DatabaseUnreachable, NameTaken, Orchestrat
 from orchestrator.lifecycle.kept import Kept
 from orchestrator.lifecycle.record import Event, Preview
 from orchestrator.lifecycle.states import TRANSITIONS, State, Wanted
+from orchestrator.lifecycle.versions import upgrade
 
-VERSION = 1
 _COLUMNS = "id, name, project, wanted, state, facts, error, created_by, created_at, updated_at, expires_at"
 
 
@@ -58,29 +57,7 @@ class Store:
     def __init__(self, connection: Connection, *, who: str) -> None:
         self._connection = connection
         self.who = who
-        self._make_tables()
-
-    def _make_tables(self) -> None:
-        """Create the tables if they are not there; refuse a store that a newer version has written."""
-        if not self._has_tables():
-            with self._connection.transaction():
-                self._connection.execute("select pg_advisory_xact_lock(%s)", (lock_key("store", "schema"),))
-                if not self._has_tables():
-                    script = files("orchestrator.lifecycle").joinpath("schema.sql").read_bytes()
-                    self._connection.execute(script)
-        row = self._connection.execute("select version from preview_control.version").fetchone()
-        if row is None or row[0] != VERSION:
-            raise OrchestratorError(
-                f"the store has version {row[0] if row else 'unknown'}, this program knows version {VERSION}",
-                hint="use the version of preview that last wrote to it, or a newer one",
-            )
-
-    def _has_tables(self) -> bool:
-        # Read from the table itself: to_regclass() may answer from a cache that is older than our lock.
-        row = self._connection.execute(
-            "select exists (select from pg_tables where schemaname = 'preview_control' and tablename = 'version')"
-        ).fetchone()
-        return bool(row and row[0])
+        upgrade(connection)
 
     # reading
 

@@ -16,6 +16,7 @@ from orchestrator.errors import Busy, DatabaseUnreachable, NameTaken, Orchestrat
 from orchestrator.lifecycle import Preview, State, Store, Wanted
 from orchestrator.lifecycle.states import TRANSITIONS, WORKING
 from orchestrator.lifecycle.store import LeaseLost, losing_store
+from orchestrator.lifecycle.versions import scripts
 
 
 def make(store: Store, name: str = "pr-1") -> Preview:
@@ -78,10 +79,39 @@ def test_a_store_of_another_version_is_refused(
     store_uri: str, store: Store, open_store: Callable[..., Store]
 ) -> None:
     with connect(store_uri, purpose="from the future") as connection:
-        connection.execute("update preview_control.version set version = 99")
+        connection.execute("update preview_control.version set version = 99, oldest = 98")
 
     with pytest.raises(OrchestratorError, match="version 99"):
         open_store()
+
+
+def test_a_newer_store_that_only_added_is_worked_with(
+    store_uri: str, store: Store, open_store: Callable[..., Store]
+) -> None:
+    with connect(store_uri, purpose="from the future") as connection:
+        connection.execute("update preview_control.version set version = 99")
+        connection.execute("alter table preview_control.preview add column mood text not null default 'calm'")
+
+    assert open_store().get(make(store).id).state is State.BRANCHING
+
+
+def test_a_store_of_the_first_version_is_brought_up_with_its_rows(
+    store_uri: str, store: Store, open_store: Callable[..., Store]
+) -> None:
+    kept = make(store)
+    with connect(store_uri, purpose="back to the first version") as connection:
+        rows = connection.execute(
+            "select id, name, project, wanted, state, created_by from preview_control.preview"
+        ).fetchall()
+        connection.execute("drop schema preview_control cascade")
+        connection.execute(scripts()[0].encode())
+        connection.cursor().executemany(
+            "insert into preview_control.preview (id, name, project, wanted, state, created_by) "
+            "values (%s, %s, %s, %s, %s, %s)",
+            rows,
+        )
+
+    assert open_store().get(kept.id).name == kept.name
 
 
 def test_row_and_event_change_together_and_facts_merge(store: Store) -> None:

@@ -1,4 +1,4 @@
--- The diary's own tables, version 1. Applied once, under an advisory lock, in one transaction.
+-- The diary: previews and events.
 create schema if not exists preview_control;
 
 create table preview_control.version (

@@ -1,0 +1,26 @@
+"""The sections of preview.toml as frozen values, a file for each subject. Read nothing.
+
+The descriptions in them are the manual: `docs/settings.md` is generated from them.
+"""
+
+from orchestrator.sections.app import AppSection, RuntimeSection
+from orchestrator.sections.base import Section, parse_size
+from orchestrator.sections.migration import MigrationSection, MigrationStepSection
+from orchestrator.sections.project import GoalSection, ProjectSection, StoreSection
+from orchestrator.sections.promote import PromoteSection
+from orchestrator.sections.report import IgnoreRule, ReportSection
+
+__all__ = [
+    "AppSection",
+    "GoalSection",
+    "IgnoreRule",
+    "MigrationSection",
+    "MigrationStepSection",
+    "ProjectSection",
+    "PromoteSection",
+    "ReportSection",
+    "RuntimeSection",
+    "Section",
+    "StoreSection",
+    "parse_size",
+]

@@ -1,0 +1,31 @@
+"""What a promotion may do: `[promote]`. Reads nothing."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from orchestrator.sections.base import Section
+
+
+class PromoteSection(Section):
+    """What a promotion may do."""
+
+    block: list[str] = Field(
+        default_factory=lambda: ["deletes_data"],
+        description="Hazard codes that stop a promotion until they are allowed by name.",
+    )
+    allow: list[str] = Field(
+        default_factory=list, description="Hazards allowed for every preview: `code` or `code:object`."
+    )
+    approval: Literal["implicit", "required"] = Field(
+        "implicit",
+        description="`implicit`: `preview promote` is the yes of whoever runs it; `required`: it refuses without a "
+        "`preview approve` before it.",
+    )
+    lock_attempts: int = Field(
+        12,
+        ge=1,
+        le=1000,
+        description="How often statements are tried when a lock is not granted in time; between two tries "
+        "everybody else goes first.",
+    )
