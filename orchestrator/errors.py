@@ -4,6 +4,7 @@ OrchestratorError                 exit 1
 ├─ UsageError                     exit 2   bad input: names, settings, unknown previews
 │  ├─ SettingsError                        which file, which key, what was expected
 │  ├─ UnknownPreview
+│  ├─ UnknownPromotion
 │  └─ NameTaken
 ├─ WaitingForAnswers              exit 3   questions that facts cannot decide
 ├─ Refused                        exit 4   hazard, check, drift or approval says no
@@ -60,6 +61,10 @@ class SettingsError(UsageError):
 
 class UnknownPreview(UsageError):
     """No live preview has this name."""
+
+
+class UnknownPromotion(UsageError):
+    """The project has no promotion with this id."""
 
 
 class NameTaken(UsageError):

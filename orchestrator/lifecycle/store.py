@@ -21,6 +21,7 @@ from psycopg.types.json import Jsonb
 from orchestrator.database import Connection, lock_key, try_advisory_lock
 from orchestrator.errors import Busy, DatabaseUnreachable, NameTaken, OrchestratorError, UnknownPreview
 from orchestrator.lifecycle.kept import Kept
+from orchestrator.lifecycle.promotions import Promotions
 from orchestrator.lifecycle.record import Event, Preview
 from orchestrator.lifecycle.states import TRANSITIONS, State, Wanted
 from orchestrator.lifecycle.versions import upgrade
@@ -115,6 +116,10 @@ class Store:
     def kept(self, project: str) -> Kept:
         """What is remembered of a project beyond its previews."""
         return Kept(self._connection, project)
+
+    def promotions(self, project: str) -> Promotions:
+        """The promotions of a project."""
+        return Promotions(self._connection, project, who=self.who)
 
     # writing
 

@@ -1,0 +1,268 @@
+"""Promotions and reverts in PostgreSQL, only ever appended to. Never knows what plans, Neon or images are.
+
+A promotion is a row that does not change and events that tell what happened; its state is read from them.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from orchestrator.database import Connection
+from orchestrator.errors import UnknownPromotion
+
+_COLUMNS = "id, number, project, preview_id, preview_name, kind, reverts, who, at, facts"
+#: Which kinds of events move a promotion, and to what; others only tell.
+_STATES = {
+    "begun": "running",
+    "resumed": "running",
+    "done": "done",
+    "failed": "failed",
+    "refused": "refused",
+    "superseded": "superseded",
+}
+#: Kinds whose last event's detail is an attribute of the promotion.
+_PARTS = ("restore_point", "proof", "release", "kept_aside")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionEvent:
+    """Something that happened in a promotion.
+
+    Attributes:
+        at: UTC.
+        who: the person and machine that did it, ``user@host``.
+        kind: ``begun``, ``restore_point``, ``applying``, ``statement``, ``waiting``, ``applied``, ``proof``,
+            ``release``, ``kept_aside``, ``done``, ``failed``, ``refused``, ``resumed``, ``superseded``, ...
+        note: one line for a person.
+        milliseconds: how long it took, or None.
+        detail: JSON.
+    """
+
+    at: datetime
+    who: str
+    kind: str
+    note: str
+    milliseconds: float | None
+    detail: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """All attributes by name; ``at`` in RFC 3339."""
+        return {
+            "at": self.at.isoformat(),
+            "who": self.who,
+            "kind": self.kind,
+            "note": self.note,
+            "milliseconds": self.milliseconds,
+            "detail": dict(self.detail),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """One promotion, or one revert of a promotion, with what happened in it.
+
+    Attributes:
+        id: eight hexadecimal characters; names of what it leaves behind are derived from it.
+        number: rises with time.
+        project: which Neon project, as ``where/project-id``.
+        preview_id, preview_name: what was promoted.
+        kind: ``promotion`` or ``revert``.
+        reverts: the id of the promotion that a revert takes back.
+        who: who asked for it.
+        at: when it began, UTC.
+        facts: what it was begun with, JSON: approval, plan, answers, image.
+        events: what happened, oldest first.
+    """
+
+    id: str
+    number: int
+    project: str
+    preview_id: str
+    preview_name: str
+    kind: str
+    reverts: str | None
+    who: str
+    at: datetime
+    facts: Mapping[str, Any]
+    events: tuple[PromotionEvent, ...] = field(default=(), repr=False)
+
+    @property
+    def slug(self) -> str:
+        """The derived part of every name: ``NAME-PREVIEWID-PROMOTIONID``."""
+        return f"{self.preview_name}-{self.preview_id}-{self.id}"
+
+    @property
+    def state(self) -> str:
+        """``running``, ``done``, ``failed``, ``refused`` (nothing was done) or ``superseded`` (by a rebase)."""
+        return next((_STATES[each.kind] for each in reversed(self.events) if each.kind in _STATES), "running")
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it came to rest; None while it runs."""
+        last = next((each for each in reversed(self.events) if each.kind in _STATES), None)
+        return last.at if last is not None and self.state != "running" else None
+
+    def last(self, kind: str) -> Mapping[str, Any] | None:
+        """What the last event of a kind tells, or None."""
+        return next((each.detail for each in reversed(self.events) if each.kind == kind), None)
+
+    @property
+    def touched(self) -> bool:
+        """Whether a statement of it may have reached main."""
+        return any(each.kind == "applying" for each in self.events)
+
+    @property
+    def statements(self) -> tuple[Mapping[str, Any], ...]:
+        """Each statement that ran, with its times, tries and locks."""
+        return tuple(each.detail for each in self.events if each.kind == "statement")
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the snapshots that it carries for the way back."""
+        return {
+            "id": self.id,
+            "number": self.number,
+            "project": self.project,
+            "preview": self.preview_name,
+            "preview_id": self.preview_id,
+            "kind": self.kind,
+            "reverts": self.reverts,
+            "state": self.state,
+            "who": self.who,
+            "at": self.at.isoformat(),
+            "ended_at": self.ended_at.isoformat() if self.ended_at else None,
+            **{name: self.facts.get(name) for name in ("approval", "plan", "answers", "image", "report")},
+            "statements": [dict(each) for each in self.statements],
+            **{part: self.last(part) for part in _PARTS},
+            "events": [each.to_json() for each in self.events],
+        }
+
+
+class Promotions:
+    """The promotions of one project.
+
+    Args:
+        connection: an autocommit connection to the store's database, whose own tables are there.
+        project: as in the diary's rows.
+        who: written into every event.
+    """
+
+    def __init__(self, connection: Connection, project: str, *, who: str) -> None:
+        self._connection = connection
+        self._project = project
+        self.who = who
+
+    # reading
+
+    def get(self, promotion_id: str) -> Promotion:
+        """The promotion with this id.
+
+        Raises:
+            UnknownPromotion: the project has none.
+        """
+        found = self._where("id = %s", (promotion_id,))
+        if not found:
+            latest = [each.id for each in self.all()[-5:]]
+            raise UnknownPromotion(
+                f"there is no promotion {promotion_id!r}",
+                hint=f"the latest: {', '.join(latest)}" if latest else "nothing was promoted yet",
+            )
+        return found[0]
+
+    def all(self) -> tuple[Promotion, ...]:
+        """Every promotion and revert, oldest first."""
+        return self._where("true", ())
+
+    def of_preview(self, preview_id: str) -> tuple[Promotion, ...]:
+        """The promotions of a preview, and their reverts, oldest first."""
+        return self._where("preview_id = %s", (preview_id,))
+
+    def revert_of(self, promotion_id: str) -> Promotion | None:
+        """The last revert of a promotion that touched main or still runs, or None."""
+        found = self._where("reverts = %s", (promotion_id,))
+        return next((each for each in reversed(found) if each.state != "refused"), None)
+
+    def carried(self, promotion_id: str, name: str) -> Mapping[str, Any] | None:
+        """A value that was carried along, or None."""
+        row = self._connection.execute(
+            "select value from preview_control.promotion_carried where promotion_id = %s and name = %s",
+            (promotion_id, name),
+        ).fetchone()
+        return row[0] if row else None
+
+    def _where(self, condition: str, parameters: tuple[object, ...]) -> tuple[Promotion, ...]:
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(
+                f"select {_COLUMNS} from preview_control.promotion "  # noqa: S608 - constants of this module
+                f"where project = %s and {condition} order by number",
+                (self._project, *parameters),
+            ).fetchall()
+            events = cursor.execute(
+                "select promotion_id, at, who, kind, note, milliseconds, detail "
+                "from preview_control.promotion_event where promotion_id = any (%s) order by id",
+                ([row["id"] for row in rows],),
+            ).fetchall()
+        found: dict[str, list[PromotionEvent]] = {row["id"]: [] for row in rows}
+        for event in events:
+            found[event.pop("promotion_id")].append(PromotionEvent(**event))
+        return tuple(Promotion(**row, events=tuple(found[row["id"]])) for row in rows)
+
+    # writing
+
+    def begin(
+        self,
+        *,
+        preview_id: str,
+        preview_name: str,
+        facts: Mapping[str, Any],
+        reverts: str | None = None,
+        note: str = "",
+    ) -> Promotion:
+        """A new promotion, or the revert of one: the intent, before the first effect."""
+        promotion_id = secrets.token_hex(4)
+        with self._connection.transaction():
+            self._connection.execute(
+                "insert into preview_control.promotion "
+                "(id, project, preview_id, preview_name, kind, reverts, who, facts) "
+                "values (%s, %s, %s, %s, %s, %s, %s, %s)",
+                (
+                    promotion_id,
+                    self._project,
+                    preview_id,
+                    preview_name,
+                    "revert" if reverts else "promotion",
+                    reverts,
+                    self.who,
+                    Jsonb(dict(facts)),
+                ),
+            )
+            self.record(promotion_id, "begun", note=note)
+        return self.get(promotion_id)
+
+    def record(
+        self,
+        promotion_id: str,
+        kind: str,
+        *,
+        note: str = "",
+        detail: Mapping[str, Any] | None = None,
+        milliseconds: float | None = None,
+    ) -> None:
+        """Append what happened; never changes what was told before."""
+        self._connection.execute(
+            "insert into preview_control.promotion_event (promotion_id, who, kind, note, milliseconds, detail) "
+            "values (%s, %s, %s, %s, %s, %s)",
+            (promotion_id, self.who, kind, note, milliseconds, Jsonb(dict(detail or {}))),
+        )
+
+    def carry(self, promotion_id: str, name: str, value: Mapping[str, Any]) -> None:
+        """Keep what the way back needs; what is there already stays as it is."""
+        self._connection.execute(
+            "insert into preview_control.promotion_carried (promotion_id, name, value) values (%s, %s, %s) "
+            "on conflict do nothing",
+            (promotion_id, name, Jsonb(dict(value))),
+        )
