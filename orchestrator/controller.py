@@ -28,7 +28,17 @@ _RESUME_IN = {
 
 #: What is remembered of one branch and is not true of the next.
 _OF_A_BRANCH = (
-    *("rotated", "plan", "questions", "proved", "reached", "rows_before", "values_before", "preflight"),
+    *(
+        "rotated",
+        "plan",
+        "questions",
+        "proved",
+        "reached",
+        "differences",
+        "rows_before",
+        "values_before",
+        "preflight",
+    ),
     *("report", "url", "command", "own_steps"),
 )
 

@@ -105,6 +105,7 @@ def preview_json(preview: Preview) -> dict[str, Any]:
             "notes": plan["notes"] if plan else [],
             "questions": list(facts.get("questions", ())),
         },
+        "differences": facts.get("differences"),
         "reverse": facts.get("reverse"),
         "answers": facts.get("answers", {}),
         "report": facts.get("report"),

@@ -26,6 +26,7 @@ from orchestrator.postgres.ledger import begin
 from orchestrator.postgres.trace import StatementTrace
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.privileges import Compare
+from orchestrator.schema.shown import differences, shortened
 from orchestrator.steps.command import Command
 from orchestrator.steps.commanded import plan_for
 from orchestrator.steps.own import OwnSteps, measured
@@ -105,6 +106,7 @@ class ByCommand:
                 "questions": [],
                 "goal": after.fingerprint(),
                 "reached": after.fingerprint(),
+                "differences": shortened(differences(base, after)),
                 "proved": known,
                 "command": {"log": list(ran.lines), "milliseconds": ran.milliseconds, "on_main": True},
                 "rows_before": dict(before),

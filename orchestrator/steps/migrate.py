@@ -36,6 +36,7 @@ from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import describe_difference
 from orchestrator.schema.names import Key
 from orchestrator.schema.privileges import Compare
+from orchestrator.schema.shown import differences, shortened
 from orchestrator.steps.border import translating
 from orchestrator.steps.by_command import ByCommand
 from orchestrator.steps.command import Command
@@ -211,6 +212,7 @@ class MigrateStep:
                 "proved": {**planned.proved, **known},
                 "goal": self._goal.fingerprint_of(wanted.goal),
                 "reached": after.fingerprint(),
+                "differences": shortened(differences(base, after, renames=planned.renames.keys)),
                 "command": {"log": list(ran.lines), "milliseconds": ran.milliseconds} if ran else None,
                 "rows_before": dict(before),
                 "values_before": {table: each.to_json() for table, each in sums.items()},
