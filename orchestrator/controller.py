@@ -1,22 +1,19 @@
 """The verbs: what a person can ask for, as methods. Knows no adapter; is handed the engine and the rooms below."""
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 
-from orchestrator.approval import Guards, facts_of
 from orchestrator.errors import (
     NameTaken,
     Refused,
-    UnknownPreview,
     UsageError,
     WaitingForAnswers,
 )
 from orchestrator.facts import answer_command, check_answers, open_questions
-from orchestrator.hooks import Hooks
-from orchestrator.lifecycle import Engine, Preview, State, Store, Wanted
+from orchestrator.lifecycle import Preview, State, Wanted
 from orchestrator.lifecycle.store import Lease
-from orchestrator.migration.plan import Hazard, Plan
+from orchestrator.promotions import PromotionVerbs
 from orchestrator.settings import check_name
+from orchestrator.verbs import failed_in
 
 #: Where `up` goes on when a preview failed in a state; a rehearsal that failed begins on a fresh branch.
 _RESUME_IN = {
@@ -43,69 +40,8 @@ _OF_A_BRANCH = (
 )
 
 
-class Controller:
-    """The verbs on previews of one project.
-
-    Args:
-        store: the diary.
-        project: the project's key, ``where/id``.
-        engine: runs steps.
-        hooks: see Hooks.
-        guards: what a yes must get past.
-        wait: asked while another process holds a preview's lease; see `Store.lease`.
-    """
-
-    def __init__(
-        self,
-        *,
-        store: Store,
-        project: str,
-        engine: Engine,
-        hooks: Hooks,
-        guards: Guards,
-        wait: Callable[[str], bool] = lambda _holder: False,
-    ) -> None:
-        self._store = store
-        self._project = project
-        self._engine = engine
-        self._hooks = hooks
-        self._guards = guards
-        self._wait = wait
-
-    # looking
-
-    def show(self, name: str) -> Preview:
-        """The live preview of this name.
-
-        Raises:
-            UnknownPreview: there is none; names what there is.
-        """
-        check_name(name)
-        found = self._store.find(name)
-        if found is None:
-            live = [preview.name for preview in self._store.live()]
-            raise UnknownPreview(
-                f"there is no preview {name!r}",
-                hint=f"live previews: {', '.join(live)}" if live else f"`preview up {name}` makes it",
-            )
-        return found
-
-    def mine(self, name: str) -> Preview:
-        """The live preview of this name, which must be of this project.
-
-        Raises:
-            UnknownPreview: there is none.
-            UsageError: it is another project's.
-        """
-        preview = self.show(name)
-        if preview.project != self._project:
-            raise UsageError(
-                f"{preview.name} is a preview of project {preview.project}, not of {self._project}",
-                hint="run this beside that project's preview.toml",
-            )
-        return preview
-
-    # doing
+class Controller(PromotionVerbs):
+    """The verbs on previews of one project; see `Verbs` for what it is made of."""
 
     def up(self, name: str, *, answers: Mapping[str, str], fresh: bool = False) -> Preview:
         """Make the preview, or go on with it, or bring it up to date.
@@ -151,7 +87,7 @@ class Controller:
                 f"{preview.name} is promoted to main already",
                 hint=f"`preview discard {preview.name}`; then the name is free",
             )
-        if preview.state is State.PROMOTING or _failed_in(preview) is State.PROMOTING:
+        if preview.state is State.PROMOTING or failed_in(preview) is State.PROMOTING:
             raise Refused(
                 f"the promotion of {preview.name} to main is not finished",
                 hint=f"`preview promote {preview.name}` goes on with it",
@@ -197,8 +133,8 @@ class Controller:
         if fresh:
             return (State.BRANCHING, "a fresh branch was asked for")
         if preview.state is State.FAILED:
-            failed_in = _failed_in(preview) or State.BRANCHING
-            return _RESUME_IN.get(failed_in, State.BRANCHING), f"going on after it failed while {failed_in}"
+            where = failed_in(preview) or State.BRANCHING
+            return _RESUME_IN.get(where, State.BRANCHING), f"going on after it failed while {where}"
         if preview.state is State.READY:
             stale = self._hooks.freshness.stale(preview)
             return stale if stale is not None else (None, "")
@@ -250,102 +186,6 @@ class Controller:
             lease, to=preview.state, kind="answered", note=note, facts={"answers": kept}, error=preview.error
         )
 
-    def promote(self, name: str, *, allow: Iterable[str], keep: bool) -> Preview:
-        """Put exactly what was rehearsed on main; then, unless `keep`, discard the preview.
-
-        Raises:
-            HazardNotAllowed: a blocking hazard is not allowed by name; prints the flags.
-            Refused: not ready, report blocked, or main moved.
-        """
-        preview = self.mine(name)
-        with self._store.lease(preview.id, wait=self._wait) as lease:
-            preview = self._store.get(preview.id)
-            if preview.wanted is Wanted.CLOSED and preview.state is State.READY:
-                raise Refused(f"{name} is being discarded", hint=f"`preview discard {name}` finishes it")
-            if preview.state is State.READY:
-                self._begin_promotion(lease, preview, allow)
-            elif preview.state is State.PROMOTING or _failed_in(preview) is State.PROMOTING:
-                self._store.record(
-                    lease,
-                    to=State.PROMOTING,
-                    kind="resumed",
-                    note="going on with the promotion",
-                    facts={"resumed": True},
-                )
-            elif "promotion" in preview.facts and preview.state in (State.DISCARDING, State.FAILED):
-                # Promoted already, and died while it cleaned up: what is left is the cleaning up.
-                return self._close(lease, preview)
-            elif preview.state is not State.PROMOTED:
-                raise Refused(
-                    f"{name} is {preview.state}; only a ready preview can be promoted",
-                    hint=f"`preview up {name}` brings it there",
-                )
-            self._store.want(preview.id, Wanted.PROMOTED, note="preview promote")
-            promoted = self._engine.run_until_rest(lease)
-            if keep:
-                return promoted
-            self._store.want(preview.id, Wanted.CLOSED, note="discard after the promotion")
-            return self._engine.run_until_rest(lease)
-
-    def approve(self, name: str, *, allow: Iterable[str], note: str = "") -> Preview:
-        """Say yes to a ready preview; bound to what it is now. `promote` asks for it and refuses when it moved.
-
-        Raises:
-            HazardNotAllowed: a blocking hazard is not allowed by name; prints the flags.
-            Refused: not ready, report blocked, or what it was rehearsed for has moved.
-        """
-        preview = self.mine(name)
-        with self._store.lease(preview.id, wait=self._wait) as lease:
-            preview = self._store.get(preview.id)
-            if preview.state is not State.READY or preview.wanted is Wanted.CLOSED:
-                raise Refused(
-                    f"{name} is {preview.state}; only a ready preview can be approved",
-                    hint=f"`preview up {name}` brings it there",
-                )
-            return self._approve(lease, preview, allow, note=note, to=State.READY)
-
-    def _approve(
-        self, lease: Lease, preview: Preview, allow: Iterable[str], *, to: State, note: str = ""
-    ) -> Preview:
-        """Write down the yes, bound to the facts it was given for."""
-        approval = self._guards.approval(
-            preview,
-            allow=allow,
-            who=self._store.who,
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-            note=note,
-            beforehand=to is State.READY,
-        )
-        plan = str(approval.facts["plan_digest"])[:12]
-        return self._store.record(
-            lease,
-            to=to,
-            kind="approved",
-            note=f"plan {plan}" + (f": {note}" if note else ""),
-            detail=approval.to_json(),
-            facts={"approval": approval.to_json()},
-        )
-
-    def _begin_promotion(self, lease: Lease, preview: Preview, allow: Iterable[str]) -> None:
-        """Go on from a yes that was given before, or take this as the yes."""
-        now = facts_of(preview)
-        if preview.facts.get("approval"):
-            now["goal_fingerprint"] = self._hooks.freshness.goal(preview)
-        approval = self._guards.holding(preview, now)
-        if approval is None:
-            self._approve(lease, preview, allow, to=State.PROMOTING)
-            return
-        self._store.record(
-            lease,
-            to=State.PROMOTING,
-            kind="promoting",
-            note=f"approved by {approval.who} at {approval.at}",
-        )
-
-    def refused_hazards(self, plan: Plan, allowed: Iterable[str] = ()) -> tuple[Hazard, ...]:
-        """See Guards."""
-        return self._guards.refused_hazards(plan, allowed)
-
     def discard(self, name: str, *, force: bool = False) -> Preview:
         """Remove everything of this preview; also while another process works on it.
 
@@ -380,25 +220,12 @@ class Controller:
                 )
             return self._close(lease, preview)
 
-    def _close(self, lease: Lease, preview: Preview) -> Preview:
-        """Remove everything of the preview, or go on with removing it."""
-        if preview.state is not State.DISCARDING:
-            self._store.record(lease, to=State.DISCARDING, kind="step", note="discarding")
-        return self._engine.run_until_rest(lease)
-
 
 def _refuse_half_promoted(preview: Preview, *, force: bool) -> None:
-    if force or not (preview.state is State.PROMOTING or _failed_in(preview) is State.PROMOTING):
+    if force or not (preview.state is State.PROMOTING or failed_in(preview) is State.PROMOTING):
         return
     name = preview.name
     raise Refused(
         f"main may be half-way through the plan of {name}",
         hint=f"`preview promote {name}` finishes it; `preview discard {name} --force` leaves main as it is",
     )
-
-
-def _failed_in(preview: Preview) -> State | None:
-    """The working state that a failed preview failed in."""
-    if preview.state is not State.FAILED or not preview.error:
-        return None
-    return State(preview.error["state"])
