@@ -29,3 +29,14 @@ class PromoteSection(Section):
         description="How often statements are tried when a lock is not granted in time; between two tries "
         "everybody else goes first.",
     )
+    restore_point: Literal["branch", "off"] = Field(
+        "branch",
+        description="`branch`: a branch of main is taken, opened and compared before the first statement; `off`: only "
+        "the point in main's own history is written down.",
+    )
+    keep_days: int = Field(
+        7,
+        ge=1,
+        le=30,
+        description="How many days what a way back needs is kept: restore points, and what was set aside.",
+    )
