@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -253,12 +253,14 @@ def whole_report(value: Mapping[str, Any], commands: Iterable[tuple[str, str]]) 
         out.print(f"  note: {note}", markup=False)
     if shown.locks:
         out.print("\nlocks taken")
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for heading in ("  table", "lock", "blocks", "held", "by"):
-            table.add_column(heading, no_wrap=True)
-        for relation, mode, blocks, held, number in shown.locks:
-            table.add_row(f"  {escape(relation)}", mode, blocks, held, str(number))
-        out.print(table)
+        _rows(
+            out,
+            ("table", "lock", "blocks", "held", "by"),
+            [
+                ("", relation, (mode, blocks, held, f"statement {number}"))
+                for relation, mode, blocks, held, number in shown.locks
+            ],
+        )
     _query_tables(out, shown.queries)
     for check, lines in shown.checks:
         out.print(f"\n{check}", markup=False)
@@ -273,14 +275,28 @@ def whole_report(value: Mapping[str, Any], commands: Iterable[tuple[str, str]]) 
 def _query_tables(out: Console, tables: "Iterable[QueryTable]") -> None:
     for each in tables:
         out.print(f"\n{each.title.lower()}: {each.words}", markup=False)
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("  outcome", no_wrap=True)
-        table.add_column(each.headings[0], max_width=60)
-        for heading in each.headings[1:]:
-            table.add_column(heading, no_wrap=True, justify="right")
-        for said, text, cells in each.rows:
-            table.add_row(f"  {said}", escape(text), *cells)
-        out.print(table)
+        _rows(out, each.headings, each.rows)
+
+
+def _rows(out: Console, headings: Sequence[str], rows: Sequence[tuple[str, str, tuple[str, ...]]]) -> None:
+    """A table where it fits; else, and with long texts, each row by itself: nothing is cut off."""
+    longest = [max(len(each), *(len(row[2][n]) for row in rows)) for n, each in enumerate(headings[1:])]
+    first = max((len(said) for said, _, _ in rows), default=0)
+    text = max(len(headings[0]), *(len(text) for _, text, _ in rows))
+    if 2 + first + text + sum(longest) + 2 * (len(longest) + 2) > out.width:
+        for said, text_of, cells in rows:
+            told = "; ".join(f"{name}: {cell}" for name, cell in zip(headings[1:], cells, strict=True))
+            out.print(f"  {f'{said:<{first}}  ' if first else ''}{text_of}", markup=False)
+            out.print(f"  {' ' * (first + 2 if first else 2)}{told}", markup=False, style="dim")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("  " if first else "")
+    table.add_column(headings[0], no_wrap=True)
+    for heading in headings[1:]:
+        table.add_column(heading, no_wrap=True, justify="left" if not first else "right")
+    for said, text_of, cells in rows:
+        table.add_row(f"  {said}", escape(text_of), *(escape(cell) for cell in cells))
+    out.print(table)
 
 
 def _finding_line(out: Console, line: "Line") -> None:

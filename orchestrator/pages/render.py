@@ -1,15 +1,18 @@
 """A report as one self-contained HTML page, or as Markdown for a pull request. Reads nothing but its templates."""
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from orchestrator.pages.view import SIGNS, duration, page
 
 #: A fence that no statement holds: GitHub ends a code block at the first line of as many backticks.
 _FENCE = "````"
+_FLAG = re.compile(r"(?<!\S)(--[a-z][a-z-]*)")
 
 
 @cache
@@ -22,7 +25,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["duration"] = duration
+    environment.filters["flags"] = _flags
     return environment
+
+
+def _flags(text: str) -> Markup:
+    """Text with its ``--flags`` kept on one line: a browser breaks after each hyphen."""
+    return Markup(_FLAG.sub(r'<span class="flag">\1</span>', str(Markup.escape(text))))  # noqa: S704 - escaped before
 
 
 def html(value: Mapping[str, Any], *, commands: Iterable[tuple[str, str]] = ()) -> str:

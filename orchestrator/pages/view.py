@@ -162,6 +162,8 @@ def _acts(statements: Iterable[Mapping[str, Any]]) -> Iterable[Act]:
         before = held[1] if group is not None and held[0] == group else LockMode.NONE
         strongest = max((before, *(mode for _, _, mode in modes)), key=lambda mode: mode.strength)
         held = (group, strongest)
+        if group is None and not modes:  # too quick to be seen: what it declared is all that is known
+            strongest = LockMode(statement["lock"])
         locks = statement["lock"] != "none" and statement["lock_on"]
         yield Act(
             number=number,
