@@ -12,6 +12,7 @@ from orchestrator.controller import Controller
 from orchestrator.errors import StepFailed
 from orchestrator.hooks import Hooks
 from orchestrator.lifecycle import Engine, Observer, Preview, State, Store
+from orchestrator.migration.keeping import Keeping
 from orchestrator.migration.online import Online
 from orchestrator.opening import EMBEDDED, open_neon, open_store, runtime
 from orchestrator.projects import find_project
@@ -29,12 +30,10 @@ from orchestrator.steps.freshness import Freshness
 from orchestrator.steps.goal import Goal
 from orchestrator.steps.launch import Candidates, LaunchStep
 from orchestrator.steps.migrate import MigrateStep
-from orchestrator.steps.on_main import OnMain
 from orchestrator.steps.own import OwnSteps
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.promote import PromoteStep
 from orchestrator.steps.queries import PastQueries
-from orchestrator.steps.restore_point import RestorePoints
 from orchestrator.steps.workload import Workload
 
 
@@ -80,9 +79,6 @@ def assemble(
             project, command, own, lock_attempts=attempts, compare=settings.compare, limits=much
         )
 
-        promotions = store.promotions(project.key)
-        on_main = OnMain(project, promotions, lock_attempts=attempts)
-
         def endpoint(preview: Preview) -> Mapping[str, Any] | None:
             return _endpoint_settings(settings, preview)
 
@@ -99,6 +95,7 @@ def assemble(
                     by_command=by_command,
                     queries=PastQueries(project, settings, store.kept(project.key)),
                     policy=online(settings),
+                    keeping=keeping(settings),
                     trust_proofs=settings.migration.renames == "ask_unless_proved",
                     prove_reverse=settings.migration.prove_reverse,
                     limits=much,
@@ -119,13 +116,7 @@ def assemble(
                     command=command,
                     own=own,
                     by_command=by_command,
-                    promotions=promotions,
-                    on_main=on_main,
-                    points=RestorePoints(
-                        project,
-                        keep_days=settings.promote.keep_days,
-                        wanted=settings.promote.restore_point == "branch",
-                    ),
+                    lock_attempts=attempts,
                     compare=settings.compare,
                 ),
                 State.DISCARDING: DiscardStep(project, candidates),
@@ -162,6 +153,11 @@ def assemble(
 def online(settings: Settings) -> Online:
     """Which tables are written again beside the traffic."""
     return Online(mode=settings.migration.online, large_bytes=settings.migration.online_bytes)
+
+
+def keeping(settings: Settings) -> Keeping:
+    """Whether what a plan drops is kept aside, and how long."""
+    return Keeping(days=settings.promote.keep_days if settings.promote.drops == "soft" else 0)
 
 
 def _last_image(store: Store, project: str) -> str | None:

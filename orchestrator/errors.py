@@ -9,8 +9,7 @@ OrchestratorError                 exit 1
 ├─ WaitingForAnswers              exit 3   questions that facts cannot decide
 ├─ Refused                        exit 4   hazard, check, drift or approval says no
 │  ├─ HazardNotAllowed
-│  ├─ MainMoved
-│  └─ PromotionUnderWay                    who changes production now, since when, at which statement
+│  └─ MainMoved
 ├─ DatabaseUnreachable            (retryable)
 ├─ PlanError
 │  ├─ UnsupportedObject                    a kind that is not covered differs: refused by name
@@ -91,10 +90,6 @@ class HazardNotAllowed(Refused):
 
 class MainMoved(Refused):
     """Main is no longer what the plan was made from."""
-
-
-class PromotionUnderWay(Refused):
-    """Somebody else changes main at this moment."""
 
 
 class DatabaseUnreachable(OrchestratorError):

@@ -21,7 +21,8 @@ select c.oid::int8, n.nspname, c.relname,
              join pg_attribute a on a.attnum = u.number
              where k.conrelid = c.oid and k.contype = 'p' and a.attrelid = c.oid order by u.n)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relkind = 'r' and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'preview_internal')
+where c.relkind = 'r' and n.nspname !~ '^(pg_|preview_kept_)'
+  and n.nspname not in ('information_schema', 'preview_internal')
   and (c.relname = any (%(names)s) or n.nspname || '.' || c.relname = any (%(names)s))
 order by 2, 3
 """

@@ -67,7 +67,8 @@ select p.oid::regprocedure::text,
   array(select format('%%I.%%I', n.nspname, t.relname) from pg_trigger g join pg_class t on t.oid = g.tgrelid
         join pg_namespace n on n.oid = t.relnamespace where g.tgfoid = p.oid and not g.tgisinternal order by 1)
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
-where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'preview_internal') and l.lanname <> 'internal'
+where n.nspname !~ '^(pg_|preview_kept_)' and n.nspname not in ('information_schema', 'preview_internal')
+  and l.lanname <> 'internal'
   and l.lanname <> 'c' and p.prosqlbody is null
   and not exists (select from pg_depend e where e.classid = 'pg_proc'::regclass and e.objid = p.oid and e.deptype = 'e')
   and p.prosrc ~* %(name)s
@@ -98,7 +99,7 @@ def _drops(plan: Plan) -> Iterator[_Drop]:
             parts = parts_of(hazard.on)
             if (
                 hazard.code != "deletes_data"
-                or " DROP " not in f" {statement.sql.upper()} "
+                or not (statement.keeps or " DROP " in f" {statement.sql.upper()} ")
                 or statement.source
             ):
                 continue

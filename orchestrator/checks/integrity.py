@@ -21,7 +21,7 @@ select format('%%I.%%I', n.nspname, c.relname), format('%%I.%%I', tn.nspname, t.
 from pg_index i
 join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
 join pg_class t on t.oid = i.indrelid join pg_namespace tn on tn.oid = t.relnamespace
-where not (i.indisvalid and i.indisready) and n.nspname <> all (%s) and n.nspname !~ '^pg_temp'
+where not (i.indisvalid and i.indisready) and n.nspname <> all (%s) and n.nspname !~ '^(pg_temp|preview_kept_)'
 order by 1
 """
 
@@ -29,7 +29,7 @@ _NOT_VALID = """
 select format('%%I.%%I', n.nspname, t.relname), quote_ident(c.conname), c.contype
 from pg_constraint c
 join pg_class t on t.oid = c.conrelid join pg_namespace n on n.oid = t.relnamespace
-where not c.convalidated and c.contype <> 'f' and n.nspname <> all (%s)
+where not c.convalidated and c.contype <> 'f' and n.nspname <> all (%s) and n.nspname !~ '^preview_kept_'
 order by 1, 2
 """
 
@@ -42,7 +42,7 @@ join pg_class t on t.oid = d.refobjid join pg_namespace tn on tn.oid = t.relname
 join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
 where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
   and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
-  and sn.nspname <> all (%s) and sn.nspname !~ '^pg_temp'
+  and sn.nspname <> all (%s) and sn.nspname !~ '^(pg_temp|preview_kept_)'
 order by 1, 2
 """
 

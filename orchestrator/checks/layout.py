@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.checks.looking import STATEMENT_TIMEOUT_MS, looking
 from orchestrator.database import Connection
 
-_OURS = "n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_(toast|temp)'"
+_OURS = "n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^(pg_(toast|temp)|preview_kept_)'"
 _TABLES = f"""
 select c.oid::int8, c.relnatts::int4 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'm', 'p') and {_OURS}

@@ -64,6 +64,25 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Keeps:
+    """What a statement sets aside instead of dropping it; main itself keeps a record of it.
+
+    Attributes:
+        name: the reserved name: of the schema that holds a table, or of a column.
+        was: schema, table and for a column its name.
+        days: how long it is kept.
+    """
+
+    name: str
+    was: tuple[str, ...]
+    days: int
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"name", "was", "days"}``."""
+        return {"name": self.name, "was": list(self.was), "days": self.days}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
     """One statement of a plan.
 
@@ -88,6 +107,8 @@ class Statement:
         source, line: the file of a person's own that it stands in, and its first line there; "" and 0 when it is
             generated.
         batch: it is repeated, each time in a transaction of its own, until it changes no row.
+        keeps: what it sets aside, or None.
+        forgets: the reserved name of what is set aside no more after it, or empty.
     """
 
     sql: str
@@ -107,6 +128,8 @@ class Statement:
     source: str = ""
     line: int = 0
     batch: bool = False
+    keeps: Keeps | None = None
+    forgets: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """All attributes by name; ``lock`` as PostgreSQL writes it in pg_locks."""
@@ -128,6 +151,8 @@ class Statement:
             "source": self.source,
             "line": self.line,
             "batch": self.batch,
+            "keeps": self.keeps.to_json() if self.keeps else None,
+            "forgets": self.forgets,
         }
 
     @classmethod
@@ -152,6 +177,8 @@ class Statement:
             source=value.get("source", ""),
             line=value.get("line", 0),
             batch=value.get("batch", False),
+            keeps=_keeps(value.get("keeps")),
+            forgets=value.get("forgets", ""),
         )
 
 
@@ -230,3 +257,7 @@ class Plan:
             notes=tuple(value["notes"]),
             online=tuple(value.get("online", ())),
         )
+
+
+def _keeps(value: Mapping[str, Any] | None) -> Keeps | None:
+    return Keeps(name=value["name"], was=tuple(value["was"]), days=value["days"]) if value else None

@@ -8,6 +8,7 @@ from orchestrator.migration.aside import Aside, stepping_aside
 from orchestrator.migration.aside import refused as refused_anew
 from orchestrator.migration.asking import Asking, fill_questions
 from orchestrator.migration.at_stake import AtStake, at_stake
+from orchestrator.migration.keeping import Keeping
 from orchestrator.migration.online import Online, decide
 from orchestrator.migration.order import grouped, in_order
 from orchestrator.migration.plan import Plan, Statement
@@ -24,6 +25,7 @@ from orchestrator.migration.recipes import (
     extensions,
     functions,
     indexes,
+    kept,
     leftovers,
     matviews,
     not_nulls,
@@ -65,6 +67,7 @@ _RECIPES = (
     sequences,
     tables,
     columns,
+    kept,
     column_changes,
     not_nulls,
     online,
@@ -127,6 +130,7 @@ def make_plan(
     policy: Online = Online(),  # noqa: B008 - a frozen value
     trust_proofs: bool = False,
     compare: Compare = Compare.IGNORE,
+    keeping: Keeping = Keeping(),  # noqa: B008 - a frozen value
 ) -> Planned:
     """Work out how to get from one snapshot to another.
 
@@ -138,6 +142,7 @@ def make_plan(
         policy: which tables are written again beside the traffic.
         trust_proofs: take a rename that physical identity speaks for without asking.
         compare: how much of the goal's owners and grants counts.
+        keeping: whether what is dropped is kept aside for a while.
 
     Raises:
         UnsupportedObject: objects of kinds that are not planned differ; all are named.
@@ -167,6 +172,7 @@ def make_plan(
         adopted=adopted,
         joins=joins,
         privileges=compare,
+        keeping=keeping,
         today=_today(done, old),
         online=beside,
         trees=moves,
@@ -391,6 +397,7 @@ def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
     short = {*work.reruled, *(Key("default", key.path) for key in work.retyped)}
     spans += [(min(left[key]), max(made[key])) for key in short & left.keys() & made.keys()]
     spans += aside.span(ordered)
+    spans += kept.spans(ordered)
     for table in work.online.retyped:
         # Nobody may see a column without its old form and without its new one.
         swap = [

@@ -7,7 +7,13 @@ from orchestrator.migration.plan import Plan
 _NAME = r'(?:"(?:[^"]|"")*"|[^\W\d]\w*)'
 _VALIDATE = re.compile(rf"^ALTER TABLE ({_NAME}\.{_NAME}) VALIDATE CONSTRAINT ({_NAME})$")
 _ASIDE = re.compile(rf'^ALTER (TYPE|DOMAIN) ({_NAME}\.{_NAME}) RENAME TO "?preview_tmp_')
+_KEPT = re.compile(r"\bpreview_kept_[0-9a-f]{12}\b")
 _BUILD = re.compile(r"^(CREATE (?:UNIQUE )?INDEX )CONCURRENTLY ")
+
+
+def _plain(sql: str) -> str:
+    """The same for whatever a dropped thing is called while it is kept aside: that depends on what was kept before."""
+    return _KEPT.sub("preview_kept_", sql)
 
 
 def part_of(remaining: Plan, approved: Plan) -> tuple[str, ...]:
@@ -20,7 +26,7 @@ def part_of(remaining: Plan, approved: Plan) -> tuple[str, ...]:
     which is approved with the other. A type that was to step aside for its new form may have lost its last user
     meanwhile: then it is dropped and made again, which comes to the same.
     """
-    known = {statement.sql for statement in approved.statements}
+    known = {_plain(statement.sql) for statement in approved.statements}
     added = {sql.split(" FOREIGN KEY ")[0].split(" CHECK ")[0] for sql in known if " ADD CONSTRAINT " in sql}
 
     left = {statement.sql for statement in remaining.statements}
@@ -31,7 +37,8 @@ def part_of(remaining: Plan, approved: Plan) -> tuple[str, ...]:
         and any(each.startswith(f"CREATE {match[1]} {match[2]} AS") for each in left)
     }
 
-    def approves(sql: str) -> bool:
+    def approves(text: str) -> bool:
+        sql = _plain(text)
         if (
             sql in replaced
             or sql in known

@@ -1,11 +1,14 @@
 """The reverse plan: from the goal back to the base, and what it cannot bring back. Pure: no I/O of any kind."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.errors import PlanError, UsageError
 from orchestrator.migration import types
+from orchestrator.migration.compose import compose
+from orchestrator.migration.keeping import Keeping, Kept, bring_back, in_the_way
+from orchestrator.migration.offers import offer
 from orchestrator.migration.online import Online
 from orchestrator.migration.plan import Plan, Probe
 from orchestrator.migration.planner import Planned, make_plan
@@ -13,7 +16,7 @@ from orchestrator.migration.recipes.columns import fill_id
 from orchestrator.schema.candidates import named, question_id
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.names import Key, dotted, literal, quote
-from orchestrator.schema.objects import Column, Enum
+from orchestrator.schema.objects import Column, Default, Enum
 from orchestrator.schema.privileges import Compare
 from orchestrator.schema.questions import Question
 from orchestrator.schema.renames import Renames, renamed
@@ -90,6 +93,9 @@ def reverse_plan(
     *,
     policy: Online = Online(),  # noqa: B008 - a frozen value
     compare: Compare = Compare.IGNORE,
+    kept: Sequence[Kept] = (),
+    returned: Snapshot | None = None,
+    keeping: Keeping = Keeping(),  # noqa: B008 - a frozen value
 ) -> Reverse:
     """The plan back, with every rename taken back, and its losses.
 
@@ -99,20 +105,29 @@ def reverse_plan(
         planned: what planning came to, with its plan.
         policy: which tables are written again beside the traffic.
         compare: how much of the goal's owners and grants counted; unless nothing, all of them are led back.
+        kept: what was set aside and comes back.
+        returned: the goal with these under their old names (``inspect(..., returning=kept)``); needed where ``kept``
+            holds something.
+        keeping: whether what the way back drops is kept aside as well.
     """
     back_to = Compare.IGNORE if compare is Compare.IGNORE else Compare.ALL
     if planned.plan is None:
         return Reverse(plan=None, refused="there is no plan yet: questions are open")
     losses = [*_deleted(planned.plan), *_narrowed(base, goal, planned.renames)]
     back = _inverse(planned.renames)
-    start = goal if goal.sizes is base.sizes else replace(goal, sizes=_sizes(base, goal, planned.renames))
+    stuck = in_the_way(kept, goal)
+    first_back = bring_back(kept, goal)
+    here = returned if first_back and returned is not None else goal
+    start = here if here.sizes is base.sizes else replace(here, sizes=_sizes(base, here, planned.renames))
+    back |= _missing(kept, base, start, planned.renames)
+    rules: dict[str, Any] = {"policy": policy, "compare": back_to, "keeping": keeping}
     try:
-        first = make_plan(start, base, answers=back, assume_defaults=True, policy=policy, compare=back_to)
+        first = make_plan(start, base, answers=back, assume_defaults=True, **rules)
         values = dict(_values(first.questions, base))
         both = {**back, **values}
         found = first
         if values:
-            found = make_plan(start, base, answers=both, assume_defaults=True, policy=policy, compare=back_to)
+            found = make_plan(start, base, answers=both, assume_defaults=True, **rules)
     except (PlanError, UsageError) as error:
         return Reverse(plan=None, losses=tuple(losses), refused=error.message)
     if found.plan is None:
@@ -123,12 +138,30 @@ def reverse_plan(
     ]
     losses += [
         Loss(
-            kind="later", on=hazard.on, detail=f"what is written after the promotion is lost: {hazard.detail}"
+            kind="later",
+            on=hazard.on,
+            detail=f"what is written after the promotion is {'set aside' if each.keeps else 'lost'}: {hazard.detail}",
         )
-        for hazard in found.plan.hazards
+        for each in found.plan.statements
+        for hazard in each.hazards
         if hazard.code == "deletes_data"
     ]
-    return Reverse(plan=found.plan, losses=tuple(losses), compare=back_to)
+    losses += [
+        Loss(kind="before", on=each.key.name, detail=f"stays set aside as {each.name}: {stuck[each.name]}")
+        for each in kept
+        if each.name in stuck
+    ]
+    losses += [
+        Loss(
+            kind="value",
+            on=question.removeprefix("fill:"),
+            detail=f"comes back with its values, and with {value} in rows that were written since",
+        )
+        for question, value in sorted(back.items())
+        if question.startswith("fill:")
+    ]
+    plan = compose(found.plan, own={"before": (first_back,)}) if first_back else found.plan
+    return Reverse(plan=plan, losses=tuple(losses), compare=back_to)
 
 
 def _inverse(done: Renames) -> dict[str, str]:
@@ -147,6 +180,22 @@ def _inverse(done: Renames) -> dict[str, str]:
 def _sizes(base: Snapshot, goal: Snapshot, done: Renames) -> Mapping[Key, tuple[int, int]]:
     """Production's sizes under the goal's names: the development database says nothing about its rows."""
     return {key: size for key, size in renamed(base, done).sizes.items() if key in goal.objects}
+
+
+def _missing(kept: Sequence[Kept], base: Snapshot, start: Snapshot, done: Renames) -> dict[str, str]:
+    """Answers for rows that were written while a column was set aside that must have a value again."""
+    tables = {new.path: old.path for old, new in done.keys.items() if new.kind == "table"}
+    answers = {}
+    for each in kept:
+        was = Key("column", (*tables.get(each.table, each.table), each.was[-1]))
+        before, now = base.objects.get(was), start.objects.get(each.key)
+        if isinstance(before, Column) and isinstance(now, Column) and before.not_null and not now.not_null:
+            default = base.objects.get(Key("default", was.path))
+            expression = default.expression if isinstance(default, Default) else ""
+            value = expression if expression and "nextval(" not in expression else offer(before.type)
+            if value := value or _empty(base, was):
+                answers[fill_id(was)] = value
+    return answers
 
 
 def _values(questions: tuple[Question, ...], base: Snapshot) -> Iterator[tuple[str, str]]:
@@ -179,7 +228,7 @@ def _deleted(plan: Plan) -> Iterator[Loss]:
     for statement in plan.statements:
         counts = [probe for probe in statement.probes if probe.kind == "rows_at_stake"]
         for hazard in statement.hazards:
-            if hazard.code == "deletes_data":
+            if hazard.code == "deletes_data" and not statement.keeps:
                 probe = _about(hazard.on, counts)
                 sql = probe.count_sql if probe else ""
                 yield Loss(kind="before", on=hazard.on, detail=hazard.detail, count_sql=sql)

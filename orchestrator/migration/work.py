@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from orchestrator.migration.aside import Aside
+from orchestrator.migration.keeping import Keeping
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.online import Decided
 from orchestrator.migration.plan import Statement
@@ -54,6 +55,7 @@ class Work:
         online: what is written again beside the traffic.
         aside: which tables step aside, because they must be made anew with their rows.
         privileges: how much of the goal's owners and grants counts.
+        keeping: how drops are done.
     """
 
     base: Snapshot
@@ -72,6 +74,7 @@ class Work:
     online: Decided = field(default_factory=Decided)
     aside: Aside = field(default_factory=Aside)
     privileges: Compare = Compare.IGNORE
+    keeping: Keeping = field(default_factory=Keeping)
 
     @cached_property
     def makes(self) -> frozenset[Key]:
@@ -244,6 +247,11 @@ class Work:
             return []
         return [each for each in self.will.heirs(key) if not self.is_new(Key("table", each.path[:2]))]
 
+    @cached_property
+    def stood_on(self) -> frozenset[Key]:
+        """What things that were set aside earlier stand on."""
+        return frozenset(needed for each in self.base.hidden for needed in each.needs)
+
     # -- tokens ------------------------------------------------------------------------------------------
 
     def making(self, *keys: Key) -> tuple[frozenset[Token], frozenset[Token]]:
@@ -273,7 +281,9 @@ class Work:
         # What falls together releases itself.
         inner = {released(each) for each in keys}
         outside = {
-            released(each) for each in keys if any(user not in keys for user in self.base.users.get(each, ()))
+            released(each)
+            for each in keys
+            if each in self.stood_on or any(user not in keys for user in self.base.users.get(each, ()))
         }
         return frozenset(gives - inner), frozenset(wants & outside)
 
@@ -302,13 +312,6 @@ class Work:
 
     # -- steps -------------------------------------------------------------------------------------------
 
-    def unready(self, key: Key) -> bool:
-        """Whether data cannot be asked about it yet: it needs what is not there, or not yet in its new form."""
-        changed = {each for each in self.found.changed if each.kind != "column"}
-        moving = self.makes | self.retyped | changed
-        needed = [each for each in self.goal.needs.get(key, ()) if each.kind != "constraint"]
-        return any(each in moving or each not in self.base.objects for each in needed)
-
     def step(
         self,
         key: Key,
@@ -331,7 +334,16 @@ class Work:
         on = self.locked(*tables)
         held = lock if on else LockMode.NONE
         quick = held.blocks_writes and not heavy
-        names = ("hazards", "probes", "transactional", "repair", "lock_timeout_ms", "by_blocks")
+        names = (
+            "hazards",
+            "probes",
+            "transactional",
+            "repair",
+            "lock_timeout_ms",
+            "by_blocks",
+            "keeps",
+            "forgets",
+        )
         extra = {name: more.pop(name) for name in names if name in more}
         statement = Statement(
             sql=sql,

@@ -16,6 +16,7 @@ from orchestrator.errors import DatabaseUnreachable, LockNotAcquired
 from orchestrator.migration.plan import Plan, Statement
 from orchestrator.postgres.batches import in_batches
 from orchestrator.postgres.blockers import Blocker, blockers
+from orchestrator.postgres.kept import forget, prepare, remember
 from orchestrator.postgres.refusals import translated
 from orchestrator.postgres.repeated import until_none
 from orchestrator.postgres.trace import StatementTrace, Tracer, temp_bytes
@@ -76,6 +77,7 @@ def apply(
     observer: Observer = SILENT,
     attempts: int = ATTEMPTS,
     pause: Callable[[float], None] = time.sleep,
+    promotion: str = "",
 ) -> tuple[StatementTrace, ...]:
     """Apply a plan, group by group; each group is all or nothing, and every statement has its time-outs.
 
@@ -89,6 +91,7 @@ def apply(
         observer: told before and after each statement and before each pause.
         attempts: how often one group is tried, at least 1.
         pause: sleeps that many seconds.
+        promotion: written beside what is set aside.
 
     Returns:
         One trace for each statement, in order.
@@ -104,7 +107,7 @@ def apply(
         for _, found in itertools.groupby(enumerate(plan.statements), key=lambda each: each[1].group)
     ]
     traces: list[StatementTrace] = []
-    run = _Run(connect=connect, total=len(plan.statements), observer=observer)
+    run = _Run(connect=connect, total=len(plan.statements), observer=observer, promotion=promotion)
     try:
         for group in groups:
             traces.extend(_persist(run, group, attempts=attempts, pause=pause))
@@ -119,11 +122,14 @@ Group = Sequence[tuple[int, Statement]]
 class _Run:
     """One connection, opened when needed and again after a loss."""
 
-    def __init__(self, *, connect: Callable[[], Connection], total: int, observer: Observer) -> None:
+    def __init__(
+        self, *, connect: Callable[[], Connection], total: int, observer: Observer, promotion: str
+    ) -> None:
         self._connect = connect
         self._connection: Connection | None = None
         self.total = total
         self.observer = observer
+        self.promotion = promotion
         self.at: tuple[int, Statement] | None = None
         self.committing = False
 
@@ -131,6 +137,8 @@ class _Run:
     def connection(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
+            if self.promotion:
+                _set(self._connection, "preview.promotion", self.promotion, local=False)
         return self._connection
 
     @property
@@ -145,6 +153,8 @@ class _Run:
         """One group in one transaction."""
         connection = self.connection
         self.committing = False
+        if any(statement.keeps for _, statement in group):
+            prepare(connection)
         with connection.transaction():
             _set(connection, "check_function_bodies", "off", local=True)
             _set(connection, "client_min_messages", "debug1", local=True)
@@ -158,6 +168,10 @@ class _Run:
                         _time_outs(connection, statement, local=True)
                         given = wanted
                     trace = tracer.run(index, statement.sql, in_transaction=True)
+                    if statement.keeps:
+                        remember(connection, statement.keeps)
+                    if statement.forgets:
+                        forget(connection, statement.forgets)
                     self.observer.finished(index, statement, trace)
                     yield trace
             self.committing = True

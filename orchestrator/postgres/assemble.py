@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.postgres import guard
 from orchestrator.postgres.further import read_stated
+from orchestrator.postgres.hidden import hidden
 from orchestrator.postgres.owned import privileges_of
 from orchestrator.postgres.relations import Relations, pairs
 from orchestrator.schema.catalog import Snapshot
@@ -83,6 +84,7 @@ class Assembly(Relations):
                 if row["relation"] in self.tables
             },
             leftovers=tuple(sorted(self.leftovers, key=lambda each: each.key)),
+            hidden=hidden(self),
             role=origin["role"],
             roles=tuple(origin["roles"]),
             superuser=origin["superuser"],

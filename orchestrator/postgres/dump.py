@@ -10,13 +10,14 @@ from pathlib import Path
 from neon_embedded.binaries import places
 from orchestrator.database import Connection
 from orchestrator.schema.dumped import Seen, entries
+from orchestrator.schema.names import KEPT_PREFIX
 
 #: How long pg_dump may wait for a lock, and take in all: milliseconds, seconds.
 LOCK_WAIT_MS = 5_000
 LONGEST_SECONDS = 300
 
 #: Schemas of this product's own, which inspect leaves out too.
-_OURS = ("preview_internal",)
+_OURS = ("preview_internal", f"{KEPT_PREFIX}*")
 
 
 def see(connection: Connection) -> Seen:

@@ -109,6 +109,7 @@ WHOLE = frozenset(
         "others",
         "origin",
         "uncompared",
+        "kept",
     }
 )
 

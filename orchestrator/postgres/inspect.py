@@ -1,6 +1,6 @@
 """Inspect: read a database's whole catalogue as one Snapshot. Only reads; decides nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -8,8 +8,10 @@ from psycopg.rows import dict_row
 
 from orchestrator.database import Connection
 from orchestrator.errors import StatementFailed
+from orchestrator.migration.keeping import Kept
 from orchestrator.postgres.assemble import Assembly
 from orchestrator.postgres.reading import ATTEMPTS, Reading, query, without_cycles
+from orchestrator.postgres.returning import as_before, showing
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.names import Key
 
@@ -40,18 +42,23 @@ QUERIES = (
     "others",
     "guard",
     "uncompared",
+    "kept",
     "dependencies",
     "origin",
     "traffic",
 )
 
 
-def inspect(connection: Connection) -> Snapshot:
+def inspect(connection: Connection, *, returning: Sequence[Kept] = ()) -> Snapshot:
     """Read the whole catalogue in one repeatable-read, read-only transaction.
 
     The connection must not be inside a transaction; its settings are as before afterwards. PostgreSQL's
     deparser looks at the newest catalogue even there, so schema changes at this very moment can make it
     stumble: then everything is read again, a few times.
+
+    Args:
+        connection: what is read.
+        returning: things that are set aside: they are read as if they had their names back.
 
     Raises:
         LockNotAcquired: somebody holds an object of the catalogue under a strong lock.
@@ -63,7 +70,9 @@ def inspect(connection: Connection) -> Snapshot:
         try:
             with without_cycles():
                 with reading.open():
-                    rows = everything(reading)
+                    rows = everything(reading, showing(returning) if returning else None)
+                    if returning:
+                        rows = {name: as_before(name, each, returning) for name, each in rows.items()}
                 return Assembly(rows).snapshot()
         except psycopg.Error as error:
             reading.explain(error, attempt)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.postgres.relations import Relations
-from orchestrator.schema.names import Key
+from orchestrator.schema.names import KEPT_PREFIX, Key
 from orchestrator.schema.privileges import PLAIN, Privileges, default_key
 
 
@@ -52,7 +52,7 @@ def _place(
     if row["sub"]:
         column = assembly.address.get((row["class"], row["oid"], row["sub"]))
         relation = assembly.address.get(address)
-        if column is None and relation is not None:
+        if column is None and relation is not None and not row["name"].startswith(KEPT_PREFIX):
             column = Key("column", (*relation.path[:2], row["name"]))
         return column, False, row["type"]
     if row["class"] == catalog["pg_class"] and row["oid"] in sequences:

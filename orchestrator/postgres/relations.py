@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.schema.names import HELPER_PREFIX, LAST_PREFIX, Key, dotted, not_null_name
+from orchestrator.schema.names import HELPER_PREFIX, KEPT_PREFIX, LAST_PREFIX, Key, dotted, not_null_name
 from orchestrator.schema.objects import (
     Column,
     Default,
@@ -72,6 +72,8 @@ class Relations:
         self.lineage: dict[Key, str] = {}
         self.leftovers: list[Leftover] = []
         self.sizes: dict[Key, tuple[int, int]] = {}
+        #: Columns that were set aside, by relation and number.
+        self.kept_columns: dict[tuple[int, int], str] = {}
         self.index_options = {row["oid"]: row["options"] for row in rows["indexes"]}
         self._not_nulls = {(row["relation"], row["number"]): row for row in rows["not_nulls"]}
         self._owners: dict[Address, Address] = {
@@ -280,6 +282,9 @@ class Relations:
                 self.fold(oid, "column", json.dumps(facts, sort_keys=True, default=str))
                 self.fold(oid, "column comment", row["name"], self.comment("pg_class", oid, row["number"]))
                 self.fold(oid, "identity", row["name"], sequences.get((oid, row["number"])))
+            elif oid in self.tables and row["name"].startswith(KEPT_PREFIX):
+                self.kept_columns[oid, row["number"]] = row["name"]
+                self.comment("pg_class", oid, row["number"])  # spoken for: it stays where it is
             elif oid in self.tables and self.is_helper(row["name"]):
                 path = self.tables[oid].path
                 self.leftovers.append(

@@ -16,6 +16,7 @@ _PLAIN = {
     "dependencies",
     "origin",
     "traffic",
+    "kept",
 }
 #: Where most rows come from, only what is deparsed is looked through.
 _DEPARSED = {"columns": ("expression",), "relations": ("bound", "partition_key"), "indexes": ("definition",)}

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from orchestrator.schema.names import Key
-from orchestrator.schema.objects import Column, Constraint, Leftover, Object, table_of
+from orchestrator.schema.objects import Column, Constraint, Hidden, Leftover, Object, table_of
 from orchestrator.schema.privileges import Privileges
 from orchestrator.schema.stored import compared, object_from_json, object_to_json, tupled
 
@@ -27,6 +27,7 @@ class Snapshot:
         sizes: bytes and estimated rows of each table; -1 rows: never analysed.
         writes: rows inserted, updated and deleted per second, of tables where that is known.
         leftovers: helper objects of an interrupted run.
+        hidden: what earlier promotions set aside.
         role: who inspected.
         roles: the server's roles, as SQL; empty when nobody looked.
         superuser: whether that role is one: only then are grants on PostgreSQL's own objects known.
@@ -43,6 +44,7 @@ class Snapshot:
     sizes: Mapping[Key, tuple[int, int]] = field(default_factory=dict, compare=False)
     writes: Mapping[Key, float] = field(default_factory=dict, compare=False)
     leftovers: tuple[Leftover, ...] = field(default=(), compare=False)
+    hidden: tuple[Hidden, ...] = field(default=(), compare=False)
     role: str = field(default="", compare=False)
     roles: tuple[str, ...] = field(default=(), compare=False)
     superuser: bool = field(default=False, compare=False)
@@ -119,6 +121,7 @@ class Snapshot:
             "sizes": [[key, self.sizes[key]] for key in sorted(self.sizes)],
             "writes": [[key, self.writes[key]] for key in sorted(self.writes)],
             "leftovers": [asdict(leftover) for leftover in self.leftovers],
+            "hidden": [asdict(each) for each in self.hidden],
             "role": self.role,
             "roles": list(self.roles),
             "superuser": self.superuser,
@@ -148,6 +151,15 @@ class Snapshot:
             leftovers=tuple(
                 Leftover(key=_key(each["key"]), table=tuple(each["table"]), valid=each["valid"])
                 for each in value["leftovers"]
+            ),
+            hidden=tuple(
+                Hidden(
+                    name=each["name"],
+                    table=tuple(each["table"]),
+                    column=each["column"],
+                    needs=tuple(map(_key, each["needs"])),
+                )
+                for each in value.get("hidden", ())
             ),
             role=value["role"],
             roles=tuple(value["roles"]),

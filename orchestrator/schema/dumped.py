@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from orchestrator.schema.names import KEPT_PREFIX
 from orchestrator.schema.settled import settled, settled_routine
 
 _HEAD = re.compile(
@@ -59,13 +60,16 @@ def entries(text: str) -> Mapping[str, str]:
     """What ``pg_dump --schema-only`` wrote, by type and name; the same for the same schema, however it came about.
 
     Left out: session settings, pg_dump's own remarks, the order of a table's columns and of entries, the order of
-    storage parameters, names of not-null constraints, and forms of an expression that PostgreSQL takes for one.
+    storage parameters, names of not-null constraints, columns that were set aside, and forms of an expression that
+    PostgreSQL takes for one.
     """
     text = text.split(_END, maxsplit=1)[0] + "\n"
     marks = list(_HEAD.finditer(text))
     found: dict[str, list[str]] = {}
     for at, mark in enumerate(marks):
         body = text[mark.end() : marks[at + 1].start() if at + 1 < len(marks) else len(text)]
+        if KEPT_PREFIX in mark["name"]:
+            continue
         where = "" if mark["schema"] == "-" else f"{mark['schema']}."
         normal = _normal(mark["type"], body)
         if normal:
@@ -81,6 +85,7 @@ def _normal(kind: str, body: str) -> str:
             lines.pop()
         return settled_routine("\n".join(lines).strip("\n"))
     lines = [_OPTIONS.sub(_sorted_options, line) for line in lines if not _SESSION.match(line)]
+    lines = [line for line in lines if KEPT_PREFIX not in line]
     if kind in _UNORDERED:
         lines = sorted(_NOT_NULL.sub(" NOT NULL", line.rstrip(",")) for line in lines)
     return settled("\n".join(lines))

@@ -9,6 +9,9 @@ HELPER_PREFIX = "preview_tmp_"
 #: What the names of helpers begin with that must come after all others: triggers fire in the order of their names.
 LAST_PREFIX = f"~{HELPER_PREFIX}"
 
+#: What the names of columns and schemas begin with that hold what a promotion set aside; never part of a snapshot.
+KEPT_PREFIX = "preview_kept_"
+
 #: The longest name PostgreSQL keeps, in bytes (NAMEDATALEN - 1); longer ones are cut in silence.
 MAX_NAME_BYTES = 63
 

@@ -371,6 +371,23 @@ class Other(Object):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hidden:
+    """A table or a column that an earlier promotion set aside. It is compared with nothing, but it is there.
+
+    Attributes:
+        name: its reserved name: the schema that holds the table, or the column.
+        table: schema and name of the table, where it is now.
+        column: whether it is a column of that table, or the table itself.
+        needs: which objects of the snapshot it stands on: they cannot go while it stays.
+    """
+
+    name: str
+    table: tuple[str, ...]
+    column: bool
+    needs: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
     """A helper object that an interrupted run left: one of our reserved names.
 

@@ -23,6 +23,7 @@ from orchestrator.lifecycle import Advance, Next, Preview, Rest, State
 from orchestrator.migration import books as bookkeeping
 from orchestrator.migration.books import Books
 from orchestrator.migration.compose import compose
+from orchestrator.migration.keeping import Keeping
 from orchestrator.migration.online import Online
 from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import Planned, make_plan
@@ -30,6 +31,7 @@ from orchestrator.migration.reverse import Reverse, reverse_plan
 from orchestrator.postgres.apply import apply
 from orchestrator.postgres.dump import see
 from orchestrator.postgres.inspect import inspect, inspect_writes
+from orchestrator.postgres.kept import kept
 from orchestrator.postgres.ledger import begin, begun
 from orchestrator.postgres.trace import StatementTrace
 from orchestrator.schema.catalog import Snapshot
@@ -63,6 +65,7 @@ class MigrateStep:
         by_command: ByCommand,
         queries: PastQueries,
         policy: Online = Online(),  # noqa: B008 - a frozen value
+        keeping: Keeping = Keeping(),  # noqa: B008 - a frozen value
         trust_proofs: bool = False,
         prove_reverse: bool = True,
         limits: Limits = Limits(),  # noqa: B008 - a frozen value
@@ -76,6 +79,7 @@ class MigrateStep:
         self._by_command = by_command
         self._queries = queries
         self._policy = policy
+        self._keeping = keeping
         self._trust_proofs = trust_proofs
         self._way_back = WayBack(project=project, prove=prove_reverse)
 
@@ -137,6 +141,7 @@ class MigrateStep:
                 policy=self._policy,
                 trust_proofs=self._trust_proofs,
                 compare=self._goal.compare,
+                keeping=self._keeping,
             ),
             (base, wanted.goal),
             wanted.connection,
@@ -196,7 +201,11 @@ class MigrateStep:
             _assert_carried(read_books(connection, self._command.bookkeeping), wanted.books)
             left = [table for table in table_names(after) if table not in wanted.books]
             findings = (*findings, *not_carried(wanted, connection, left))
-        reverse = replace(self._reverse(base, after, planned), losses=losses)
+        reverse = self._back(connection, base, after, planned)
+        asked = {(each.on, each.count_sql): each for each in losses if each.count_sql}
+        reverse = replace(
+            reverse, losses=tuple(asked.get((each.on, each.count_sql), each) for each in reverse.losses)
+        )
         if plan.statements:
             branch_id = preview.facts["branch"]["id"]
             findings = (*findings, *self._way_back.try_out(branch_id, reverse, base, detail))
@@ -222,7 +231,24 @@ class MigrateStep:
         )
 
     def _reverse(self, base: Snapshot, goal: Snapshot, planned: Planned) -> Reverse:
-        return reverse_plan(base, goal, planned, policy=self._policy, compare=self._goal.compare)
+        return reverse_plan(
+            base, goal, planned, policy=self._policy, compare=self._goal.compare, keeping=self._keeping
+        )
+
+    def _back(self, connection: Connection, base: Snapshot, after: Snapshot, planned: Planned) -> Reverse:
+        """The way back from what was reached, with what this plan has set aside."""
+        names = {each.keeps.name for each in planned.plan.statements if each.keeps} if planned.plan else set()
+        things = tuple(each for each in kept(connection) if each.name in names) if names else ()
+        return reverse_plan(
+            base,
+            after,
+            planned,
+            policy=self._policy,
+            compare=self._goal.compare,
+            kept=things,
+            returned=inspect(connection, returning=things) if things else None,
+            keeping=self._keeping,
+        )
 
     def _writes_of_main(self) -> Mapping[Key, float]:
         """How busy production's tables are: a branch's own statistics begin with the branch."""

@@ -81,7 +81,11 @@ class Shop:
             return cursor.fetchall() if cursor.description else []
 
     def columns(self, uri: str, table: str) -> set[str]:
-        query = f"select column_name from information_schema.columns where table_name = '{table}'"
+        """Without those that a promotion has set aside."""
+        query = (
+            f"select column_name from information_schema.columns where table_name = '{table}'"
+            " and column_name !~ '^preview_kept_'"
+        )
         return {name for (name,) in self.on(uri, query)}
 
     def settings(self, change: Callable[[str], str]) -> None:
@@ -97,10 +101,7 @@ class Shop:
         preview_id = preview["id"]
         found = [f"path {path}" for path in self.home.rglob(f"*{preview_id}*")]
         found += [
-            f"branch {each.name}"
-            for each in self.neon.branches(self.project_id)
-            # A restore point is the promotion's, and is kept.
-            if preview_id in each.name and not each.name.startswith("restore/")
+            f"branch {each.name}" for each in self.neon.branches(self.project_id) if preview_id in each.name
         ]
         if preview["url"]:
             found += [f"process {pid}" for pid in self.processes(preview["url"])]

@@ -6,7 +6,7 @@ from typing import Any
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard, Probe
-from orchestrator.migration.recipes import online_add
+from orchestrator.migration.recipes import kept, online_add
 from orchestrator.migration.recipes.sequences import LIMITS
 from orchestrator.migration.recursion import RECURSING
 from orchestrator.migration.step import Phase, Step, ready
@@ -91,7 +91,8 @@ def steps(work: Work) -> Iterator[Step]:
                 yield from unproved(work, key, column)
     for key in sorted(work.drops):
         if key.kind == "column" and not work.goes_along(key):
-            yield _drop(work, key)
+            keeps = kept.keeps(work, key)
+            yield from kept.column(work, key, keeps) if keeps else (_drop(work, key),)
 
 
 def _add(work: Work, key: Key, column: Column) -> Iterator[Step]:
@@ -209,7 +210,7 @@ def _drop(work: Work, key: Key) -> Step:
     where = key.name
     only = "ONLY " if work.drops_only(key) else ""
     hazards = (
-        hazard("deletes_data", where, f"the values of {where} are gone"),
+        hazard("deletes_data", where, f"the values of {where} are gone{kept.why_not(work, key)}"),
         hazard("breaks_running_code", where, f"code that still names {where} fails from here on"),
     )
     return work.step(

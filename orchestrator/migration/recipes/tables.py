@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.locks import LockMode
+from orchestrator.migration.recipes import kept
 from orchestrator.migration.recipes.columns import column_sql, declared_default
 from orchestrator.migration.step import Phase, Step, Token, ready
 from orchestrator.migration.work import Work
@@ -58,6 +59,8 @@ def steps(work: Work) -> Iterator[Step]:
                 work.dropping(key), tables=[key, *(Key("table", path) for path in work.was.parents(key.path))],
                 lock=LockMode.ACCESS_EXCLUSIVE,
             )  # fmt: skip
+        elif key.kind == "table" and (keeps := kept.keeps(work, key)):
+            yield from kept.table(work, key, keeps)
         elif key.kind == "table":
             yield work.step(
                 key,
@@ -68,7 +71,7 @@ def steps(work: Work) -> Iterator[Step]:
                 tables=[key, *(Key("table", path) for path in work.was.parents(key.path))],
                 lock=LockMode.ACCESS_EXCLUSIVE,
                 hazards=(
-                    hazard("deletes_data", key.name, f"{key} goes with its rows"),
+                    hazard("deletes_data", key.name, f"{key} goes with its rows{kept.why_not(work, key)}"),
                     hazard(
                         "breaks_running_code", key.name, f"code that still uses {key.name} fails from here on"
                     ),

@@ -18,5 +18,5 @@ left join pg_index i on i.indexrelid = k.conindid and k.contype in ('p', 'u', 'x
 join pg_class c on c.oid = k.conrelid
 join pg_namespace n on n.oid = c.relnamespace
 where k.contype in ('p', 'u', 'f', 'c', 'x') and (k.contype <> 'f' or up.conrelid is distinct from k.conrelid)
-  and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'preview_internal')
+  and n.nspname !~ '^(pg_|preview_kept_)' and n.nspname not in ('information_schema', 'preview_internal')
 order by k.conrelid, k.conname

@@ -1,7 +1,7 @@
 -- Foreign-data wrappers, servers, user mappings, and what foreign tables add to a table. "options" may hold passwords.
 with users as (
     select oid, nspname from pg_namespace
-    where nspname !~ '^pg_' and nspname not in ('information_schema', 'preview_internal')
+    where nspname !~ '^(pg_|preview_kept_)' and nspname not in ('information_schema', 'preview_internal')
 )
 select 'pg_foreign_data_wrapper'::regclass::oid::int8 as class, w.oid::int8 as oid, 'foreign-data wrapper' as kind,
        array[w.fdwname] as path, '' as wrapper, coalesce(w.fdwoptions, '{}') as options,

@@ -35,7 +35,7 @@ select p.oid::int8 as oid, n.nspname as schema, p.proname as name, p.prokind as 
                from unnest(p.proallargtypes) with ordinality x (type, n)) end)::text
            as shape
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'preview_internal')
+where n.nspname !~ '^(pg_|preview_kept_)' and n.nspname not in ('information_schema', 'preview_internal')
   -- the constructors of a range type are the type's
   and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid
                   and d.refclassid = 'pg_type'::regclass and d.deptype = 'i')

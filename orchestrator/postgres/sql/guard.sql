@@ -42,4 +42,4 @@ from (
     union all select 'pg_type'::regclass, t.oid from pg_type t join pg_namespace n on n.oid = t.typnamespace
         where t.typtype not in ('b', 'c', 'd', 'e', 'm', 'p', 'r') or n.nspname in ('pg_catalog', 'information_schema')
 ) g (class, oid), lateral pg_identify_object(g.class, g.oid, 0) i
-where g.oid >= 16384 and coalesce(i.schema, '') !~ '^pg_temp|^pg_toast'
+where g.oid >= 16384 and coalesce(i.schema, '') !~ '^pg_temp|^pg_toast|^preview_kept_'

@@ -18,4 +18,4 @@ join pg_namespace n on n.oid = c.relnamespace
 left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
 left join pg_inherits h on h.inhrelid = i.indexrelid
 left join pg_class up on up.oid = h.inhparent
-where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'preview_internal')
+where n.nspname !~ '^(pg_|preview_kept_)' and n.nspname not in ('information_schema', 'preview_internal')

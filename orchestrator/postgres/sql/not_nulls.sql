@@ -11,4 +11,4 @@ from pg_constraint k
 join pg_class c on c.oid = k.conrelid
 join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[1]
 join pg_namespace n on n.oid = c.relnamespace
-where k.contype = 'n' and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'preview_internal')
+where k.contype = 'n' and n.nspname !~ '^(pg_|preview_kept_)' and n.nspname not in ('information_schema', 'preview_internal')

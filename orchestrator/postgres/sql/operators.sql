@@ -2,7 +2,7 @@
 -- "parts" can be changed in place; "also" are rows of other catalogues that are a part of the object.
 with users as (
     select oid, nspname from pg_namespace
-    where nspname !~ '^pg_' and nspname not in ('information_schema', 'preview_internal')
+    where nspname !~ '^(pg_|preview_kept_)' and nspname not in ('information_schema', 'preview_internal')
 ),
 ops as (
     select o.oid, format('OPERATOR(%I.%s)', n.nspname, o.oprname) as said,

@@ -2,7 +2,7 @@
 -- "type" is acldefault()'s; a grantee is PUBLIC, a role, empty for the owner, or CURRENT_USER for the role that asks.
 with users as (
     select oid, nspname from pg_namespace
-    where nspname !~ '^pg_' and nspname not in ('information_schema', 'preview_internal')
+    where nspname !~ '^(pg_|preview_kept_)' and nspname not in ('information_schema', 'preview_internal')
 ), me as (
     select oid from pg_roles where rolname = current_user
 ), found as (

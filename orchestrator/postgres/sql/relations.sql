@@ -26,4 +26,4 @@ left join (
 ) up on up.inhrelid = c.oid
 left join pg_am am on am.oid = c.relam and am.amname <> 'heap'
 where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'c')
-  and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'preview_internal')
+  and n.nspname !~ '^(pg_|preview_kept_)' and n.nspname not in ('information_schema', 'preview_internal')

@@ -3,7 +3,7 @@
 -- "parts" can be changed in place: name, and the statements that add, change and take away.
 with users as (
     select oid, nspname from pg_namespace
-    where nspname !~ '^pg_' and nspname not in ('information_schema', 'preview_internal')
+    where nspname !~ '^(pg_|preview_kept_)' and nspname not in ('information_schema', 'preview_internal')
 )
 select 'pg_policy'::regclass::oid::int8 as class, p.oid::int8 as oid, 'policy' as kind, 'POLICY' as noun,
        array[n.nspname, c.relname, p.polname] as path, '' as subject,

@@ -2,7 +2,7 @@
 -- "parts" can be changed in place: name, and the statements that add, change and take away.
 with users as (
     select oid, nspname from pg_namespace
-    where nspname !~ '^pg_' and nspname not in ('information_schema', 'preview_internal')
+    where nspname !~ '^(pg_|preview_kept_)' and nspname not in ('information_schema', 'preview_internal')
 )
 select 'pg_ts_config'::regclass::oid::int8 as class, t.oid::int8 as oid, 'text search configuration' as kind,
        'TEXT SEARCH CONFIGURATION' as noun, array[n.nspname, t.cfgname] as path,

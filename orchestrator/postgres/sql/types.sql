@@ -43,7 +43,7 @@ select t.oid::int8 as oid, n.nspname as schema, t.typname as name, t.typtype as 
            else ''
        end as definition
 from pg_type t join pg_namespace n on n.oid = t.typnamespace
-where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'preview_internal')
+where n.nspname !~ '^(pg_|preview_kept_)' and n.nspname not in ('information_schema', 'preview_internal')
   -- neither row types of tables nor arrays: they come and go with their owner
   and (t.typrelid = 0 or exists (select from pg_class c where c.oid = t.typrelid and c.relkind = 'c'))
   and not (t.typelem <> 0 and t.typlen = -1 and t.oid in (select typarray from pg_type))
