@@ -154,6 +154,10 @@ class NeonClient(Points):
 
         return self._create_on(project_id, where, {"name": name}, key="role", make=Role.from_json, find=find)
 
+    def delete_role(self, project_id: str, branch_id: str, role: str) -> None:
+        """Delete a role of one branch; gone is fine."""
+        self._delete(project_id, path("projects", project_id, "branches", branch_id, "roles", role))
+
     def reset_password(self, project_id: str, branch_id: str, role: str) -> Secret:
         """Give the role a new password on this branch only; waits until the old one is refused."""
         where = path("projects", project_id, "branches", branch_id, "roles", role, "reset_password")

@@ -16,8 +16,9 @@ from orchestrator.migration.keeping import Keeping
 from orchestrator.migration.online import Online
 from orchestrator.opening import EMBEDDED, open_neon, open_store, runtime
 from orchestrator.projects import find_project
+from orchestrator.resources import Ledger, World
 from orchestrator.sections import parse_size
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, home
 from orchestrator.steps.border import translating
 from orchestrator.steps.branch import BranchStep
 from orchestrator.steps.by_command import ByCommand
@@ -47,6 +48,7 @@ class Assembly:
     candidates: Candidates
     goal: Goal
     controller: Controller
+    ledger: Ledger
 
 
 @contextmanager
@@ -71,6 +73,7 @@ def assemble(
     """Everything, connected; closed at the end of the block."""
     with open_project(settings) as project, open_store(settings) as store:
         candidates = Candidates(settings, runtime)
+        ledger = Ledger(World(project=project, open_runtime=runtime, home=home()))
         goal = Goal(project, settings)
         command, own = Command(settings, candidates), OwnSteps(settings)
         attempts = settings.promote.lock_attempts
@@ -119,7 +122,7 @@ def assemble(
                     lock_attempts=attempts,
                     compare=settings.compare,
                 ),
-                State.DISCARDING: DiscardStep(project, candidates),
+                State.DISCARDING: DiscardStep(ledger),
             },
             observer,
         )
@@ -147,6 +150,7 @@ def assemble(
             candidates=candidates,
             goal=goal,
             controller=controller,
+            ledger=ledger,
         )
 
 

@@ -67,7 +67,7 @@ class Controller(PromotionVerbs):
             return self._store.create(
                 name=name,
                 project=self._project,
-                facts={"runtime": self._hooks.runtime_kind(), "answers": {}},
+                facts={"runtime": self._hooks.runtime_kind(), "answers": {}, "store": self._store.mark},
             )
         except NameTaken:
             found = self._store.find(name)

@@ -1,5 +1,6 @@
 """Runs a candidate of an app: image, container or process, health, URL. Knows nothing of Neon, plans or databases."""
 
+from preview.belongings import Belonging
 from preview.choose import open_runtime
 from preview.errors import (
     BuildFailed,
@@ -25,6 +26,7 @@ from preview.spec import (
 )
 
 __all__ = [
+    "Belonging",
     "BuildFailed",
     "BuildSpec",
     "Candidate",

@@ -9,6 +9,7 @@ from typing import Any
 import docker.errors
 
 from preview import container as containers
+from preview.belongings import Belonging
 from preview.container import HOST_NAME, SPEC_LABEL
 from preview.container_task import run_container
 from preview.engine import connect, engine_address, engine_errors, is_local, runs_in_a_machine_of_its_own
@@ -18,6 +19,7 @@ from preview.health import LOOPBACK, wait_until_healthy
 from preview.image import build_image, find_image, remove_built_image
 from preview.lines import pieces_of
 from preview.network import withdraw_network
+from preview.on_engine import on_engine, remove_volume
 from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, TaskSpec
 
 
@@ -131,6 +133,24 @@ class DockerRuntime:
             return tuple(
                 sorted((containers.candidate(container) for container in found), key=lambda c: c.name)
             )
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """See Runtime.belongings."""
+        with engine_errors("looking for what is ours"):
+            return tuple(on_engine(self._client()))
+
+    def remove_belonging(self, thing: Belonging) -> None:
+        """See Runtime.remove_belonging."""
+        if thing.what == "container":
+            self.stop(thing.name)
+        elif thing.what == "image":
+            self.remove_image(thing.name)
+        else:
+            with engine_errors(f"removing {thing.what} {thing.name}"):
+                if thing.what == "network":
+                    withdraw_network(self._client(), thing.name)
+                else:
+                    remove_volume(self._client(), thing.name)
 
     def _client(self) -> Any:
         with self._lock:

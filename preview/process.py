@@ -15,10 +15,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from preview import supervise
+from preview.belongings import Belonging, folders
 from preview.errors import ImageNotFound, LaunchFailed, PortInUse, Unhealthy, UnknownCandidate
 from preview.excerpt import TAIL_LINES, last_heads, tail_of
 from preview.health import LOOPBACK, wait_until_healthy
@@ -151,6 +153,21 @@ class ProcessRuntime:
         names = sorted(path.parent.name for path in self.folder.glob("*/spec.json"))
         found = (self.observe(name) for name in names)
         return tuple(c for c in found if c and all(c.labels.get(k) == v for k, v in labels.items()))
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """See Runtime.belongings; a folder without a candidate is a command's, or what a dead starter left."""
+        found = []
+        for each in folders(self.folder):
+            seen = self.observe(each.name)
+            if seen is None:
+                found.append(each)
+            else:
+                found.append(replace(each, what="process", labels=seen.labels, state=seen.state))
+        return tuple(found)
+
+    def remove_belonging(self, thing: Belonging) -> None:
+        """See Runtime.remove_belonging."""
+        self.stop(thing.name)
 
     @staticmethod
     def _end(directory: Path) -> None:

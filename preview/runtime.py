@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+from preview.belongings import Belonging
 from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, TaskSpec
 
 
@@ -89,4 +90,12 @@ class Runtime(Protocol):
 
     def list(self, labels: Mapping[str, str]) -> tuple[Candidate, ...]:
         """All candidates of ours that carry all these labels, by name; an empty mapping means all."""
+        ...
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """Everything of ours that is there, of every sort, whoever it was made for: what a sweep looks through."""
+        ...
+
+    def remove_belonging(self, thing: Belonging) -> None:
+        """Remove one of them, and return when its absence was seen. Absent is fine; what is in use stays."""
         ...

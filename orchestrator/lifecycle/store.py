@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -59,6 +60,12 @@ class Store:
         self._connection = connection
         self.who = who
         upgrade(connection)
+
+    @cached_property
+    def mark(self) -> str:
+        """What tells this store from others; things that are made for its previews carry it."""
+        row = self._connection.execute("select mark from preview_control.version").fetchone()
+        return str(row[0]) if row else ""
 
     # reading
 

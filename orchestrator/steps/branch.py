@@ -6,7 +6,7 @@ from typing import Any
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.postgres.inspect import inspect
 from orchestrator.steps.border import translating
-from orchestrator.steps.project import NeonProject, branch_name
+from orchestrator.steps.project import NeonProject, annotations, branch_name
 
 
 class BranchStep:
@@ -45,7 +45,7 @@ class BranchStep:
                     name=name,
                     parent_id=project.main.id,
                     endpoint_settings=self._endpoint_settings(preview),
-                    annotations={"preview-id": preview.id, "preview-name": preview.name},
+                    annotations=annotations(preview),
                 ).branch
             neon.assert_disposable(project.id, branch.id)
             detail("rotating the inherited passwords")

@@ -30,7 +30,7 @@ from orchestrator.schema.objects import Column
 from orchestrator.schema.questions import Question
 from orchestrator.steps.border import translating
 from orchestrator.steps.command import Command, Ran
-from orchestrator.steps.project import NeonProject, scratch_name
+from orchestrator.steps.project import NeonProject, annotations, scratch_name
 
 CHECK = "command"
 #: Answers by facts bring new questions (a column's value, once its table is known): asked so often.
@@ -86,7 +86,7 @@ class Commanded:
                     name=name,
                     parent_id=preview.facts["branch"]["id"],
                     endpoint_settings=self._endpoint_settings(preview),
-                    annotations={"preview-id": preview.id, "preview-name": preview.name},
+                    annotations=annotations(preview),
                 ).branch
                 project.neon.assert_disposable(project.id, branch.id)
                 project.rotate(branch.id)

@@ -22,7 +22,7 @@ from orchestrator.migration.plan import Plan
 from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
 from orchestrator.steps.launch import Candidates, Version
-from orchestrator.steps.project import NeonProject, trial_name
+from orchestrator.steps.project import NeonProject, annotations, trial_name
 from preview.errors import LaunchFailed, PortInUse, Unhealthy
 from preview.spec import Image
 
@@ -187,7 +187,7 @@ class Compatibility:
                     name=name,
                     parent_id=preview.facts["branch"]["id"] if new else project.main.id,
                     endpoint_settings=self._endpoint_settings(preview),
-                    annotations={"preview-id": preview.id, "preview-name": preview.name},
+                    annotations=annotations(preview),
                 ).branch
                 project.neon.assert_disposable(project.id, branch.id)
                 project.rotate(branch.id)

@@ -1,47 +1,32 @@
-"""discarding -> closed: undo everything, in reverse order; the row closes when all absence was observed.
+"""discarding -> closed: undo everything; the row closes when all absence was observed.
 
-The one step that touches several outside worlds: the runtime, then Neon.
+The one step that touches several outside worlds, all through the ledger of what a preview may have.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
-from orchestrator.errors import StepFailed
 from orchestrator.lifecycle import Advance, Next, Preview, State
-from orchestrator.steps.launch import Candidates, candidate_name
-from orchestrator.steps.project import NeonProject, branch_name
+from orchestrator.steps.launch import candidate_name
+
+
+class Belongings(Protocol):
+    """Everything that a preview may have; see `orchestrator.resources`."""
+
+    def remove_all(self, preview: Preview, detail: Callable[[str], None], *, forced: bool) -> tuple[str, ...]:
+        """Remove it and see that it is gone; returns what was given up by force."""
 
 
 class DiscardStep:
-    """Removes candidate, image and branch, whether or not the row remembers them."""
+    """Removes all that the preview has, whether or not the row remembers it."""
 
-    def __init__(self, project: NeonProject, candidates: Candidates) -> None:
-        self._project = project
-        self._candidates = candidates
+    def __init__(self, belongings: Belongings) -> None:
+        self._belongings = belongings
 
     def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
         """Remove; what is not there is fine."""
-        detail("stopping the app")
-        unseen = ""
-        try:
-            self._candidates.remove(preview)
-        except StepFailed as error:
-            if not preview.facts.get("forced"):
-                error.hint = (
-                    f"{error.hint}; without it for good: `preview discard {preview.name} --force`".lstrip(
-                        "; "
-                    )
-                )
-                raise
-            unseen = f"; given up by force, {candidate_name(preview)} may still be there: {error.message}"
-        name = branch_name(preview)
-        detail(f"deleting branch {name}")
-        self._project.remove_scratch(preview)
-        self._project.remove_untouched(preview)
-        self._project.remove_trial(preview)
-        branch = self._project.own_branch(preview)
-        if branch is not None:
-            self._project.delete_own(branch)
-            if self._project.own_branch(preview) is not None:
-                raise StepFailed(f"branch {name} is still there after it was deleted", hint="try again")
-        note = f"the branch is gone{unseen}" if unseen else "app, image and branch are gone"
+        given_up = self._belongings.remove_all(preview, detail, forced=bool(preview.facts.get("forced")))
+        note = "app, image and branch are gone"
+        if given_up:
+            note = f"given up by force, {candidate_name(preview)} may still be there: {'; '.join(given_up)}"
         return Advance(to=State.CLOSED, note=note, facts={"url": None})

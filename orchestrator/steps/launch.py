@@ -182,19 +182,6 @@ class Candidates:
         with translating(f"stopping {candidate_name(preview)}"):
             self.runtime(preview).stop(candidate_name(preview))
 
-    def remove(self, preview: Preview) -> None:
-        """Stop and remove candidate and image; absent is fine.
-
-        Raises:
-            StepFailed: the runtime does not answer, or something is still there.
-        """
-        runtime = self.runtime(preview)
-        with translating(f"removing {candidate_name(preview)}"):
-            runtime.stop(task_name(preview))
-            runtime.stop(trial_candidate(preview))
-            runtime.stop(candidate_name(preview))
-            runtime.remove_image(image_tag(preview))
-
 
 class LaunchStep:
     """Gets the image, wires it to the branch, waits until it is healthy."""
@@ -270,4 +257,5 @@ def image_tag(preview: Preview) -> str:
 
 def labels(preview: Preview) -> dict[str, str]:
     """The labels by which a sweep finds what belongs to whom."""
-    return {"dev.preview.id": preview.id, "dev.preview.name": preview.name}
+    mark = {"dev.preview.store": preview.facts["store"]} if preview.facts.get("store") else {}
+    return {"dev.preview.id": preview.id, "dev.preview.name": preview.name, **mark}

@@ -179,6 +179,12 @@ class NeonProject:
         return connect(self.uri(self.main.id).reveal(), purpose=purpose, patience_seconds=COLD_SECONDS)
 
 
+def annotations(preview: Preview) -> dict[str, str]:
+    """The annotations by which a sweep finds whose a branch is: names can be given by anybody."""
+    mark = {"preview-store": preview.facts["store"]} if preview.facts.get("store") else {}
+    return {"preview-id": preview.id, "preview-name": preview.name, **mark}
+
+
 def way_back_name(name: str) -> str:
     """The derived name of the branch on which the way back of a preview's branch is tried."""
     return f"{name}-back"

@@ -18,7 +18,7 @@ from orchestrator.errors import SettingsError
 from orchestrator.lifecycle import Preview
 from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
-from orchestrator.steps.project import NeonProject, untouched_name
+from orchestrator.steps.project import NeonProject, annotations, untouched_name
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Workload:
                     name=name,
                     parent_id=project.main.id,
                     endpoint_settings=self._endpoint_settings(preview),
-                    annotations={"preview-id": preview.id, "preview-name": preview.name},
+                    annotations=annotations(preview),
                 ).branch
                 project.neon.assert_disposable(project.id, branch.id)
                 project.rotate(branch.id)

@@ -1,0 +1,102 @@
+"""Whatever the code makes is in the ledger: the code is walked, and each place that makes a thing has its kind."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from orchestrator.resources import KINDS
+from orchestrator.resources.machine import OfRuntime
+from preview.belongings import What
+
+ROOT = Path(__file__).resolve().parents[3]
+
+#: What makes something on Neon that stays when we are gone.
+NEON = {
+    *("create_branch", "create_endpoint", "create_role", "create_snapshot", "create_database"),
+    *("create_project", "restore_snapshot", "restore_branch"),
+}
+#: What makes something on a runtime, when a runtime is asked.
+RUNTIME = {"start", "run", "build"}
+#: What makes something on a Docker engine.
+ENGINE = {"containers": "container", "networks": "network", "volumes": "volume"}
+#: What makes a folder.
+FOLDER = {"mkdir", "makedirs", "mkdtemp", "copytree"}
+
+#: Places that make things which are nobody's preview's, and why a sweep has no business with them.
+NOT_OF_A_PREVIEW = {
+    "orchestrator.projects:ensure_embedded": "the user's own project, asked for by `init`",
+    "orchestrator.opening:_embedded_store_uri": "the diary itself",
+    "orchestrator.cli.stage:alone": "the demo's folder, removed by the demo",
+    "orchestrator.cli.stage:Stage.__enter__": "the demo's folder, removed by the demo",
+    "orchestrator.cli.stage:Stage._remove": "what went wrong in a demo, kept for the person who reports it",
+    "orchestrator.cli.app:_crash_file": "a fault's traceback, kept for the person who reports it",
+}
+
+
+def makers(package: str) -> Iterator[tuple[str, str, ast.Call]]:
+    """``module:function``, the method's name and the call, of every call of a method in a package."""
+    for file in sorted((ROOT / package).rglob("*.py")):
+        module = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        yield from _calls(ast.parse(file.read_text(encoding="utf-8")), module, ())
+
+
+def _calls(node: ast.AST, module: str, inside: tuple[str, ...]) -> Iterator[tuple[str, str, ast.Call]]:
+    for child in ast.iter_child_nodes(node):
+        name = (child.name,) if isinstance(child, ast.ClassDef | ast.FunctionDef) else ()
+        if isinstance(child, ast.Call) and isinstance(child.func, ast.Attribute):
+            yield f"{module}:{'.'.join(inside[:2])}", child.func.attr, child
+        yield from _calls(child, module, (*inside, *name))
+
+
+def _makes_a_thing(name: str, call: ast.Call) -> bool:
+    assert isinstance(call.func, ast.Attribute)
+    receiver = ast.unparse(call.func.value)
+    if name in NEON or name in FOLDER:
+        return True
+    return name in RUNTIME and bool(call.args) and receiver.split("(")[0].endswith("runtime")
+
+
+def test_every_place_that_makes_something_is_a_kinds_or_says_why_not() -> None:
+    registered = {place for kind in KINDS for place in kind.made_in}
+    found = {place for place, name, call in makers("orchestrator") if _makes_a_thing(name, call)}
+
+    unknown = sorted(found - registered - set(NOT_OF_A_PREVIEW))
+    assert unknown == [], (
+        f"{unknown} make something: name the place in `made_in` of its kind in orchestrator/resources, which finds "
+        "and removes it"
+    )
+
+
+def test_no_kind_names_a_place_that_makes_nothing() -> None:
+    found = {place for place, name, call in makers("orchestrator") if _makes_a_thing(name, call)}
+    registered = {place for kind in KINDS for place in kind.made_in}
+    assert sorted(registered - found) == []
+    assert sorted(set(NOT_OF_A_PREVIEW) - found) == []
+
+
+def test_every_sort_of_thing_of_a_runtime_has_its_kind() -> None:
+    kinds = {kind.what for kind in KINDS if issubclass(kind, OfRuntime)}
+    assert kinds == set(get_args(What))
+
+
+def test_what_the_preview_package_makes_on_an_engine_is_a_sort_that_it_lists() -> None:
+    made = {
+        ENGINE[room]
+        for _, name, call in makers("preview")
+        for room in ENGINE
+        if name == "create"
+        and isinstance(call.func, ast.Attribute)
+        and ast.unparse(call.func.value).endswith(room)
+    }
+    assert made <= set(get_args(What))
+    assert {"container", "network"} <= made
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_kind_can_be_told_from_others_and_says_what_it_is_for(kind: type) -> None:
+    assert kind.says
+    assert [each.name for each in KINDS].count(kind.name) == 1
+    assert not kind.__abstractmethods__
