@@ -31,10 +31,12 @@ from orchestrator.steps.freshness import Freshness
 from orchestrator.steps.goal import Goal
 from orchestrator.steps.launch import Candidates, LaunchStep
 from orchestrator.steps.migrate import MigrateStep
+from orchestrator.steps.on_main import OnMain
 from orchestrator.steps.own import OwnSteps
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.promote import PromoteStep
 from orchestrator.steps.queries import PastQueries
+from orchestrator.steps.restore_point import RestorePoints
 from orchestrator.steps.workload import Workload
 
 
@@ -82,6 +84,9 @@ def assemble(
             project, command, own, lock_attempts=attempts, compare=settings.compare, limits=much
         )
 
+        promotions = store.promotions(project.key)
+        on_main = OnMain(project, promotions, lock_attempts=attempts)
+
         def endpoint(preview: Preview) -> Mapping[str, Any] | None:
             return _endpoint_settings(settings, preview)
 
@@ -119,7 +124,13 @@ def assemble(
                     command=command,
                     own=own,
                     by_command=by_command,
-                    lock_attempts=attempts,
+                    promotions=promotions,
+                    on_main=on_main,
+                    points=RestorePoints(
+                        project,
+                        keep_days=settings.promote.keep_days,
+                        wanted=settings.promote.restore_point == "branch",
+                    ),
                     compare=settings.compare,
                 ),
                 State.DISCARDING: DiscardStep(ledger),

@@ -9,7 +9,8 @@ OrchestratorError                 exit 1
 ├─ WaitingForAnswers              exit 3   questions that facts cannot decide
 ├─ Refused                        exit 4   hazard, check, drift or approval says no
 │  ├─ HazardNotAllowed
-│  └─ MainMoved
+│  ├─ MainMoved
+│  └─ PromotionUnderWay                    who changes production now, since when, at which statement
 ├─ DatabaseUnreachable            (retryable)
 ├─ PlanError
 │  ├─ UnsupportedObject                    a kind that is not covered differs: refused by name
@@ -90,6 +91,10 @@ class HazardNotAllowed(Refused):
 
 class MainMoved(Refused):
     """Main is no longer what the plan was made from."""
+
+
+class PromotionUnderWay(Refused):
+    """Somebody else changes main at this moment."""
 
 
 class DatabaseUnreachable(OrchestratorError):

@@ -19,10 +19,12 @@ class Look:
     Attributes:
         healthy: whether it answered with a 2xx or 3xx.
         status: what was seen, fit for a sentence: `HTTP 503`, `connection refused`.
+        answered: whether that was an HTTP answer.
     """
 
     healthy: bool
     status: str
+    answered: bool = False
 
 
 def look(port: int, check: HealthCheck, *, answer_seconds: float = _LONGEST_ANSWER_SECONDS) -> Look:
@@ -45,11 +47,11 @@ def look(port: int, check: HealthCheck, *, answer_seconds: float = _LONGEST_ANSW
         return Look(healthy=False, status=f"no HTTP answer ({type(error).__name__})")
     finally:
         connection.close()
-    return Look(healthy=200 <= status < 400, status=f"HTTP {status}")
+    return Look(healthy=200 <= status < 400, status=f"HTTP {status}", answered=True)
 
 
 def wait_until_healthy(port: int, check: HealthCheck, ended: Callable[[], str | None]) -> Look:
-    """Look again and again until the candidate is healthy, has ended, or the check's time is over.
+    """Look again and again until the candidate is healthy, has ended, answers steadily otherwise, or the time is over.
 
     Args:
         port: on 127.0.0.1.
@@ -61,6 +63,7 @@ def wait_until_healthy(port: int, check: HealthCheck, ended: Callable[[], str | 
     """
     begun = time.monotonic()
     deadline = begun + check.timeout_seconds
+    since, same = begun, ""
     while True:
         left = deadline - time.monotonic()
         seen = look(port, check, answer_seconds=min(max(left, 0.5), _LONGEST_ANSWER_SECONDS))
@@ -68,6 +71,10 @@ def wait_until_healthy(port: int, check: HealthCheck, ended: Callable[[], str | 
         if how is not None:
             return Look(healthy=False, status=how)
         now = time.monotonic()
+        if not seen.answered or seen.status != same:
+            since, same = now, seen.status if seen.answered else ""
+        if not seen.healthy and now - since >= check.steady_seconds:
+            return seen
         # A slow starter is asked less often: each question is a line in its log, whose tail we may have to show.
         pause = max(check.interval_seconds, 1.0) if now - begun > _EAGER_SECONDS else check.interval_seconds
         if seen.healthy or now + pause > deadline:

@@ -16,11 +16,13 @@ class HealthCheck:
         path: the path asked for, with its leading slash.
         timeout_seconds: how long a candidate may take to become healthy, in seconds.
         interval_seconds: the pause between two looks, in seconds.
+        steady_seconds: an HTTP answer that is not healthy and stays the same so long is final, in seconds.
     """
 
     path: str = "/healthz"
     timeout_seconds: float = 60.0
     interval_seconds: float = 0.2
+    steady_seconds: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

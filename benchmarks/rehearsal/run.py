@@ -24,6 +24,22 @@ from orchestrator.settings import find, load
 
 REPOSITORY = Path(__file__).parents[2]
 ANSWERS = {"rename:column:public.customers.full_name": "name"}
+#: What production runs, as an export of pg_stat_statements (the embedded server has no such extension).
+QUERIES = """query,calls,total_exec_time,hours
+"select o.*, c.name from orders o join customers c on c.id = o.customer_id where o.id = $1",90000,900,10
+"select id, placed_at, status, total from orders where customer_id = $1 order by placed_at desc limit $2",40000,4000,10
+"select count(*) from orders",9000,90000,10
+"insert into orders (customer_id, status, total) values ($1, $2, $3)",5000,50,10
+"update order_items set quantity = $1 where order_id = $2 and line = $3",3000,30,10
+"select id, name, email from customers order by id desc limit $1 offset $2",2000,80,10
+"""
+WORKLOAD = """-- name: orders of a customer
+-- param: customer = select customer_id from orders order by id limit 20
+select id, placed_at, status, total from orders where customer_id = :customer order by placed_at desc limit 50;
+-- name: one order's lines
+-- param: order = select id from orders order by id desc limit 20
+select * from order_items where order_id = :order;
+"""
 #: Lines of progress that belong to one phase of the table.
 _PHASES = (
     (re.compile(r"^\d+/\d+ "), "the migration's statements"),
@@ -31,6 +47,10 @@ _PHASES = (
     (re.compile(r"^counting rows"), "rows and checksums before"),
     (re.compile(r"^(inspecting again|looking again through pg_dump)"), "proof, twice"),
     (re.compile(r"way back"), "the way back, tried"),
+    (re.compile(r"^planning production's queries"), "production's queries, planned before"),
+    (re.compile(r"^branching main to compare with"), "check: performance, a branch to compare with"),
+    (re.compile(r"^running \d+ queries"), "check: performance, the workload"),
+    (re.compile(r"^trying the (\w+ version on the \w+ schema)$"), "check: compatibility, \1"),
     (re.compile(r"^checking (\w+)$"), ""),
 )
 MIGRATION = "the migration's statements"
@@ -61,7 +81,7 @@ class Stopwatch:
     def detail(self, text: str) -> None:
         for pattern, phase in _PHASES:
             if match := pattern.search(text):
-                self._enter(phase or f"check: {match[1]}")
+                self._enter(match.expand(phase) if phase else f"check: {match[1]}")
                 return
 
     def finished(self, preview: Preview, state: State, note: str, milliseconds: float) -> None:
@@ -91,7 +111,11 @@ def measure(home: Path, orders: int) -> dict[str, float]:
     settings = folder / "preview.toml"
     settings.write_text(
         settings.read_text() + 'command = ["python3", "app.py"]\n[runtime]\nkind = "process"\n'
+        '[report]\nstatements = "queries.csv"\ncurrent_context = "v1"\n'
     )
+    (folder / "queries.csv").write_text(QUERIES)
+    (folder / "checks").mkdir()
+    (folder / "checks" / "shop.sql").write_text(WORKLOAD)
     seed = folder / "seed.sql"
     seed.write_text(f"set shop.orders = '{orders}';\n{seed.read_text()}")
     preview("psql", "--main", "--file", str(folder / "v1" / "schema.sql"))

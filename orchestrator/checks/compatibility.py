@@ -13,7 +13,7 @@ from orchestrator.migration.plan import Plan
 
 CHECK = "compatibility"
 
-#: (version, schema) in the order in which they are tried.
+#: (version, schema) in the order in which they are shown.
 CELLS = (("current", "old"), ("current", "new"), ("new", "old"), ("new", "new"))
 _WORDS = {
     ("current", "old"): "running version, today's schema",

@@ -58,6 +58,12 @@ def count_again(
     return {table: counts[name] for table, name in now.items() if name in counts}
 
 
+def _of_a_gone_table(*, planned: bool, empty: bool) -> Severity:
+    if planned and empty:
+        return Severity.OK
+    return Severity.ATTENTION if planned or empty else Severity.BLOCKED
+
+
 def compare(before: Mapping[str, int], after: Mapping[str, int], plan: Plan) -> tuple[Finding, ...]:
     """What became of the rows: lost ones block, unless the plan says by a hazard that it deletes that table.
 
@@ -80,7 +86,7 @@ def compare(before: Mapping[str, int], after: Mapping[str, int], plan: Plan) -> 
             findings.append(
                 Finding(
                     check=CHECK,
-                    severity=Severity.ATTENTION if planned or had == 0 else Severity.BLOCKED,
+                    severity=_of_a_gone_table(planned=planned, empty=had == 0),
                     subject=table,
                     message=f"the table is gone, and {rows} rows with it; "
                     + (

@@ -5,6 +5,7 @@ A promotion is a row that does not change and events that tell what happened; it
 
 import secrets
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -117,6 +118,11 @@ class Promotion:
         return any(each.kind == "applying" for each in self.events)
 
     @property
+    def plan(self) -> Mapping[str, Any]:
+        """The approved plan, JSON, as it was rehearsed."""
+        return dict(self.facts.get("plan") or {})
+
+    @property
     def statements(self) -> tuple[Mapping[str, Any], ...]:
         """Each statement that ran, with its times, tries and locks."""
         return tuple(each.detail for each in self.events if each.kind == "statement")
@@ -180,6 +186,15 @@ class Promotions:
     def of_preview(self, preview_id: str) -> tuple[Promotion, ...]:
         """The promotions of a preview, and their reverts, oldest first."""
         return self._where("preview_id = %s", (preview_id,))
+
+    def running(self, pid: int) -> Promotion | None:
+        """The one that has main by a session with this server process, as far as this diary knows; or None."""
+        found = self._where(
+            "id = (select promotion_id from preview_control.promotion_event "
+            "where kind = 'locked' and (detail ->> 'pid')::bigint = %s order by id desc limit 1)",
+            (pid,),
+        )
+        return found[0] if found and found[0].state == "running" else None
 
     def revert_of(self, promotion_id: str) -> Promotion | None:
         """The last revert of a promotion that touched main or still runs, or None."""
@@ -258,6 +273,10 @@ class Promotions:
             "values (%s, %s, %s, %s, %s, %s)",
             (promotion_id, self.who, kind, note, milliseconds, Jsonb(dict(detail or {}))),
         )
+
+    def together(self) -> AbstractContextManager[object]:
+        """A block whose writes are one act."""
+        return self._connection.transaction()
 
     def carry(self, promotion_id: str, name: str, value: Mapping[str, Any]) -> None:
         """Keep what the way back needs; what is there already stays as it is."""

@@ -24,6 +24,7 @@ from orchestrator.errors import Busy, DatabaseUnreachable, NameTaken, Orchestrat
 from orchestrator.lifecycle.kept import Kept
 from orchestrator.lifecycle.promotions import Promotions
 from orchestrator.lifecycle.record import Event, Preview
+from orchestrator.lifecycle.signing import signing_key
 from orchestrator.lifecycle.states import TRANSITIONS, State, Wanted
 from orchestrator.lifecycle.versions import upgrade
 
@@ -123,6 +124,10 @@ class Store:
     def kept(self, project: str) -> Kept:
         """What is remembered of a project beyond its previews."""
         return Kept(self._connection, project)
+
+    def signing_key(self, purpose: str) -> bytes:
+        """See `signing.signing_key`."""
+        return signing_key(self._connection, purpose)
 
     def promotions(self, project: str) -> Promotions:
         """The promotions of a project."""

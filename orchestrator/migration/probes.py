@@ -1,8 +1,9 @@
 """Probes: questions to the data, as SQL, that tell beforehand what a statement will run into. Pure: no I/O."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from orchestrator.migration.index_keys import IndexKeys
 from orchestrator.migration.plan import Probe
 from orchestrator.migration.types import TypeName
 from orchestrator.schema.catalog import Snapshot
@@ -142,15 +143,27 @@ class Probing:
         )
 
     def duplicates(self, columns: Iterable[str], *, subject: str, nulls_equal: bool = False) -> Probe:
-        """Groups of rows that a unique index over plain columns would refuse."""
-        names = [self.column(name) for name in columns]
-        filled = "" if nulls_equal else " WHERE " + " AND ".join(f"{name} IS NOT NULL" for name in names)
-        by = ", ".join(names)
-        label = self.keys()
+        """Groups of rows that a unique constraint would refuse."""
+        return self._repeated([self.column(name) for name in columns], subject, nulls_equal=nulls_equal)
+
+    def duplicates_in(self, index: IndexKeys, *, subject: str) -> Probe:
+        """Groups of rows that a unique index would refuse."""
+        keys = [self.today.text(self.table.path, key) for key in index.keys]
+        condition = self.today.text(self.table.path, index.condition)
+        return self._repeated(keys, subject, nulls_equal=index.nulls_equal, condition=condition)
+
+    def _repeated(
+        self, keys: Sequence[str], subject: str, *, nulls_equal: bool, condition: str = ""
+    ) -> Probe:
+        conditions = [condition] if condition else []
+        conditions += [] if nulls_equal else [f"{key} IS NOT NULL" for key in keys]
+        filled = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        by, label = ", ".join(keys), self.keys()
+        shown = "" if "{" in by else f" of ({by})"
         return Probe(
             kind="unique",
             subject=subject,
-            problem=f"{{count}} values of ({by}) are there more than once in {self.name}",
+            problem=f"{{count}} values{shown} are there more than once in {self.name}",
             count_sql=(
                 f"SELECT count(*) FROM (SELECT 1 FROM {self.name}{filled} GROUP BY {by} HAVING count(*) > 1) AS same"
             ),

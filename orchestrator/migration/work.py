@@ -312,6 +312,13 @@ class Work:
 
     # -- steps -------------------------------------------------------------------------------------------
 
+    def unready(self, key: Key) -> bool:
+        """Whether data cannot be asked about it yet: it needs what is not there, or not yet in its new form."""
+        changed = {each for each in self.found.changed if each.kind != "column"}
+        moving = self.makes | self.retyped | changed
+        needed = [each for each in self.goal.needs.get(key, ()) if each.kind != "constraint"]
+        return any(each in moving or each not in self.base.objects for each in needed)
+
     def step(
         self,
         key: Key,

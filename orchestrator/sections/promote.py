@@ -29,11 +29,19 @@ class PromoteSection(Section):
         description="How often statements are tried when a lock is not granted in time; between two tries "
         "everybody else goes first.",
     )
+    restore_point: Literal["branch", "off"] = Field(
+        "branch",
+        description="`branch`: a branch of main is taken, opened and compared before the first statement; `off`: only "
+        "the point in main's own history is written down.",
+    )
     drops: Literal["soft", "real"] = Field(
         "soft",
         description="What a plan drops: `soft` keeps it aside for `keep_days`, out of the app's and of every "
         "comparison's sight, so that a revert brings it back with its values; `real` drops it at once.",
     )
     keep_days: int = Field(
-        7, ge=1, le=30, description="How long what a promotion leaves behind for a revert is kept, in days."
+        7,
+        ge=1,
+        le=30,
+        description="How many days what a way back needs is kept: restore points, and what was set aside.",
     )

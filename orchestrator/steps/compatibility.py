@@ -21,25 +21,29 @@ from orchestrator.lifecycle import Preview
 from orchestrator.migration.plan import Plan
 from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
-from orchestrator.steps.launch import Candidates, Version
+from orchestrator.steps.launch import Candidates, Patience, Version
 from orchestrator.steps.project import NeonProject, annotations, trial_name
 from preview.errors import LaunchFailed, PortInUse, Unhealthy
 from preview.spec import Image
 
 #: How many of the app's last lines are looked through for names of what the plan takes away.
 _LOG_LINES = 200
-#: A version that started well once may take so long the next time, seconds, before it counts as not healthy.
+#: A version that started well once may take so long the next time, seconds, before it counts as not healthy; and may
+#: answer so long that it is not. Each at least, and three times what its start took.
 _SHORTEST_PATIENCE = 10.0
+_SHORTEST_STEADY = 3.0
+#: (version, schema) as they are tried: each version first where it should work, which tells how long it takes to start.
+_ORDER = (("current", "old"), ("current", "new"), ("new", "new"), ("new", "old"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Trial:
-    """Which version on which schema, how it is run, and how long it may take to get healthy, seconds."""
+    """Which version on which schema, how it is run, and how long it is waited for."""
 
     version: str
     schema: str
     how: Version
-    patience: float
+    patience: Patience
 
 
 @dataclass
@@ -97,15 +101,19 @@ class Compatibility:
         if isinstance(versions, str):
             return (not_looked_at(CHECK, "running version", versions),), ()
         requests = self._requests()
-        cells, patience = [], self._settings.app.health_timeout_seconds
-        for version, schema in CELLS:
-            trial = _Trial(version=version, schema=schema, how=versions[version], patience=patience)
-            began = time.monotonic()
-            cells.append(self._cell(preview, plan, trial, requests, detail))
-            if len(cells) == 1 and not cells[0].failed:
-                # It tells how long a start takes here; one that never gets healthy need not be waited for longer.
-                patience = min(patience, max(_SHORTEST_PATIENCE, 3 * (time.monotonic() - began)))
-        return judge(cells, plan), tuple(cells)
+        longest = self._settings.app.health_timeout_seconds
+        cells: dict[tuple[str, str], Cell] = {}
+        patience = {version: Patience(seconds=longest) for version in versions}
+        for version, schema in _ORDER:
+            trial = _Trial(version=version, schema=schema, how=versions[version], patience=patience[version])
+            cells[version, schema], took = self._cell(preview, plan, trial, requests, detail)
+            if took is not None:
+                patience[version] = Patience(
+                    seconds=min(longest, max(_SHORTEST_PATIENCE, 3 * took)),
+                    steady=max(_SHORTEST_STEADY, 3 * took),
+                )
+        tried = tuple(cells[each] for each in CELLS)
+        return judge(tried, plan), tried
 
     def _versions(self, preview: Preview) -> Mapping[str, Version] | str:
         """The two versions, or why the running one is not known."""
@@ -154,12 +162,18 @@ class Compatibility:
         trial: "_Trial",
         requests: Sequence[Request],
         detail: Callable[[str], None],
-    ) -> Cell:
-        """One version on a fresh branch of main or of the preview's branch; both are gone afterwards."""
+    ) -> tuple[Cell, float | None]:
+        """One version on a fresh branch of main or of the preview's branch; both are gone afterwards.
+
+        Returns:
+            What it answered, and how long it took to get healthy, seconds; None when it did not.
+        """
         detail(f"trying the {trial.version} version on the {trial.schema} schema")
         asked = [each for each in requests if each.only in {"", trial.version}]
         lines: Sequence[str]
+        took = None
         with self._branch(preview, new=trial.schema == "new") as uri:
+            began = time.monotonic()
             try:
                 url = self._candidates.start_trial(preview, uri, trial.how, trial.patience)
             except (Unhealthy, LaunchFailed) as error:
@@ -170,10 +184,11 @@ class Compatibility:
                 unasked = {each.name: Answer(ok=False, seen="not started") for each in asked[1:]}
                 answers = {"health": Answer(ok=False, seen=seen), **unasked}
             else:
+                took = time.monotonic() - began
                 answers = {each.name: ask(url, each) for each in asked}
                 lines = self._candidates.trial_log(preview, _LOG_LINES)
         cell = Cell(version=trial.version, schema=trial.schema, answers=answers)
-        return replace(cell, log_names=_named(lines, plan)) if cell.failed else cell
+        return (replace(cell, log_names=_named(lines, plan)) if cell.failed else cell), took
 
     @contextmanager
     def _branch(self, preview: Preview, *, new: bool) -> Iterator[ConnectionURI]:

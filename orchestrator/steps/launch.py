@@ -33,6 +33,14 @@ class Version:
     folder: Path | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a version is waited for, seconds: until it is healthy, and while it keeps saying that it is not."""
+
+    seconds: float
+    steady: float = float("inf")
+
+
 class Candidates:
     """What we ask of the runtime for a preview: its image, its container or process, their removal."""
 
@@ -106,21 +114,24 @@ class Candidates:
         with translating(f"starting {spec.name}"):
             return runtime.start(spec).url
 
-    def start_trial(self, preview: Preview, uri: ConnectionURI, version: "Version", patience: float) -> str:
+    def start_trial(
+        self, preview: Preview, uri: ConnectionURI, version: "Version", health: "Patience"
+    ) -> str:
         """Bring a version up beside the candidate, under a name of its own, and return its URL.
 
         Args:
             preview: whose.
             uri: of the branch that it is tried on.
             version: which.
-            patience: how long it may take to become healthy, seconds.
+            health: how long it is waited for.
 
         Raises:
             LaunchFailed, Unhealthy: as the runtime says it: that is what a trial is for.
             StepFailed: the runtime does not answer.
         """
         spec = self._spec(preview, uri, version, trial_candidate(preview))
-        spec = replace(spec, health=replace(spec.health, timeout_seconds=patience))
+        waits = replace(spec.health, timeout_seconds=health.seconds, steady_seconds=health.steady)
+        spec = replace(spec, health=waits)
         try:
             return self.runtime(preview).start(spec).url
         except (LaunchFailed, Unhealthy):

@@ -4,7 +4,8 @@ The branch is the goal: what remains is diff(main, branch), asked anew on every 
 and *moved* are one rule (DESIGN, section 4).
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,9 @@ from typing import Any
 from orchestrator.checks.books import read_books
 from orchestrator.checks.preflight import preflight
 from orchestrator.checks.report import Finding, blocking, in_lines
-from orchestrator.database import Connection, advisory_lock, lock_key
+from orchestrator.database import Connection
 from orchestrator.errors import MainMoved, OrchestratorError, PlanDoesNotConverge, Refused
-from orchestrator.lifecycle import Advance, Next, Preview, State
+from orchestrator.lifecycle import Advance, Next, Preview, Promotion, Promotions, State
 from orchestrator.migration import books as bookkeeping
 from orchestrator.migration import part_of
 from orchestrator.migration.books import Books
@@ -23,19 +24,21 @@ from orchestrator.migration.keeping import keeping_of
 from orchestrator.migration.online import as_in
 from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import make_plan
-from orchestrator.postgres.apply import apply
 from orchestrator.postgres.inspect import inspect
 from orchestrator.postgres.trace import StatementTrace
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import describe_difference
 from orchestrator.schema.privileges import Compare
+from orchestrator.steps import proof
 from orchestrator.steps.border import translating
 from orchestrator.steps.by_command import ByCommand, explained
 from orchestrator.steps.command import Command
 from orchestrator.steps.migrate import softened
+from orchestrator.steps.on_main import OnMain
 from orchestrator.steps.own import OwnSteps
 from orchestrator.steps.project import NeonProject
-from orchestrator.steps.telling import Telling, plan_with_traces, table_names
+from orchestrator.steps.restore_point import RestorePoints
+from orchestrator.steps.telling import plan_with_traces
 
 
 @dataclass(slots=True)
@@ -59,44 +62,47 @@ class PromoteStep:
         command: Command,
         own: OwnSteps,
         by_command: ByCommand,
-        lock_attempts: int,
+        promotions: Promotions,
+        on_main: OnMain,
+        points: RestorePoints,
         compare: Compare,
     ) -> None:
         self._project = project
+        self._promotions = promotions
+        self._on_main = on_main
+        self._points = points
         self._command = command
         self._own = own
         self._by_command = by_command
         self._compare = compare
-        self._lock_attempts = lock_attempts
 
     def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
         """Promote.
 
         Raises:
-            Refused: another promotion runs; nothing was changed.
+            PromotionUnderWay: another promotion runs; nothing was changed.
             MainMoved: main or the branch is not what was approved; nothing was changed.
             ApplyError: a statement failed; running again continues with what remains.
         """
-        project = self._project
-        key = lock_key("promotion", project.id, project.database)
         attempt = _Attempt()
+        promotion_id = str(preview.facts["promotion_id"])
         try:
             with (
-                translating(f"promoting {preview.name} to {project.main.name}"),
-                project.connect_main(f"promote {preview.name}") as main,
-                advisory_lock(main, key) as granted,
+                translating(f"promoting {preview.name} to {self._project.main.name}"),
+                self._on_main.turn(promotion_id, f"promote {preview.name}") as main,
             ):
-                if not granted:
-                    raise Refused(
-                        f"another promotion of project {project.id} is under way ({_holder(main, key)})",
-                        hint="try again when it is done",
-                    )
                 return self._promote(preview, main, attempt, detail)
         except OrchestratorError as error:
             # What a person may do next depends on whether main was touched: looked at, never assumed. Only a
             # first attempt that ended before its first statement cannot have touched it.
             first = not preview.facts.get("resumed")
             error.nothing_done = (first and not attempt.began) or self._untouched(preview)
+            self._promotions.record(
+                promotion_id,
+                "refused" if error.nothing_done else "failed",
+                note=error.message,
+                detail={"kind": type(error).__name__, "hint": error.hint, "detail": error.detail},
+            )
             raise
 
     def _promote(
@@ -114,15 +120,10 @@ class PromoteStep:
         else:
             detail("asking production's data")
             _refuse_what_would_fail(preview, softened(preflight(main, remaining), remaining))
-        point = _restore_point(main)
+        promotion = self._ready_to_apply(preview, main, before, remaining, detail)
         detail(f"applying {len(remaining.statements)} of {len(approved.statements)} statements")
         attempt.began = True
-        if self._command.on_main:
-            traces = self._by_command.promote(
-                preview, main, lambda plan: self._apply(preview, main, plan, detail), detail
-            )
-        else:
-            traces = self._apply(preview, main, remaining, detail)
+        traces = self._applied(preview, main, remaining, detail)
         detail("proving that main is the goal")
         after = inspect(main)
         left = list(describe_difference(after, goal, compare=self._compare))
@@ -134,43 +135,94 @@ class PromoteStep:
                 detail="\n".join(left),
                 hint="`preview promote` again shows what remains",
             )
-        _analyze(main, remaining, after)
+        proved = self._proved(promotion, main, approved, after)
         done = len(remaining.statements)
         return Advance(
             to=State.PROMOTED,
-            note=f"{done} statement{'s' * (done != 1)} on {self._project.main.name}; main equals the branch",
+            note=f"{done} statement{'s' * (done != 1)} on {self._project.main.name}; main equals the branch"
+            + _in_words(promotion.last("restore_point")),
             facts={
                 "promotion": {
+                    "id": promotion.id,
                     "plan_digest": approved.digest,
                     "applied": plan_with_traces(remaining, traces),
                     "main_before": before.fingerprint(),
                     "main_after": after.fingerprint(),
-                    "restore_to": point,
+                    "restore_to": promotion.last("restore_point"),
+                    "proof": proved,
                 },
                 "resumed": None,
             },
         )
 
-    def _apply(
+    def _ready_to_apply(
+        self,
+        preview: Preview,
+        main: Connection,
+        before: Snapshot,
+        remaining: Plan,
+        detail: Callable[[str], None],
+    ) -> Promotion:
+        """The restore point and what the way back needs, written down before the first statement; once."""
+        promotions = self._promotions
+        promotion = promotions.get(preview.facts["promotion_id"])
+        if promotion.touched:
+            return promotion
+        if remaining.statements or self._command.on_main:
+            point, took = self._points.make(promotion, main, before, detail)
+            promotions.record(promotion.id, "restore_point", detail=point, milliseconds=took)
+        plan = Plan.from_json(preview.facts["plan"])
+        rows = proof.count(main, proof.touched(plan, before))
+        with promotions.together():
+            promotions.carry(promotion.id, "base", before.to_json())
+            promotions.record(
+                promotion.id,
+                "applying",
+                note=f"{len(remaining.statements)} of {len(plan.statements)} statements",
+                detail={
+                    "main": before.fingerprint(),
+                    "statements": [each.why for each in remaining.statements],
+                    "rows": rows,
+                },
+            )
+        return promotions.get(promotion.id)
+
+    def _applied(
         self, preview: Preview, main: Connection, remaining: Plan, detail: Callable[[str], None]
     ) -> tuple[StatementTrace, ...]:
-        """Apply; when that fails, take back our helpers from main: a half-made one may refuse the app's writes."""
-        purpose = f"promote {preview.name}"
-        try:
-            return apply(
-                lambda: self._project.connect_main(purpose),
-                remaining,
-                observer=Telling(remaining, detail),
-                attempts=self._lock_attempts,
+        def on_main(plan: Plan) -> tuple[StatementTrace, ...]:
+            return self._on_main.apply(
+                preview.facts["promotion_id"], main, plan, purpose=f"promote {preview.name}", detail=detail
             )
-        except OrchestratorError:
-            detail("taking back what is half-made")
-            with suppress(OrchestratorError):
-                now = inspect(main)
-                cleaning = make_plan(now, now).plan
-                if cleaning is not None and all(statement.repair for statement in cleaning.statements):
-                    apply(lambda: self._project.connect_main(purpose), cleaning, attempts=self._lock_attempts)
-            raise
+
+        if not self._command.on_main:
+            return on_main(remaining)
+        traces = self._by_command.promote(preview, main, on_main, detail)
+        self._promotions.record(preview.facts["promotion_id"], "command", detail={"argv": self._command.argv})
+        return traces
+
+    def _proved(self, promotion: Promotion, main: Connection, plan: Plan, after: Snapshot) -> dict[str, Any]:
+        """Main equals the branch; what became of the rows; statistics for what was touched."""
+        began = time.perf_counter()
+        analyzed = proof.analyze(main, plan, after)
+        found = {
+            "equal": True,
+            "fingerprint": after.fingerprint(),
+            "rows": proof.compare((promotion.last("applying") or {}).get("rows", {}), main, plan, after),
+            "analyzed": analyzed,
+        }
+        promotions = self._promotions
+        with promotions.together():
+            promotions.carry(promotion.id, "after", after.to_json())
+            promotions.record(
+                promotion.id,
+                "proof",
+                note="main equals the branch",
+                detail=found,
+                milliseconds=(time.perf_counter() - began) * 1000,
+            )
+            promotions.record(promotion.id, "done")
+        return found
 
     def _untouched(self, preview: Preview) -> bool:
         """Whether main is what it was when the preview was made, without anything of ours in it."""
@@ -272,25 +324,9 @@ def _refuse_what_would_fail(preview: Preview, findings: Sequence[Finding]) -> No
         )
 
 
-def _restore_point(main: Connection) -> dict[str, Any]:
-    """Where main was before the first statement: what a point-in-time restore would be given."""
-    row = main.execute("select pg_current_wal_flush_lsn()::text, clock_timestamp()").fetchone()
-    return {"lsn": row[0], "at": row[1].isoformat()} if row else {}
-
-
-def _holder(connection: Connection, key: int) -> str:
-    """Who holds a session advisory lock, from pg_locks (Postgres docs, 54.12: a bigint key is two oids)."""
-    row = connection.execute(
-        "select a.pid, a.application_name, a.backend_start from pg_locks l join pg_stat_activity a using (pid) "
-        "where l.locktype = 'advisory' and l.granted and l.objsubid = 1 "
-        "and ((l.classid::bigint << 32) | l.objid::bigint) = %s",
-        (key,),
-    ).fetchone()
-    return f"{row[1]}, server process {row[0]}, since {row[2]:%H:%M:%S}" if row else "holder unknown"
-
-
-def _analyze(main: Connection, plan: Plan, after: Snapshot) -> None:
-    """Fresh statistics for what was touched: a rewritten column or a new index has none (Postgres docs, ANALYZE)."""
-    touched = {table for statement in plan.statements for table in statement.lock_on}
-    for table in sorted(touched & set(table_names(after))):
-        main.execute(f"analyze (skip_locked) {table}".encode())
+def _in_words(point: Mapping[str, Any] | None) -> str:
+    """The restore point for the step's line; empty when there is none."""
+    if not (point and point.get("branch")):
+        return ""
+    took = point["made_ms"] + point["opened_ms"]
+    return f"; restore point {point['branch']['name']}, made and opened in {took:.0f} ms"

@@ -58,10 +58,11 @@ class WayBack:
             message = f"the reverse plan fails: {error.message}; only a restore point would bring main back"
             return (Finding(check=CHECK, severity=Severity.ATTENTION, subject="plan", message=message), *lost)
         if left:
-            message = f"the reverse plan leaves {len(left)} differences: {left[0]}"
+            message = f"the reverse plan leaves {len(left)} difference{'s' * (len(left) != 1)}: {left[0]}"
             return (Finding(check=CHECK, severity=Severity.ATTENTION, subject="plan", message=message), *lost)
         count = len(reverse.plan.statements)
-        message = f"{count} statement{'s' * (count != 1)} lead back: tried on a branch of the branch, nothing differs"
+        lead = "1 statement leads" if count == 1 else f"{count} statements lead"
+        message = f"{lead} back: tried on a branch of the branch, nothing differs"
         return (Finding(check=CHECK, severity=Severity.OK, subject="plan", message=message), *lost)
 
     def _applied(self, branch_id: str, reverse: Reverse, base: Snapshot) -> Sequence[str]:

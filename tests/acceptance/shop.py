@@ -101,7 +101,10 @@ class Shop:
         preview_id = preview["id"]
         found = [f"path {path}" for path in self.home.rglob(f"*{preview_id}*")]
         found += [
-            f"branch {each.name}" for each in self.neon.branches(self.project_id) if preview_id in each.name
+            f"branch {each.name}"
+            for each in self.neon.branches(self.project_id)
+            # A restore point is the promotion's, and is kept.
+            if preview_id in each.name and not each.name.startswith("restore/")
         ]
         if preview["url"]:
             found += [f"process {pid}" for pid in self.processes(preview["url"])]

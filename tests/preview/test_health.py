@@ -92,3 +92,17 @@ def test_somebody_else_on_the_port_does_not_make_an_ended_candidate_healthy():
     with serving(200) as (port, _):
         seen = wait_until_healthy(port, CHECK, lambda: "exited with code 1")
         assert (seen.healthy, seen.status) == (False, "exited with code 1")
+
+
+def test_an_answer_that_stays_unhealthy_is_final_when_it_was_steady_long_enough():
+    impatient = HealthCheck(timeout_seconds=300, interval_seconds=0.01, steady_seconds=0.1)
+    with serving(404, 503) as (port, asked):
+        seen = wait_until_healthy(port, impatient, lambda: None)
+        assert (seen.healthy, seen.status) == (False, "HTTP 503")
+        assert len(asked) > 2
+
+
+def test_no_answer_is_never_steady():
+    with serving("", "", 503, 200) as (port, _):
+        patient = HealthCheck(timeout_seconds=300, interval_seconds=0.01, steady_seconds=200)
+        assert wait_until_healthy(port, patient, lambda: None).healthy

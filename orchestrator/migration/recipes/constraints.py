@@ -106,14 +106,7 @@ def _shell(work: Work, key: Key, thing: Constraint) -> Step:
 
 def _probe(work: Work, key: Key, thing: Constraint) -> tuple[Probe, ...]:
     """What the data must not hold; nothing when it needs what is not there yet, or not yet in its new form."""
-    moving = (
-        work.makes
-        | work.retyped
-        | (work.found.changed - {each for each in work.found.changed if each.kind == "column"})
-    )
-    needed = [each for each in work.goal.needs.get(key, ()) if each.kind != "constraint"]
-    silent = thing.temporal or work.is_new(key.parent)
-    if silent or any(each in moving or each not in work.base.objects for each in needed):
+    if thing.temporal or work.is_new(key.parent) or work.unready(key):
         return ()
     probing = work.probing(key.parent)
     if thing.type == "foreign" and answered(work, key) != FAIL:

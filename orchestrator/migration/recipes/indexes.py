@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.helpers import helper_name
+from orchestrator.migration.index_keys import index_keys
 from orchestrator.migration.locks import LockMode
-from orchestrator.migration.plan import Hazard
+from orchestrator.migration.plan import Hazard, Probe
 from orchestrator.migration.step import Phase, Step, Token, gone, ready, released, slots
 from orchestrator.migration.work import PATIENT_MS, QUICK_LOCK_MS, Work, table_key
 from orchestrator.schema.names import HELPER_PREFIX, Key, dotted, quote
@@ -85,8 +86,17 @@ def _create(work: Work, key: Key, tokens: tuple[frozenset[Token], frozenset[Toke
         heavy=True,
         transactional=new,
         hazards=tuple(hazards),
+        probes=_duplicates(work, key, thing) if thing.unique and not new else (),
         lock_timeout_ms=QUICK_LOCK_MS if new else PATIENT_MS,
     )
+
+
+def _duplicates(work: Work, key: Key, thing: Index) -> tuple[Probe, ...]:
+    """The rows that a unique index refuses; nothing when it needs what is not there yet, or not yet in its new form."""
+    keys = index_keys(thing.definition)
+    if keys is None or work.unready(key):
+        return ()
+    return (work.probing(table_key(thing)).duplicates_in(keys, subject=key.name),)
 
 
 def _swap(work: Work, key: Key) -> Iterator[Step]:

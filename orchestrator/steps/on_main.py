@@ -1,0 +1,152 @@
+"""The door to main for whatever changes it: one at a time, told who has the turn, every statement recorded.
+
+Touches main's PostgreSQL and the promotion's history.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+
+from orchestrator.database import Connection, advisory_lock, lock_key
+from orchestrator.errors import DatabaseUnreachable, OrchestratorError, PromotionUnderWay
+from orchestrator.lifecycle import Promotions
+from orchestrator.migration.plan import Plan
+from orchestrator.migration.planner import make_plan
+from orchestrator.postgres.apply import apply
+from orchestrator.postgres.inspect import inspect
+from orchestrator.postgres.trace import StatementTrace
+from orchestrator.steps.border import translating
+from orchestrator.steps.project import NeonProject
+from orchestrator.steps.recording import Recording
+
+_HOLDER = """
+select a.pid, a.application_name, a.backend_start
+from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a using (pid)
+where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+  and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
+  and ((l.classid::bigint << 32) | l.objid::bigint) = %s
+"""
+
+
+class OnMain:
+    """The turn on main, and plans applied there while one has it.
+
+    Args:
+        project: where.
+        promotions: whose history tells who has the turn, and is told every statement.
+        lock_attempts: how often statements are tried when a lock is not granted in time.
+    """
+
+    def __init__(self, project: NeonProject, promotions: Promotions, *, lock_attempts: int) -> None:
+        self._project = project
+        self._promotions = promotions
+        self._lock_attempts = lock_attempts
+        self._key = lock_key("promotion", project.id, project.database)
+
+    @contextmanager
+    def turn(self, promotion_id: str, purpose: str) -> Iterator[Connection]:
+        """Have main for a block; nobody else promotes or reverts meanwhile, from whichever machine.
+
+        The lock is the session's: PostgreSQL frees it when this process is gone.
+
+        Args:
+            promotion_id: what it is for, in the history.
+            purpose: what it is for, in words: ``promote pr-1``.
+
+        Yields:
+            The connection that holds the turn; statements of a plan go through `apply`.
+
+        Raises:
+            PromotionUnderWay: somebody else has it; says who, since when, and at which statement.
+        """
+        with (
+            self._project.connect_main(purpose) as main,
+            advisory_lock(main, self._key) as granted,
+        ):
+            if not granted:
+                raise PromotionUnderWay(
+                    f"production is being changed by the {self._holder(main) or 'promotion that just ended'}",
+                    hint="try again when it is done, or wait for it: add --wait",
+                )
+            self._promotions.record(promotion_id, "locked", detail={"pid": main.info.backend_pid})
+            yield main
+
+    def holder(self) -> str:
+        """Who has the turn now, in words; empty when nobody has."""
+        with (
+            translating("looking who promotes"),
+            self._project.connect_reading(self._project.main.id, "look who promotes") as main,
+        ):
+            return self._holder(main)
+
+    def _holder(self, main: Connection) -> str:
+        row = main.execute(_HOLDER, (self._key,)).fetchone()
+        if row is None:
+            return ""
+        pid, application, since = row
+        purpose, _, place = application.removeprefix("preview: ").rpartition(" ")
+        known = self._promotions.running(pid)
+        if known is None:
+            # Begun with another diary, on another machine: its session is all that tells.
+            return f"session {application!r}, server process {pid}, since {since:%H:%M:%S}"
+        text = f"{known.kind} of {known.preview_name} by {known.who} since {known.at:%H:%M:%S}"
+        number, _, total = place.partition("/")
+        told = (known.last("applying") or {}).get("statements", [])
+        if purpose and number.isdigit() and total.isdigit():
+            text += f", at statement {number} of {total}"
+            text += f": {told[int(number) - 1]}" if 0 < int(number) <= len(told) == int(total) else ""
+        return text
+
+    def apply(
+        self,
+        promotion_id: str,
+        main: Connection,
+        plan: Plan,
+        *,
+        purpose: str,
+        detail: Callable[[str], None],
+    ) -> tuple[StatementTrace, ...]:
+        """Apply; when that fails, take back our helpers from main: a half-made one may refuse the app's writes."""
+
+        def write(statement: dict[str, Any], milliseconds: float) -> None:
+            self._promotions.record(
+                promotion_id, "statement", note=statement["why"], detail=statement, milliseconds=milliseconds
+            )
+
+        recording = Recording(
+            plan, detail, write=write, mark=lambda place: _say_where(main, f"{purpose} {place}")
+        )
+        try:
+            traces = apply(
+                lambda: self._project.connect_main(purpose),
+                plan,
+                observer=recording,
+                attempts=self._lock_attempts,
+            )
+        except OrchestratorError:
+            detail("taking back what is half-made")
+            with suppress(OrchestratorError):
+                now = inspect(main)
+                cleaning = make_plan(now, now).plan
+                if cleaning is not None and all(statement.repair for statement in cleaning.statements):
+                    apply(lambda: self._project.connect_main(purpose), cleaning, attempts=self._lock_attempts)
+            raise
+        recording.flush()
+        return traces
+
+
+def _say_where(main: Connection, where: str) -> None:
+    """Write how far we are where others who wait can read it; and notice a turn that is lost.
+
+    Raises:
+        DatabaseUnreachable: the session that had the turn is gone, and so is the turn.
+    """
+    try:
+        main.execute("select set_config('application_name', %s, false)", (f"preview: {where}"[:63],))
+    except psycopg.Error:
+        raise DatabaseUnreachable(
+            "the session that holds the turn on main was cut off; nothing more is done without it",
+            hint="run the same command again: it looks at what is there and does only the rest",
+        ) from None
