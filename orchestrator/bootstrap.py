@@ -36,6 +36,7 @@ from orchestrator.steps.own import OwnSteps
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.promote import PromoteStep
 from orchestrator.steps.queries import PastQueries
+from orchestrator.steps.release import Releases
 from orchestrator.steps.restore_point import RestorePoints
 from orchestrator.steps.workload import Workload
 
@@ -48,6 +49,7 @@ class Assembly:
     store: Store
     project: NeonProject
     candidates: Candidates
+    releases: Releases
     goal: Goal
     controller: Controller
     ledger: Ledger
@@ -76,6 +78,7 @@ def assemble(
     with open_project(settings) as project, open_store(settings) as store:
         candidates = Candidates(settings, runtime)
         ledger = Ledger(World(project=project, open_runtime=runtime, home=home()))
+        releases = Releases(settings, project, candidates, runtime, home())
         goal = Goal(project, settings)
         command, own = Command(settings, candidates), OwnSteps(settings)
         attempts = settings.promote.lock_attempts
@@ -132,6 +135,7 @@ def assemble(
                         wanted=settings.promote.restore_point == "branch",
                     ),
                     compare=settings.compare,
+                    releases=releases,
                 ),
                 State.DISCARDING: DiscardStep(ledger),
             },
@@ -159,6 +163,7 @@ def assemble(
             store=store,
             project=project,
             candidates=candidates,
+            releases=releases,
             goal=goal,
             controller=controller,
             ledger=ledger,

@@ -112,6 +112,7 @@ def preview_json(preview: Preview) -> dict[str, Any]:
         "command": facts.get("command"),
         "approval": facts.get("approval"),
         "promotion": facts.get("promotion"),
+        "release": facts.get("release"),
         "error": preview.error,
         "created_by": preview.created_by,
         "created_at": preview.created_at.isoformat(),

@@ -21,6 +21,7 @@ from orchestrator.sections import (
     MigrationSection,
     ProjectSection,
     PromoteSection,
+    ReleaseSection,
     ReportSection,
     RuntimeSection,
     Section,
@@ -41,6 +42,7 @@ class Settings(Section):
     runtime: RuntimeSection = RuntimeSection()
     migration: MigrationSection = MigrationSection()
     promote: PromoteSection = PromoteSection()
+    release: ReleaseSection = ReleaseSection()
     report: ReportSection = ReportSection()
     store: StoreSection = StoreSection()
     directory: Path = Field(Path(), exclude=True)

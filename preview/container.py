@@ -192,15 +192,17 @@ def _unless_worth_another_turn(spec: CandidateSpec, error: Any) -> None:
 
 
 def _create(client: Any, spec: CandidateSpec, port: int, network: str) -> Any:
-    environment = {"PORT": str(spec.port), "PREVIEW_URL": f"http://{LOOPBACK}:{port}", **spec.environment}
+    inside = port if spec.host_network else spec.port
+    environment = {"PORT": str(inside), "PREVIEW_URL": f"http://{LOOPBACK}:{port}", **spec.environment}
     asked: dict[str, Any] = {}
+    if not spec.host_network:
+        asked["ports"] = {f"{spec.port}/tcp": (LOOPBACK, port)}
     if spec.command:
         asked["command"] = [word.replace("{port}", environment["PORT"]) for word in spec.command]
     return client.containers.create(
         spec.image.id if spec.image else None,
         environment=environment,
         labels={**spec.labels, OURS: "1", SPEC_LABEL: fingerprint(spec), PORT_LABEL: str(port)},
-        ports={f"{spec.port}/tcp": (LOOPBACK, port)},
         **asked,
         **_confined(client, spec, network),
     )
@@ -231,7 +233,7 @@ def _confined(client: Any, spec: CandidateSpec | TaskSpec, network: str) -> dict
         asked["pids_limit"] = spec.resources.pids
     if spec.working_directory is not None:
         asked["working_dir"] = str(spec.working_directory)
-    if isinstance(spec, TaskSpec) and spec.host_network:
+    if spec.host_network:
         asked["network_mode"] = "host"
     else:
         asked |= {"network": ensure_network(client, network), "extra_hosts": {HOST_NAME: "host-gateway"}}

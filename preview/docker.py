@@ -16,7 +16,7 @@ from preview.engine import connect, engine_address, engine_errors, is_local, run
 from preview.errors import LaunchFailed, PreviewError, Unhealthy, UnknownCandidate
 from preview.excerpt import last_heads, tail_of
 from preview.health import LOOPBACK, wait_until_healthy
-from preview.image import build_image, find_image, remove_built_image
+from preview.image import build_image, find_image, keep_image, let_go, remove_built_image
 from preview.lines import pieces_of
 from preview.network import withdraw_network
 from preview.on_engine import on_engine, remove_volume
@@ -64,6 +64,14 @@ class DockerRuntime:
     def remove_image(self, reference: str) -> None:
         """See Runtime.remove_image."""
         remove_built_image(self._client(), reference)
+
+    def keep_image(self, image: Image, reference: str, *, named: bool) -> Image:
+        """See Runtime.keep_image."""
+        return keep_image(self._client(), image, reference, named=named)
+
+    def let_go(self, reference: str) -> None:
+        """See Runtime.let_go."""
+        let_go(self._client(), reference)
 
     def host_address(self) -> HostAddress:
         """See Runtime.host_address: the default bridge's gateway, which every container reaches."""

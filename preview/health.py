@@ -1,4 +1,4 @@
-"""Asks a candidate over HTTP whether it serves. Dials 127.0.0.1 only, follows no redirect, starts nothing."""
+"""Asks a candidate over HTTP whether it serves. Dials this machine only, follows no redirect, starts nothing."""
 
 import http.client
 import time
@@ -27,13 +27,15 @@ class Look:
     answered: bool = False
 
 
-def look(port: int, check: HealthCheck, *, answer_seconds: float = _LONGEST_ANSWER_SECONDS) -> Look:
-    """One GET on 127.0.0.1:port; raises nothing.
+def look(
+    port: int, check: HealthCheck, *, answer_seconds: float = _LONGEST_ANSWER_SECONDS, host: str = LOOPBACK
+) -> Look:
+    """One GET on 127.0.0.1:port, or another address of this machine; raises nothing.
 
     A container's published port accepts connections before the app listens (the engine's proxy does), so a reset
     or an empty answer means "not yet", like a refused connection.
     """
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=answer_seconds)
+    connection = http.client.HTTPConnection(host, port, timeout=answer_seconds)
     try:
         connection.request("GET", check.path, headers={"User-Agent": "preview-health", "Connection": "close"})
         status = connection.getresponse().status

@@ -159,6 +159,30 @@ def remove_built_image(client: Any, reference: str) -> None:
         _remove_nameless(client, reference)
 
 
+def keep_image(client: Any, image: Image, reference: str, *, named: bool) -> Image:
+    """Give an image a name more; see Runtime.keep_image.
+
+    Raises:
+        ImageNotFound: it is not on this machine any more.
+    """
+    repository, _, tag = reference.rpartition(":")
+    with engine_errors(f"keeping image {image.reference}"):
+        try:
+            client.images.get(image.id).tag(repository, tag=tag)
+        except docker.errors.ImageNotFound as error:
+            raise ImageNotFound(
+                f"image {image.reference} ({image.id[:19]}) is not on this machine any more",
+                hint="preview it again: `preview up`",
+            ) from error
+    return Image(reference=reference, id=image.id) if named else image
+
+
+def let_go(client: Any, reference: str) -> None:
+    """Take a name away; see Runtime.let_go."""
+    with engine_errors(f"removing image {reference}"):
+        _remove_unless_used(client, reference)
+
+
 def _dockerfile_path(spec: BuildSpec) -> Path:
     return spec.context / spec.dockerfile
 

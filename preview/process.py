@@ -68,6 +68,14 @@ class ProcessRuntime:
     def remove_image(self, reference: str) -> None:
         """Nothing to remove: no image was made."""
 
+    def keep_image(self, image: Image, reference: str, *, named: bool) -> Image:
+        """Nothing to keep: what runs is a folder."""
+        del reference, named
+        return image
+
+    def let_go(self, reference: str) -> None:
+        """Nothing was kept."""
+
     def host_address(self) -> HostAddress:
         """See Runtime.host_address: this machine is its own."""
         return HostAddress(name=LOOPBACK, bind=LOOPBACK)

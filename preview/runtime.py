@@ -88,6 +88,20 @@ class Runtime(Protocol):
         """Remove an image that we built; others, absent ones and ones still in use are left alone."""
         ...
 
+    def keep_image(self, image: Image, reference: str, *, named: bool) -> Image:
+        """Give an image a name of ours more, so that it stays when its own goes.
+
+        Args:
+            image: which.
+            reference: the name; it is ours.
+            named: whether it is known by that name from then on.
+        """
+        ...
+
+    def let_go(self, reference: str) -> None:
+        """Take away a name that keep_image gave; the image goes with its last one. Absent is fine."""
+        ...
+
     def list(self, labels: Mapping[str, str]) -> tuple[Candidate, ...]:
         """All candidates of ours that carry all these labels, by name; an empty mapping means all."""
         ...

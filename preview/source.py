@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import shutil
 import tarfile
 from pathlib import Path
 from typing import IO
@@ -51,6 +52,22 @@ def tree_hash(context: Path, dockerfile: str) -> str:
     except OSError as error:
         raise BuildFailed(f"cannot read {error.filename}: {error.strerror}") from error
     return total.hexdigest()
+
+
+def copy_tree(context: Path, to: Path) -> None:
+    """Copy a folder to a place that is not there yet, all but Git's own; links stay links.
+
+    What .dockerignore leaves out comes too: a local process may need its node_modules.
+
+    Raises:
+        BuildFailed: a file cannot be read, or the copy not be written.
+    """
+    try:
+        shutil.copytree(context, to, symlinks=True, ignore=shutil.ignore_patterns(".git", "__pycache__"))
+    except (OSError, shutil.Error) as error:
+        raise BuildFailed(
+            f"{context} cannot be copied to {to}: {error}", hint="make room, or mend its files"
+        ) from error
 
 
 def write_archive(context: Path, dockerfile: str, outside: str | None, to: IO[bytes]) -> None:

@@ -92,6 +92,8 @@ class CandidateSpec:
         labels: by which `Runtime.list` finds the candidate again.
         health: when it counts as serving.
         resources: its limits.
+        host_network: a container shares this machine's own network, to reach what listens on 127.0.0.1 only; then the
+            app has to listen on PORT, as a process does.
     """
 
     name: str
@@ -104,6 +106,7 @@ class CandidateSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     health: HealthCheck = field(default_factory=HealthCheck)
     resources: Resources = field(default_factory=Resources)
+    host_network: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +185,8 @@ def fingerprint(spec: CandidateSpec) -> str:
         "host_port": spec.host_port,
         "labels": dict(spec.labels),
         "resources": [spec.resources.memory_bytes, spec.resources.cpus, spec.resources.pids],
+        # Only where it is so: what was started by earlier versions stays equal.
+        **({"host_network": True} if spec.host_network else {}),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -1,6 +1,7 @@
 """The generated pages of docs/: commands, settings, hazards. `make docs` writes them, a test compares them."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,7 @@ def _cli() -> str:
         "| 130 | stopped by Ctrl-C; running the command again goes on |",
         "",
     ]
-    group = typer.main.get_command(app)
-    commands: dict[str, Any] = getattr(group, "commands", {})
-    for name, command in commands.items():
+    for name, command in _commands(typer.main.get_command(app)):
         context = click.Context(command, info_name=f"preview {name}")
         lines += [f"## preview {name}", "", (command.help or "").strip(), ""]
         rows = []
@@ -62,6 +61,15 @@ def _cli() -> str:
             lines += [f"| `{' '.join(what.split())}` | {' '.join(text.split())} |" for what, text in rows]
             lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command by its whole name, those of groups behind the others' names."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
 
 
 def _settings() -> str:

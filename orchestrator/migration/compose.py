@@ -46,6 +46,15 @@ def compose(plan: Plan, *, own: Blocks | None = None, rows: Sequence[Statement] 
     return replace(plan, statements=_numbered(blocks))
 
 
+def halves(plan: Plan) -> tuple[Plan, Plan]:
+    """What adds, and what takes away: a new version of the app is released in between."""
+    at = next((i for i, each in enumerate(plan.statements) if each.contract), len(plan.statements))
+    return (
+        replace(plan, statements=plan.statements[:at]),
+        replace(plan, statements=plan.statements[at:]),
+    )
+
+
 def _numbered(blocks: Iterable[Sequence[Statement]]) -> tuple[Statement, ...]:
     """All statements in order; a block begins a transaction, and keeps those that it has."""
     made: list[Statement] = []

@@ -8,6 +8,7 @@ from orchestrator.sections.base import Section, parse_size
 from orchestrator.sections.migration import MigrationSection, MigrationStepSection
 from orchestrator.sections.project import GoalSection, ProjectSection, StoreSection
 from orchestrator.sections.promote import PromoteSection
+from orchestrator.sections.release import ReleaseSection
 from orchestrator.sections.report import IgnoreRule, ReportSection
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "MigrationStepSection",
     "ProjectSection",
     "PromoteSection",
+    "ReleaseSection",
     "ReportSection",
     "RuntimeSection",
     "Section",

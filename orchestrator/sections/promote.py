@@ -43,5 +43,6 @@ class PromoteSection(Section):
         7,
         ge=1,
         le=30,
-        description="How many days what a way back needs is kept: restore points, and what was set aside.",
+        description="How many days what a way back needs is kept: restore points, earlier versions of the app, "
+        "and what was set aside.",
     )

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,14 +74,29 @@ class Candidates:
         app = self._settings.app
         if app.image and runtime.kind != "process":
             return runtime.image(app.image)
+        return self.build(
+            runtime, self._settings.path(app.context), image_tag(preview), say, labels=labels(preview)
+        )
+
+    def build(
+        self,
+        runtime: Runtime,
+        context: Path,
+        tag: str,
+        say: Callable[[str], None],
+        *,
+        labels: Mapping[str, str] | None = None,
+    ) -> Image:
+        """Build a folder as the settings say; the errors are the runtime's."""
+        app = self._settings.app
         return runtime.build(
             BuildSpec(
-                context=self._settings.path(app.context),
+                context=context,
                 dockerfile=app.dockerfile,
-                tag=image_tag(preview),
+                tag=tag,
                 target=app.target,
                 build_args=app.build_args,
-                labels=labels(preview),
+                labels=labels or {},
             ),
             say,
         )
@@ -180,13 +195,7 @@ class Candidates:
         Raises:
             SettingsError: one is not set.
         """
-        missing = [name for name in self._settings.app.env_from if name not in os.environ]
-        if missing:
-            raise SettingsError(
-                f"app.env_from names variables that are not set: {', '.join(missing)}",
-                hint="export them, or take them out of preview.toml",
-            )
-        return {name: os.environ[name] for name in self._settings.app.env_from}
+        return passed_on("app.env_from", self._settings.app.env_from)
 
     def withdraw(self, preview: Preview) -> None:
         """Stop the candidate and keep its image; absent is fine."""
@@ -244,6 +253,22 @@ class _Build:
         if self._error is not None:
             raise self._error
         return self._image
+
+
+def passed_on(setting: str, names: Iterable[str]) -> dict[str, str]:
+    """Variables that a setting passes on from our own environment.
+
+    Raises:
+        SettingsError: one is not set.
+    """
+    wanted = tuple(names)
+    missing = [name for name in wanted if name not in os.environ]
+    if missing:
+        raise SettingsError(
+            f"{setting} names variables that are not set: {', '.join(missing)}",
+            hint="export them, or take them out of preview.toml",
+        )
+    return {name: os.environ[name] for name in wanted}
 
 
 def candidate_name(preview: Preview) -> str:

@@ -33,10 +33,12 @@ from orchestrator.steps import proof
 from orchestrator.steps.border import translating
 from orchestrator.steps.by_command import ByCommand, explained
 from orchestrator.steps.command import Command
+from orchestrator.steps.in_order import in_order
 from orchestrator.steps.migrate import softened
 from orchestrator.steps.on_main import OnMain
 from orchestrator.steps.own import OwnSteps
 from orchestrator.steps.project import NeonProject
+from orchestrator.steps.release import Releases
 from orchestrator.steps.restore_point import RestorePoints
 from orchestrator.steps.telling import plan_with_traces
 
@@ -66,11 +68,13 @@ class PromoteStep:
         on_main: OnMain,
         points: RestorePoints,
         compare: Compare,
+        releases: Releases,
     ) -> None:
         self._project = project
         self._promotions = promotions
         self._on_main = on_main
         self._points = points
+        self._releases = releases
         self._command = command
         self._own = own
         self._by_command = by_command
@@ -123,7 +127,7 @@ class PromoteStep:
         promotion = self._ready_to_apply(preview, main, before, remaining, detail)
         detail(f"applying {len(remaining.statements)} of {len(approved.statements)} statements")
         attempt.began = True
-        traces = self._applied(preview, main, remaining, detail)
+        traces, released = self._applied(preview, main, remaining, detail)
         detail("proving that main is the goal")
         after = inspect(main)
         left = list(describe_difference(after, goal, compare=self._compare))
@@ -151,6 +155,7 @@ class PromoteStep:
                     "restore_to": promotion.last("restore_point"),
                     "proof": proved,
                 },
+                "release": released,
                 "resumed": None,
             },
         )
@@ -189,17 +194,33 @@ class PromoteStep:
 
     def _applied(
         self, preview: Preview, main: Connection, remaining: Plan, detail: Callable[[str], None]
-    ) -> tuple[StatementTrace, ...]:
+    ) -> tuple[tuple[StatementTrace, ...], dict[str, Any] | None]:
+        """What adds, the new version of the app, what takes away."""
+
         def on_main(plan: Plan) -> tuple[StatementTrace, ...]:
             return self._on_main.apply(
                 preview.facts["promotion_id"], main, plan, purpose=f"promote {preview.name}", detail=detail
             )
 
         if not self._command.on_main:
-            return on_main(remaining)
+            return in_order(remaining, on_main, lambda: self._released(preview, detail))
         traces = self._by_command.promote(preview, main, on_main, detail)
         self._promotions.record(preview.facts["promotion_id"], "command", detail={"argv": self._command.argv})
-        return traces
+        return traces, self._released(preview, detail)
+
+    def _released(self, preview: Preview, detail: Callable[[str], None]) -> dict[str, Any] | None:
+        """Put the new version of the app into production's place, when the settings want that."""
+        began = time.perf_counter()
+        outcome = self._releases.release(preview, detail)
+        if outcome is not None:
+            self._promotions.record(
+                preview.facts["promotion_id"],
+                "release",
+                note=f"{outcome['kind']}: {(outcome['release']['image'] or {}).get('reference', '')}",
+                detail=outcome,
+                milliseconds=(time.perf_counter() - began) * 1000,
+            )
+        return outcome
 
     def _proved(self, promotion: Promotion, main: Connection, plan: Plan, after: Snapshot) -> dict[str, Any]:
         """Main equals the branch; what became of the rows; statistics for what was touched."""

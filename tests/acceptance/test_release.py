@@ -1,0 +1,102 @@
+"""Schema and app go live in one act: nobody notices, what is not healthy is put back, a kill is begun again."""
+
+import http.client
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from tests.acceptance.shop import ALLOW_FAX, RENAME, Shop
+
+
+@pytest.fixture
+def address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.fixture
+def released_shop(make_shop: Callable[..., Shop], address: str) -> Iterator[Shop]:
+    """A shop whose version 1 runs behind the address, as a local process."""
+    shop = make_shop()
+    shop.settings(
+        lambda text: f'{text}\n[release]\nkind = "container"\naddress = "{address}"\ndrain_seconds = 5\n'
+    )
+    done = shop.preview("release", "start", "--context", "v1")
+    assert done.stdout.strip() == f"http://{address}"
+    yield shop
+    shop.preview("release", "stop", "--yes")
+
+
+class Visitors:
+    """People who look at a page of the shop again and again."""
+
+    def __init__(self, address: str) -> None:
+        self.host, _, port = address.rpartition(":")
+        self.port = int(port)
+        self.statuses: Counter[int] = Counter()
+        self.errors: list[str] = []
+        self.changed = threading.Condition()
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self._look) for _ in range(4)]
+
+    def _look(self) -> None:
+        while not self.over.is_set():
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
+            try:
+                connection.request("GET", "/healthz")
+                answer = connection.getresponse()
+                answer.read()
+                with self.changed:
+                    self.statuses[answer.status] += 1
+                    self.changed.notify_all()
+            except (OSError, http.client.HTTPException) as error:
+                with self.changed:
+                    self.errors.append(repr(error))
+                    self.changed.notify_all()
+            finally:
+                connection.close()
+
+    def __enter__(self) -> "Visitors":
+        for thread in self.threads:
+            thread.start()
+        with self.changed:
+            assert self.changed.wait_for(lambda: sum(self.statuses.values()) > 20, timeout=60)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def version_at(address: str) -> str:
+    answer = httpx.get(f"http://{address}/healthz", trust_env=False)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["version"])
+
+
+def test_schema_and_app_go_live_in_one_act(released_shop: Shop, address: str) -> None:
+    shop = released_shop
+    assert version_at(address) == "v1"
+    ready = shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
+
+    with Visitors(address) as visitors:
+        promoted = shop.json("promote", "pr-1", "--allow", ALLOW_FAX)
+
+    assert visitors.errors == []
+    assert set(visitors.statuses) <= {200, 503}
+    assert version_at(address) == "v2"
+    assert "fax" not in shop.columns(shop.uri(), "customers")
+    status = shop.json("release", "status")
+    assert status["seen"] == {"app": "running", "address": "up"}
+    assert (status["live"]["preview"], status["left_over"]) == ("pr-1", [])
+    assert [each["id"][:5] for each in status["earlier"]] == ["first"]
+    assert promoted["release"]["release"] == status["live"]
+    assert promoted["release"]["previous"]["id"] == status["earlier"][0]["id"]
+    # The preview is gone; production does not need it.
+    assert [value for value in shop.json("list") if value["id"] == ready["id"]] == []
