@@ -9,6 +9,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from orchestrator import faults
 from orchestrator.errors import DatabaseUnreachable
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -115,6 +116,8 @@ def connect(
             f"cannot connect to {redacted(uri)} ({purpose}): {_reason(error, uri)}",
             hint="check that the server runs, and that host, port, role and password are right",
         ) from None
+    if faults.active():
+        connection.cursor_factory = faults.Cursor
     for name, value in (settings or {}).items():
         connection.execute("select set_config(%s, %s, false)", (name, value))
     return connection

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from neon_client import NeonClient, Secret
 from neon_client.errors import NeonUnreachable
 from neon_client.retry import Patience
+from orchestrator import faults
 from orchestrator.database import COLD_SECONDS, LOOPBACK, connect
 from orchestrator.errors import SettingsError, StepFailed
 from orchestrator.lifecycle.store import Store, losing_store, whoami
@@ -62,7 +63,12 @@ def open_neon(where: str) -> Iterator[NeonClient]:
     patience = _ThisMachine() if where == EMBEDDED else Patience()
     with (
         translating("opening the Neon client"),
-        NeonClient(api_key=key, base_url=url, patience=patience) as neon,
+        NeonClient(
+            api_key=key,
+            base_url=url,
+            patience=patience,
+            transport=faults.Transport() if faults.active() else None,
+        ) as neon,
     ):
         yield neon
 
@@ -112,4 +118,9 @@ def runtime(kind: str) -> Runtime:
 
     if kind not in ("auto", "docker", "process"):
         raise SettingsError(f"there is no runtime {kind!r}", hint="auto, docker or process")
-    return open_runtime(cast("Kind", kind), home())
+    opened = open_runtime(cast("Kind", kind), home())
+    if not faults.active():
+        return opened
+    from preview import EngineUnreachable
+
+    return faults.with_points(opened, EngineUnreachable)
