@@ -21,7 +21,7 @@ from preview.health import LOOPBACK
 from preview.image import OURS
 from preview.network import ensure_network, is_missing_network
 from preview.ports import FIRST, LAST, free_ports
-from preview.spec import Candidate, CandidateSpec, TaskSpec, fingerprint
+from preview.spec import Candidate, CandidateSpec, HealthCheck, TaskSpec, fingerprint
 
 HOST_NAME = "host.docker.internal"
 SPEC_LABEL = "dev.preview.runtime.spec"
@@ -119,15 +119,46 @@ def ended(container: Any) -> str | None:
     )
 
 
+def end(container: Any) -> None:
+    """Stop it (SIGTERM, SIGKILL after 5 s) and keep it; one that does not run or is gone is fine."""
+    with suppress(docker.errors.NotFound):
+        # A container that is not running answers at once; its restart policy ends with the stop.
+        container.stop(timeout=_GRACE_SECONDS)
+
+
+def start_again(container: Any) -> bool:
+    """Start a container as it is; whether that can be done. It cannot when its port is somebody else's by now."""
+    if container.status in ("dead", "removing"):
+        return False
+    try:
+        _set_going(container)
+    except docker.errors.NotFound:
+        return False
+    except docker.errors.APIError as error:
+        why = explanation(error)
+        if "port is already allocated" in why or "address already in use" in why or is_missing_network(error):
+            return False
+        raise
+    return True
+
+
+def spec_of(container: Any, health: HealthCheck) -> CandidateSpec:
+    """What a container of ours says about itself, as far as waiting for its health needs it."""
+    config = container.attrs["Config"]
+    pairs = (entry.partition("=") for entry in config.get("Env") or ())
+    environment = {name: value for name, _, value in pairs}
+    return CandidateSpec(
+        name=container.name, port=int(environment.get("PORT") or 0), environment=environment, health=health
+    )
+
+
 def remove(container: Any) -> None:
     """Stop it (SIGTERM, SIGKILL after 5 s), remove it with its anonymous volumes, and look until it is gone.
 
     Raises:
         EngineUnreachable: it is still there.
     """
-    with suppress(docker.errors.NotFound):
-        # A container that is not running answers at once; its restart policy ends with the stop.
-        container.stop(timeout=_GRACE_SECONDS)
+    end(container)
     try:
         container.remove(v=True, force=True)
     except docker.errors.NotFound:

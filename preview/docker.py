@@ -20,7 +20,7 @@ from preview.image import build_image, find_image, keep_image, let_go, remove_bu
 from preview.lines import pieces_of
 from preview.network import withdraw_network
 from preview.on_engine import on_engine, remove_volume
-from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, TaskSpec
+from preview.spec import BuildSpec, Candidate, CandidateSpec, HealthCheck, HostAddress, Image, TaskSpec
 
 
 class DockerRuntime:
@@ -97,11 +97,29 @@ class DockerRuntime:
             )
         with engine_errors(f"starting {spec.name}"):
             container = containers.ensure_running(self._client(), spec, self.network)
-            self._wait(spec, container)
-            # Only now: an engine that restarts what ends at once would hide that it ends.
-            container.update(restart_policy={"Name": "unless-stopped"})
-            container.reload()
-            return containers.candidate(container)
+            return self._serve(spec, container)
+
+    def _serve(self, spec: CandidateSpec, container: Any) -> Candidate:
+        """Wait until it is healthy, and let the engine restart it from then on."""
+        self._wait(spec, container)
+        # Only now: an engine that restarts what ends at once would hide that it ends.
+        container.update(restart_policy={"Name": "unless-stopped"})
+        container.reload()
+        return containers.candidate(container)
+
+    def sleep(self, name: str) -> None:
+        """See Runtime.sleep: a container that is stopped holds no memory, and its file system stays."""
+        with engine_errors(f"putting {name} to sleep"):
+            if (container := containers.find(self._client(), name)) is not None:
+                containers.end(container)
+
+    def wake(self, name: str, health: HealthCheck, make: Callable[[], CandidateSpec]) -> Candidate:
+        """See Runtime.wake; the container is asked for nothing that it does not know itself."""
+        with engine_errors(f"waking {name}"):
+            container = containers.find(self._client(), name)
+            if container is None or not containers.start_again(container):
+                return self.start(make())
+            return self._serve(containers.spec_of(container, health), container)
 
     def run(self, spec: TaskSpec, say: Callable[[str], None]) -> None:
         """See Runtime.run."""

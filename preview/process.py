@@ -27,7 +27,16 @@ from preview.health import LOOPBACK, wait_until_healthy
 from preview.log_file import log_lines, log_pieces
 from preview.ports import free_ports, is_free
 from preview.source import tree_hash
-from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, TaskSpec, fingerprint
+from preview.spec import (
+    BuildSpec,
+    Candidate,
+    CandidateSpec,
+    HealthCheck,
+    HostAddress,
+    Image,
+    TaskSpec,
+    fingerprint,
+)
 from preview.task import only_one, run_process
 
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
@@ -92,12 +101,13 @@ class ProcessRuntime:
             raise LaunchFailed(f"{spec.name} cannot run in {spec.working_directory}: there is no such folder")
         with self._alone() as lock:
             known = self._known(directory)
+            before = known["port"] if known else None
             if known is not None and (known["fingerprint"] != fingerprint(spec) or not _lives(directory)):
                 # Under the lock, though it may take seconds: a second starter would end what the first just began.
                 self._end(directory)
                 known = None
             if known is None:
-                port = self._port(spec)
+                port = self._port(spec, before)
                 directory.mkdir(mode=0o700, exist_ok=True)
                 facts = {"fingerprint": fingerprint(spec), "port": port, "labels": dict(spec.labels)}
                 supervise.write_atomically(directory / "spec.json", facts)
@@ -111,6 +121,19 @@ class ProcessRuntime:
         if candidate is None:
             raise LaunchFailed(f"{spec.name} was removed while it started", hint="do it again")
         return candidate
+
+    def sleep(self, name: str) -> None:
+        """See Runtime.sleep: the folder stays, so that nobody else is given its port."""
+        directory = self._directory(name)
+        if not directory.exists():
+            return
+        with self._alone():
+            if self._known(directory) is not None:
+                self._end(directory, keep=True)
+
+    def wake(self, name: str, health: HealthCheck, make: Callable[[], CandidateSpec]) -> Candidate:  # noqa: ARG002
+        """See Runtime.wake."""
+        return self.start(replace(make(), health=health))
 
     def run(self, spec: TaskSpec, say: Callable[[str], None]) -> None:
         """See Runtime.run."""
@@ -178,8 +201,8 @@ class ProcessRuntime:
         self.stop(thing.name)
 
     @staticmethod
-    def _end(directory: Path) -> None:
-        """End what runs there and remove the folder; the lock is held."""
+    def _end(directory: Path, *, keep: bool = False) -> None:
+        """End what runs there and, unless `keep`, remove the folder; the lock is held."""
         running = _read(directory / "running.json")
         app, supervisor = running.get("app", [0, None]), running.get("supervisor", [0, None])
         for sent in (signal.SIGTERM, signal.SIGKILL):
@@ -194,6 +217,8 @@ class ProcessRuntime:
                 os.kill(supervisor[0], signal.SIGKILL)
         if not _until(lambda: not _is(app) and not _is(supervisor), seconds=_GRACE_SECONDS):
             raise LaunchFailed(f"process {app[0]} of {directory.name} does not end", hint="end it by hand")
+        if keep:
+            return
         shutil.rmtree(directory, ignore_errors=True)
         if directory.exists():
             raise LaunchFailed(f"the folder {directory} cannot be removed", hint="remove it by hand")
@@ -218,7 +243,8 @@ class ProcessRuntime:
         finally:
             os.close(descriptor)
 
-    def _port(self, spec: CandidateSpec) -> int:
+    def _port(self, spec: CandidateSpec, before: int | None) -> int:
+        """A port to listen on: the one that is asked for, else the one it had before, else a free one."""
         if spec.host_port is not None:
             if is_free(spec.host_port):
                 return spec.host_port
@@ -228,6 +254,8 @@ class ProcessRuntime:
             )
         # A candidate that was just started may not listen yet, so its port still looks free.
         promised = {_read(path).get("port") for path in self.folder.glob("*/spec.json")}
+        if before is not None and before not in promised and is_free(before):
+            return before
         port = next((port for port in free_ports(spec.name) if port not in promised), None)
         if port is None:
             raise PortInUse(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from preview.belongings import Belonging
-from preview.spec import BuildSpec, Candidate, CandidateSpec, HostAddress, Image, TaskSpec
+from preview.spec import BuildSpec, Candidate, CandidateSpec, HealthCheck, HostAddress, Image, TaskSpec
 
 
 class Runtime(Protocol):
@@ -53,6 +53,23 @@ class Runtime(Protocol):
             LaunchFailed: it could not be started; nothing is left of it.
             PortInUse: `spec.host_port` is taken.
             Unhealthy: it ended, or did not answer well in time.
+        """
+        ...
+
+    def sleep(self, name: str) -> None:
+        """End it and keep what waking needs: its place, its port, its log. One that is not there is fine."""
+        ...
+
+    def wake(self, name: str, health: HealthCheck, make: Callable[[], CandidateSpec]) -> Candidate:
+        """Start what sleeps, as it was, and wait until it is healthy; on its own port when that is still free.
+
+        Args:
+            name: of the candidate.
+            health: when it counts as serving.
+            make: gives its spec where that is needed: a process keeps no secret, and a container may be gone.
+
+        Raises:
+            As `start`.
         """
         ...
 

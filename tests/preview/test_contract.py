@@ -133,6 +133,53 @@ def test_stop_removes_and_may_run_twice(bench):
     bench.runtime.stop(candidate.name)
 
 
+def test_one_that_sleeps_is_woken_on_its_own_url(bench):
+    awake = bench.runtime.start(bench.serving)
+    bench.runtime.sleep(awake.name)
+    bench.runtime.sleep(awake.name)
+    asleep = bench.runtime.observe(awake.name)
+    assert asleep is not None
+    assert (asleep.state, asleep.url) == ("exited", awake.url)
+    with socket.socket() as dial:
+        assert dial.connect_ex(("127.0.0.1", int(awake.url.rpartition(":")[2]))) != 0
+    woken = bench.runtime.wake(awake.name, HealthCheck(), lambda: bench.serving)
+    assert (woken.state, woken.url) == ("running", awake.url)
+    assert get(woken, "/healthz") != ""
+    assert bench.runtime.wake(awake.name, HealthCheck(), lambda: bench.serving) == woken
+
+
+def test_one_that_sleeps_while_its_port_is_taken_wakes_on_another(bench):
+    awake = bench.runtime.start(bench.serving)
+    bench.runtime.sleep(awake.name)
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", int(awake.url.rpartition(":")[2])))
+        taken.listen()
+        woken = bench.runtime.wake(awake.name, HealthCheck(), lambda: bench.serving)
+    assert woken.url != awake.url
+    assert get(woken, "/healthz") != ""
+
+
+def test_one_that_is_gone_is_made_again_when_it_is_woken(bench):
+    bench.runtime.sleep(bench.serving.name)
+    assert bench.runtime.observe(bench.serving.name) is None
+    assert bench.runtime.wake(bench.serving.name, HealthCheck(), lambda: bench.serving).state == "running"
+
+
+def test_one_that_does_not_get_well_again_is_said_with_its_log(bench):
+    bench.runtime.start(bench.serving)
+    bench.runtime.sleep(bench.serving.name)
+    with pytest.raises(Unhealthy) as caught:
+        bench.runtime.wake(
+            bench.serving.name,
+            HealthCheck(path=bench.sick(), timeout_seconds=1.5),
+            lambda: bench.serving,
+        )
+    assert caught.value.status == "HTTP 503"
+    bench.runtime.stop(bench.serving.name)
+    assert bench.runtime.observe(bench.serving.name) is None
+
+
 def test_candidates_are_found_by_their_labels(bench):
     one = bench.runtime.start(bench.spec(labels={"dev.preview.name": bench.serving.name, "team": "a"}))
     assert one.labels == {"dev.preview.name": bench.serving.name, "team": "a"}
