@@ -19,6 +19,7 @@ from orchestrator.projects import find_project
 from orchestrator.resources import Ledger, World
 from orchestrator.sections import parse_size
 from orchestrator.settings import Settings, home
+from orchestrator.sleeping import Sleeping
 from orchestrator.steps.border import translating
 from orchestrator.steps.branch import BranchStep
 from orchestrator.steps.by_command import ByCommand
@@ -53,6 +54,7 @@ class Assembly:
     goal: Goal
     controller: Controller
     ledger: Ledger
+    sleeping: Sleeping
 
 
 @contextmanager
@@ -167,6 +169,14 @@ def assemble(
             goal=goal,
             controller=controller,
             ledger=ledger,
+            sleeping=Sleeping(
+                store,
+                store.visits(),
+                project,
+                candidates,
+                detail=observer.detail,
+                wait=wait,
+            ),
         )
 
 

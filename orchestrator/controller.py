@@ -36,7 +36,7 @@ _OF_A_BRANCH = (
         "values_before",
         "preflight",
     ),
-    *("report", "url", "command", "own_steps"),
+    *("report", "url", "public_url", "sleeping_since", "command", "own_steps"),
 )
 
 

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from orchestrator.errors import UnknownPreview, UsageError
 from orchestrator.lifecycle import Event, Preview, Store
@@ -85,6 +86,17 @@ def promote_command(name: str, hazards: Iterable[Hazard]) -> str:
     return shlex.join(["preview", "promote", name, *flags])
 
 
+def clicked(facts: Mapping[str, Any]) -> str | None:
+    """The URL that people are given: the gateway's for a team, else the one on this machine.
+
+    `NAME.localhost` is left to those who know it: browsers resolve it, most programs do not.
+    """
+    public = facts.get("public_url")
+    return (
+        public if public and not str(urlsplit(public).hostname).endswith(".localhost") else facts.get("url")
+    )
+
+
 def preview_json(preview: Preview) -> dict[str, Any]:
     """The JSON of a preview (DESIGN, section 6)."""
     facts = preview.facts
@@ -95,7 +107,9 @@ def preview_json(preview: Preview) -> dict[str, Any]:
         "state": preview.state.value,
         "wanted": preview.wanted.value,
         "project": preview.project,
-        "url": facts.get("url"),
+        "url": clicked(facts),
+        "local_url": facts.get("url"),
+        "sleeping_since": facts.get("sleeping_since"),
         "branch": facts.get("branch"),
         "image": facts.get("image"),
         "runtime": facts.get("runtime"),

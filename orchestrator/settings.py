@@ -17,6 +17,7 @@ from orchestrator.errors import SettingsError, UsageError
 from orchestrator.schema.privileges import Compare
 from orchestrator.sections import (
     AppSection,
+    GatewaySection,
     GoalSection,
     MigrationSection,
     ProjectSection,
@@ -45,6 +46,7 @@ class Settings(Section):
     release: ReleaseSection = ReleaseSection()
     report: ReportSection = ReportSection()
     store: StoreSection = StoreSection()
+    gateway: GatewaySection = GatewaySection()
     directory: Path = Field(Path(), exclude=True)
 
     @property

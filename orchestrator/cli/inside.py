@@ -130,13 +130,15 @@ def _psql_program() -> str:
 
 
 def open_(name: Name, as_json: AsJson = False) -> None:
-    """Open the preview in a browser; prints the URL too."""
+    """Open the preview in a browser, woken when it sleeps; prints the URL too."""
     import webbrowser
 
     from orchestrator.cli import render
+    from orchestrator.cli.gateway import awake
+    from orchestrator.facts import clicked
 
-    with render.Progress() as progress, assembled(progress) as rooms:
-        url = rooms.controller.mine(name).facts.get("url")
+    with render.Progress() as progress, assembled(progress, patience_seconds=30) as rooms:
+        url = clicked(awake(rooms, name).facts)
     if not url:
         raise UsageError(f"{name} has no URL yet", hint=f"`preview up {name}` brings it up")
     if as_json:

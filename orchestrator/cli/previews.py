@@ -99,7 +99,7 @@ def _until_ready(
     Answers that were taken are kept.
     """
     from orchestrator.cli import ask, render
-    from orchestrator.facts import open_questions, preview_json
+    from orchestrator.facts import clicked, open_questions, preview_json
 
     more: dict[str, str] = {}
     while True:
@@ -127,7 +127,7 @@ def _until_ready(
         return
     refused = rooms.controller.refused_hazards(_plan(preview))
     render.console().print(f"  next: {next_command(name, refused)}", markup=False)
-    render.result(preview.facts["url"])
+    render.result(clicked(preview.facts) or "")
 
 
 def _failed_so(rooms: "Assembly", name: str, error: OrchestratorError) -> "Preview | None":
@@ -203,6 +203,8 @@ def _seen(rooms: "Assembly", preview: "Preview") -> dict[str, str]:
 
     if not preview.facts.get("url"):
         return {"app": "not started"}
+    if since := preview.facts.get("sleeping_since"):
+        return {"app": f"asleep since {since}"}
     try:
         there = rooms.candidates.runtime(preview).observe(candidate_name(preview))
     except Exception as error:  # noqa: BLE001 - showing goes on; what could not be seen is said

@@ -317,7 +317,7 @@ def previews(values: Iterable[Mapping[str, Any]]) -> None:
         branch = value["branch"]["name"] if value["branch"] else ""
         table.add_row(
             value["name"],
-            value["state"],
+            f"{value['state']}, asleep" if value.get("sleeping_since") else value["state"],
             value["url"] or "",
             branch,
             value["created_at"][:16].replace("T", " "),

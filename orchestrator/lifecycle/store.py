@@ -24,9 +24,11 @@ from orchestrator.errors import Busy, DatabaseUnreachable, NameTaken, Orchestrat
 from orchestrator.lifecycle.kept import Kept
 from orchestrator.lifecycle.promotions import Promotions
 from orchestrator.lifecycle.record import Event, Preview
+from orchestrator.lifecycle.shares import Shares
 from orchestrator.lifecycle.signing import signing_key
 from orchestrator.lifecycle.states import TRANSITIONS, State, Wanted
 from orchestrator.lifecycle.versions import upgrade
+from orchestrator.lifecycle.visits import Visits
 
 _COLUMNS = "id, name, project, wanted, state, facts, error, created_by, created_at, updated_at, expires_at"
 
@@ -132,6 +134,14 @@ class Store:
     def promotions(self, project: str) -> Promotions:
         """The promotions of a project."""
         return Promotions(self._connection, project, who=self.who)
+
+    def visits(self) -> Visits:
+        """When previews were last asked for."""
+        return Visits(self._connection)
+
+    def shares(self) -> Shares:
+        """The links by which previews may be seen."""
+        return Shares(self._connection)
 
     # writing
 

@@ -5,6 +5,7 @@ The descriptions in them are the manual: `docs/settings.md` is generated from th
 
 from orchestrator.sections.app import AppSection, RuntimeSection
 from orchestrator.sections.base import Section, parse_size
+from orchestrator.sections.gateway import GatewaySection
 from orchestrator.sections.migration import MigrationSection, MigrationStepSection
 from orchestrator.sections.project import GoalSection, ProjectSection, StoreSection
 from orchestrator.sections.promote import PromoteSection
@@ -13,6 +14,7 @@ from orchestrator.sections.report import IgnoreRule, ReportSection
 
 __all__ = [
     "AppSection",
+    "GatewaySection",
     "GoalSection",
     "IgnoreRule",
     "MigrationSection",

@@ -109,6 +109,13 @@ class Candidates:
         Raises:
             StepFailed: it does not start, does not get healthy, or the wanted port is in use.
         """
+        spec = self._candidate(preview, uri, image)
+        detail(f"starting {spec.name} and waiting until {self._settings.app.health} is healthy")
+        with translating(f"starting {spec.name}"):
+            return self.runtime(preview).start(spec).url
+
+    def _candidate(self, preview: Preview, uri: ConnectionURI, image: Image | None) -> CandidateSpec:
+        """What runs for a preview."""
         runtime, app = self.runtime(preview), self._settings.app
         if runtime.kind == "process" and not app.command:
             raise SettingsError(
@@ -121,13 +128,10 @@ class Candidates:
             command=tuple(app.command if local else app.container_command),
             folder=self._settings.path(app.context) if local else None,
         )
-        spec = replace(
+        return replace(
             self._spec(preview, uri, version, candidate_name(preview)),
             host_port=self._settings.runtime.host_port,
         )
-        detail(f"starting {spec.name} and waiting until {app.health} is healthy")
-        with translating(f"starting {spec.name}"):
-            return runtime.start(spec).url
 
     def start_trial(
         self, preview: Preview, uri: ConnectionURI, version: "Version", health: "Patience"
@@ -171,18 +175,47 @@ class Candidates:
             image=version.image,
             command=version.command,
             working_directory=version.folder,
-            # The runtime adds PORT and PREVIEW_URL: it is the one that chooses the port.
+            # The runtime adds PORT, and PREVIEW_URL where there is no gateway: it is the one that chooses the port.
             environment={
                 **app.env,
                 **self.passed_on(),
                 "DATABASE_URL": self.reachable(self.runtime(preview), uri).reveal(),
                 "PREVIEW_NAME": preview.name,
+                **({"PREVIEW_URL": url} if (url := self.public_url(preview)) else {}),
             },
             port=app.port,
             labels=labels(preview),
             health=HealthCheck(path=app.health, timeout_seconds=app.health_timeout_seconds),
             resources=Resources(memory_bytes=app.memory_bytes, cpus=app.cpus, pids=app.pids),
         )
+
+    def public_url(self, preview: Preview) -> str | None:
+        """The URL of this preview's name, where there is a gateway."""
+        gateway = self._settings.gateway
+        return gateway.url(preview.name) if gateway.enabled else None
+
+    def sleep(self, preview: Preview) -> None:
+        """End the candidate and keep what waking needs; absent is fine."""
+        with translating(f"putting {candidate_name(preview)} to sleep"):
+            self.runtime(preview).sleep(candidate_name(preview))
+
+    def wake(self, preview: Preview, uri: Callable[[], ConnectionURI], detail: Callable[[str], None]) -> str:
+        """Start the candidate that sleeps, and return its URL.
+
+        Raises:
+            StepFailed: it does not get healthy again, or cannot be started.
+        """
+        runtime, app = self.runtime(preview), self._settings.app
+        health = HealthCheck(path=app.health, timeout_seconds=app.health_timeout_seconds)
+
+        def make() -> CandidateSpec:
+            kept = preview.facts.get("image")
+            image = Image(reference=kept["reference"], id=kept["id"]) if kept else None
+            return self._candidate(preview, uri(), image)
+
+        detail(f"waking {candidate_name(preview)} and waiting until {app.health} is healthy")
+        with translating(f"waking {candidate_name(preview)}"):
+            return runtime.wake(candidate_name(preview), health, make).url
 
     def reachable(self, runtime: Runtime, uri: ConnectionURI) -> ConnectionURI:
         """The URI as a candidate has to dial it."""
@@ -222,6 +255,8 @@ class LaunchStep:
             note=f"{url} ({how})",
             facts={
                 "url": url,
+                "public_url": self._candidates.public_url(preview),
+                "sleeping_since": None,
                 "image": {"reference": image.reference, "id": image.id} if image else None,
             },
         )
