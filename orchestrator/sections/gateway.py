@@ -58,7 +58,7 @@ class GatewaySection(Section):
     server: str = Field(
         "127.0.0.1:8300",
         pattern=r"^[a-z0-9.-]+:\d{1,5}$",
-        description="Where `preview serve` listens: `https://DOMAIN` itself leads there.",
+        description="Where the team's server listens: `https://DOMAIN` itself leads there.",
     )
 
     @property
