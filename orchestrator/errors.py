@@ -5,12 +5,18 @@ OrchestratorError                 exit 1
 │  ├─ SettingsError                        which file, which key, what was expected
 │  ├─ UnknownPreview
 │  ├─ UnknownPromotion
-│  └─ NameTaken
+│  ├─ NameTaken
+│  └─ TooLarge
 ├─ WaitingForAnswers              exit 3   questions that facts cannot decide
-├─ Refused                        exit 4   hazard, check, drift or approval says no
+├─ Refused                        exit 4   hazard, check, drift, approval or role says no
 │  ├─ HazardNotAllowed
 │  ├─ MainMoved
-│  └─ PromotionUnderWay                    who changes production now, since when, at which statement
+│  ├─ PromotionUnderWay                    who changes production now, since when, at which statement
+│  ├─ NotRecognised                        no token, or none that is good
+│  ├─ NotAllowed                           the caller's role is not enough
+│  └─ WrongVersion                         client and server are too far apart
+├─ TooOften                       (retryable)  the server is asked too often
+├─ ServerUnreachable              (retryable)
 ├─ DatabaseUnreachable            (retryable)
 ├─ PlanError
 │  ├─ UnsupportedObject                    a kind that is not covered differs: refused by name
@@ -72,6 +78,10 @@ class NameTaken(UsageError):
     """A live preview of another project has this name."""
 
 
+class TooLarge(UsageError):
+    """More was sent than is taken."""
+
+
 class WaitingForAnswers(OrchestratorError):
     """The plan needs answers that facts cannot give; the preview rests."""
 
@@ -95,6 +105,30 @@ class MainMoved(Refused):
 
 class PromotionUnderWay(Refused):
     """Somebody else changes main at this moment."""
+
+
+class NotRecognised(Refused):
+    """The server does not know who asks."""
+
+
+class NotAllowed(Refused):
+    """The server knows who asks, and says no to that."""
+
+
+class WrongVersion(Refused):
+    """Client and server do not speak the same version of the API."""
+
+
+class TooOften(OrchestratorError):
+    """The server is asked more often than it allows."""
+
+    retryable = True
+
+
+class ServerUnreachable(OrchestratorError):
+    """The team's server does not answer."""
+
+    retryable = True
 
 
 class DatabaseUnreachable(OrchestratorError):

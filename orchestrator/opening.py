@@ -86,11 +86,16 @@ def _embedded() -> tuple[str, Secret]:
 @contextmanager
 def open_store(settings: Settings | None) -> Iterator[Store]:
     """The diary: the database that the settings name, else an embedded one."""
-    name = settings.store.url_env if settings else "PREVIEW_STORE_URL"
-    uri = os.environ.get(name) or _embedded_store_uri()
+    uri = store_uri(settings)
     # Whatever else speaks to PostgreSQL translates its errors itself: one that comes this far is the store's.
     with losing_store(), connect(uri, purpose="store", patience_seconds=COLD_SECONDS) as connection:
         yield Store(connection, who=whoami())
+
+
+def store_uri(settings: Settings | None) -> str:
+    """The URI of the store's database; holds a password."""
+    name = settings.store.url_env if settings else "PREVIEW_STORE_URL"
+    return os.environ.get(name) or _embedded_store_uri()
 
 
 def _embedded_store_uri() -> str:

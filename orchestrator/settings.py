@@ -26,6 +26,7 @@ from orchestrator.sections import (
     ReportSection,
     RuntimeSection,
     Section,
+    ServerSection,
     StoreSection,
 )
 
@@ -47,6 +48,7 @@ class Settings(Section):
     report: ReportSection = ReportSection()
     store: StoreSection = StoreSection()
     gateway: GatewaySection = GatewaySection()
+    server: ServerSection = ServerSection()
     directory: Path = Field(Path(), exclude=True)
 
     @property

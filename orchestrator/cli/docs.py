@@ -96,6 +96,8 @@ def _settings() -> str:
         "| `PREVIEW_STORE_URL` | a PostgreSQL database for the diary, instead of the embedded one |",
         "| `PREVIEW_POSTGRES_USER` | who runs PostgreSQL when root starts it |",
         "| `NEON_API_KEY` | the key for Neon's API |",
+        "| `PREVIEW_SERVER` | the URL of a team's server: commands are done there |",
+        "| `PREVIEW_TOKEN`, `PREVIEW_TOKEN_FILE` | the token for it, or a file that holds it |",
         "| `NO_COLOR` | no colours |",
     ]
     return "\n".join(lines) + "\n"

@@ -326,6 +326,20 @@ def previews(values: Iterable[Mapping[str, Any]]) -> None:
     Console(file=sys.stdout, highlight=False, width=width).print(table)
 
 
+def tokens(values: Iterable[Mapping[str, Any]]) -> None:
+    """A table on standard output: id, whose, role, state, until when, last used, what for."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("ID", "WHO", "ROLE", "STATE", "UNTIL", "LAST USED", "NOTE"):
+        table.add_column(heading, no_wrap=True)
+    for value in values:
+        used = (value["last_used_at"] or "never")[:16].replace("T", " ")
+        until = value["expires_at"][:10]
+        row = (value["id"], value["who"], value["role"], value["state"], until, used, value["note"])
+        table.add_row(*(escape(cell) for cell in row))
+    width = None if sys.stdout.isatty() else 200
+    Console(file=sys.stdout, highlight=False, width=width).print(table)
+
+
 def history(events: Iterable[tuple[str, Event]]) -> None:
     """One line an event on standard output: when, which, what, who, how long."""
     for name, event in events:

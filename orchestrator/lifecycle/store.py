@@ -70,6 +70,11 @@ class Store:
         row = self._connection.execute("select mark from preview_control.version").fetchone()
         return str(row[0]) if row else ""
 
+    @property
+    def connection(self) -> Connection:
+        """The connection, for what lies in the same database beside the diary; leases hang on it."""
+        return self._connection
+
     # reading
 
     def _one(self, where: str, parameters: tuple[object, ...]) -> Preview | None:

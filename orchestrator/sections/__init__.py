@@ -11,6 +11,7 @@ from orchestrator.sections.project import GoalSection, ProjectSection, StoreSect
 from orchestrator.sections.promote import PromoteSection
 from orchestrator.sections.release import ReleaseSection
 from orchestrator.sections.report import IgnoreRule, ReportSection
+from orchestrator.sections.server import ServerSection
 
 __all__ = [
     "AppSection",
@@ -25,6 +26,7 @@ __all__ = [
     "ReportSection",
     "RuntimeSection",
     "Section",
+    "ServerSection",
     "StoreSection",
     "parse_size",
 ]

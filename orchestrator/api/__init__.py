@@ -1,0 +1,1 @@
+"""The HTTP API of a team's server. Blocking work runs in threads; only waiting happens on the event loop."""

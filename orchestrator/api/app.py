@@ -1,0 +1,53 @@
+"""The server's ASGI application, put together from routers. Opens no port."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI
+
+from orchestrator.api import health, tokens
+from orchestrator.api.answers import answer_errors
+from orchestrator.api.guardrails import Guardrails
+from orchestrator.api.site import Site
+
+#: All routes that clients may rely on begin so.
+PREFIX = "/api/v1"
+
+
+def make_app(site: Site, *, routers: Iterable[APIRouter] = ()) -> FastAPI:
+    """The application.
+
+    Args:
+        site: what the routes work with; closed when the application stops.
+        routers: of rooms above this one: pages, the gate.
+    """
+
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        site.close()
+
+    app = FastAPI(
+        title="preview",
+        version=version("preview-orchestrator"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{PREFIX}/openapi.json",
+        lifespan=life,
+    )
+    app.state.site = site
+    answer_errors(app)
+    app.include_router(health.router)
+    for router in (tokens.router,):
+        app.include_router(router, prefix=PREFIX)
+    for router in routers:
+        app.include_router(router)
+    settings = site.settings.server
+
+    def most(method: str, path: str) -> int:
+        upload = method == "PUT" and path.startswith(f"{PREFIX}/contexts/")
+        return settings.upload_bytes if upload else settings.request_bytes
+
+    app.add_middleware(Guardrails, most=most)
+    return app

@@ -1,0 +1,41 @@
+"""Secrets out of texts, by how they look: for what comes from foreign programs. Knows no value and no setting.
+
+Our own values are hidden by their type (`neon_client.Secret`); this is the second net, at every edge.
+"""
+
+import re
+
+_HIDDEN = "***"
+_PATTERNS = (
+    # The password of any URL: postgresql://role:password@host. It may hold an unescaped slash or at-sign.
+    (
+        re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]*://[^\s:/@'\"]*:)[^\s'\"]+(?=@)", re.IGNORECASE),
+        rf"\g<kept>{_HIDDEN}",
+    ),
+    # libpq's key/value form, variables and JSON that name themselves; not `public.users.password: 3 rows`.
+    (
+        re.compile(
+            r"(?P<kept>\b\w*(?:password|passwd|secret|api_?key|access_?key|private_?key)\w*(?:\s*=\s*|['\"]\s*:\s*))"
+            r"(?:'[^']*'|\"[^\"]*\"|[^\s,;&'\"]+)",
+            re.IGNORECASE,
+        ),
+        rf"\g<kept>{_HIDDEN}",
+    ),
+    (re.compile(r"(?P<kept>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\g<kept>{_HIDDEN}"),
+    # Neon's API keys and the passwords it makes; our own tokens.
+    (re.compile(r"\b(?:napi|npg)_[A-Za-z0-9]{8,}"), _HIDDEN),
+    (re.compile(r"\b(?P<kept>preview_[a-z]+_[0-9a-f]{8}_)[0-9a-f]{64}"), rf"\g<kept>{_HIDDEN}"),
+    (
+        re.compile(
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+        ),
+        _HIDDEN,
+    ),
+)
+
+
+def clean(text: str) -> str:
+    """The text with everything that looks like a secret replaced by ``***``."""
+    for pattern, instead in _PATTERNS:
+        text = pattern.sub(instead, text)
+    return text

@@ -1,0 +1,34 @@
+"""The team's server: `[server]`. Reads nothing."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from orchestrator.sections.base import Section, checked_size, parse_size
+
+
+class ServerSection(Section):
+    """What `preview serve` allows."""
+
+    requests_per_minute: int = Field(
+        1200, ge=1, le=1_000_000, description="How often one token may ask, for each server process."
+    )
+    failures_per_minute: int = Field(
+        30, ge=1, le=100_000, description="How often one address may come with a token that is not good."
+    )
+    largest_request: Annotated[str, AfterValidator(checked_size)] = Field(
+        "1m", description="The most that a request may hold, uploads of sources excepted."
+    )
+    largest_upload: Annotated[str, AfterValidator(checked_size)] = Field(
+        "100m", description="The most that the sources of an app may take, packed."
+    )
+
+    @property
+    def request_bytes(self) -> int:
+        """`largest_request` in bytes."""
+        return parse_size(self.largest_request)
+
+    @property
+    def upload_bytes(self) -> int:
+        """`largest_upload` in bytes."""
+        return parse_size(self.largest_upload)

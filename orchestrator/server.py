@@ -1,0 +1,85 @@
+"""The team's server as a process: the API, and whatever rooms hang in beside it, on one port. Decides nothing."""
+
+from collections.abc import Callable
+
+import uvicorn
+
+from orchestrator.api.app import make_app
+from orchestrator.api.site import Site
+from orchestrator.database import LOOPBACK
+from orchestrator.errors import StepFailed, UsageError
+from orchestrator.settings import Settings
+
+#: How long requests that wait for something may go on when the server is stopped, in seconds.
+_GRACE_SECONDS = 5
+
+
+def serve(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    say: Callable[[str], None],
+    anywhere: bool = False,
+) -> None:
+    """Answer requests until a signal ends it.
+
+    Args:
+        settings: the server's own preview.toml.
+        host, port: where to listen; 0 takes a free port.
+        workers: how many jobs this process works on at once; 0 leaves them to `preview worker`.
+        say: told the URL once it answers.
+        anywhere: whether `host` may be another than this machine itself.
+
+    Raises:
+        UsageError: `host` is reachable from elsewhere, and that was not asked for.
+        StepFailed: the port cannot be had.
+    """
+    if host not in LOOPBACK and not anywhere:
+        raise UsageError(
+            f"{host} can be reached from other machines, and this server speaks HTTP without TLS",
+            hint="listen on 127.0.0.1 behind a gateway with TLS; or add --behind-gateway when one is in front",
+        )
+    del workers
+    site = Site(settings)
+    server = _Told(
+        uvicorn.Config(
+            make_app(site),
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            h11_max_incomplete_event_size=32 * 1024,
+            limit_concurrency=1000,
+        ),
+        say,
+    )
+    try:
+        server.run()
+    except SystemExit as end:
+        if end.code:
+            raise StepFailed(
+                f"cannot listen on {host}:{port}",
+                hint="another program may have the port; choose one with --port",
+            ) from None
+    finally:
+        site.close()
+
+
+class _Told(uvicorn.Server):
+    """A server that says where it listens."""
+
+    def __init__(self, config: uvicorn.Config, say: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._say = say
+
+    async def startup(self, sockets: object = None) -> None:
+        """See uvicorn."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        for each in self.servers:
+            for socket in each.sockets:
+                host, port = socket.getsockname()[:2]
+                self._say(f"http://{f'[{host}]' if ':' in host else host}:{port}")
