@@ -152,6 +152,8 @@ def assemble(
                 withdraw=candidates.withdraw,
                 freshness=Freshness(project, goal, candidates, observer.detail, command=command, own=own),
                 runtime_kind=lambda: runtime_kind(settings),
+                under_way=on_main.holder,
+                one_port=settings.runtime.host_port is not None,
             ),
             guards=Guards(
                 blocking=frozenset(settings.promote.block),

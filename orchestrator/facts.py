@@ -106,6 +106,7 @@ def preview_json(preview: Preview) -> dict[str, Any]:
         "id": preview.id,
         "state": preview.state.value,
         "wanted": preview.wanted.value,
+        "shadow": preview.shadow,
         "project": preview.project,
         "url": clicked(facts),
         "local_url": facts.get("url"),

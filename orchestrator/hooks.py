@@ -26,9 +26,13 @@ class Hooks:
         freshness: see Freshness.
         withdraw: called when a preview's branch is about to be replaced: its app is stopped.
         runtime_kind: which runtime a new preview is begun on (asks the machine once).
+        under_way: who changes main at this moment, in words; empty when nobody does.
+        one_port: whether every candidate must listen on the same port, so that two cannot be up at once.
     """
 
     prepare: Callable[[Preview], None]
     freshness: Freshness
     withdraw: Callable[[Preview], None]
     runtime_kind: Callable[[], str]
+    under_way: Callable[[], str] = lambda: ""
+    one_port: bool = False

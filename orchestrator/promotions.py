@@ -1,14 +1,16 @@
 """The verbs of a promotion: approve, promote. Knows no adapter; is handed the engine and the rooms below."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from orchestrator.approval import facts_of
-from orchestrator.errors import Refused
+from orchestrator.errors import MainMoved, PromotionUnderWay, Refused
 from orchestrator.lifecycle import Preview, Promotion, Promotions, State, Wanted
 from orchestrator.lifecycle.store import Lease
 from orchestrator.migration.plan import Hazard, Plan
-from orchestrator.verbs import Verbs, failed_in
+from orchestrator.rebasing import RebaseVerbs
+from orchestrator.verbs import failed_in
 
 #: What of a preview its promotion keeps: the preview will be gone when somebody asks.
 _CARRIED = (
@@ -17,43 +19,117 @@ _CARRIED = (
 )
 
 
-class PromotionVerbs(Verbs):
+#: How often one promotion is rehearsed again because main has moved.
+_REBASES = 3
+
+T = TypeVar("T")
+
+
+class PromotionVerbs(RebaseVerbs):
     """What brings a preview to main."""
 
     @property
     def _promotions(self) -> Promotions:
         return self._store.promotions(self._project)
 
-    def promote(self, name: str, *, allow: Iterable[str], keep: bool) -> Preview:
+    def promote(
+        self,
+        name: str,
+        *,
+        allow: Iterable[str],
+        keep: bool,
+        rebase: bool = True,
+        wait: Callable[[str], bool] = lambda _holder: False,
+    ) -> Preview:
         """Put exactly what was rehearsed on main; then, unless `keep`, discard the preview.
+
+        Args:
+            name: which.
+            allow: hazards and findings that are allowed by name.
+            keep: leave the preview up.
+            rebase: when main has moved, rehearse again on main as it is now, and go on if nothing else is different.
+            wait: asked while somebody else has the turn on main, who is named; it waits a little and returns True to
+                look again, or returns False to give up.
 
         Raises:
             HazardNotAllowed: a blocking hazard is not allowed by name; prints the flags.
+            PromotionUnderWay: somebody else has the turn on main.
             Refused: not ready, report blocked, or main moved.
         """
+        self._finish_replaced(name)
         preview = self.mine(name)
         with self._store.lease(preview.id, wait=self._wait) as lease:
-            preview = self._store.get(preview.id)
-            if preview.wanted is Wanted.CLOSED and preview.state is State.READY:
-                raise Refused(f"{name} is being discarded", hint=f"`preview discard {name}` finishes it")
-            if preview.state is State.READY:
-                self._begin_promotion(lease, preview, allow)
-            elif preview.state is State.PROMOTING or failed_in(preview) is State.PROMOTING:
-                self._resume(lease, preview)
-            elif "promotion" in preview.facts and preview.state in (State.DISCARDING, State.FAILED):
-                # Promoted already, and died while it cleaned up: what is left is the cleaning up.
-                return self._close(lease, preview)
-            elif preview.state is not State.PROMOTED:
-                raise Refused(
-                    f"{name} is {preview.state}; only a ready preview can be promoted",
-                    hint=f"`preview up {name}` brings it there",
-                )
-            self._store.want(preview.id, Wanted.PROMOTED, note="preview promote")
+            times = _REBASES if rebase else 0
+            return self._in_turn(
+                f"promote {name}", wait, lambda: self._promote(lease, allow, keep=keep, rebases=times)
+            )
+
+    def _promote(self, lease: Lease, allow: Iterable[str], *, keep: bool, rebases: int) -> Preview:
+        preview = self._store.get(lease.preview_id)
+        name = preview.name
+        if preview.wanted is Wanted.CLOSED and preview.state is State.READY:
+            raise Refused(f"{name} is being discarded", hint=f"`preview discard {name}` finishes it")
+        if preview.state is State.READY:
+            self._begin_promotion(lease, preview, allow)
+        elif preview.state is State.PROMOTING or failed_in(preview) is State.PROMOTING:
+            self._resume(lease, preview)
+        elif "promotion" in preview.facts and preview.state in (State.DISCARDING, State.FAILED):
+            # Promoted already, and died while it cleaned up: what is left is the cleaning up.
+            return self._close(lease, preview)
+        elif preview.state is not State.PROMOTED:
+            raise Refused(
+                f"{name} is {preview.state}; only a ready preview can be promoted",
+                hint=f"`preview up {name}` brings it there",
+            )
+        self._store.want(preview.id, Wanted.PROMOTED, note="preview promote")
+        try:
             promoted = self._engine.run_until_rest(lease)
-            if keep:
-                return promoted
-            self._store.want(preview.id, Wanted.CLOSED, note="discard after the promotion")
-            return self._engine.run_until_rest(lease)
+        except MainMoved as moved:
+            if not (rebases and moved.nothing_done):
+                raise
+            return self._promote_rebased(lease, moved, allow, keep=keep, rebases=rebases - 1)
+        if keep:
+            return promoted
+        self._store.want(preview.id, Wanted.CLOSED, note="discard after the promotion")
+        return self._engine.run_until_rest(lease)
+
+    def _promote_rebased(
+        self, lease: Lease, moved: MainMoved, allow: Iterable[str], *, keep: bool, rebases: int
+    ) -> Preview:
+        """Rehearse on main as it is now, and go on there if that is what was said yes to."""
+
+        def then(fresh: Lease, changed: tuple[str, ...]) -> Preview:
+            name = self._store.get(fresh.preview_id).name
+            if changed:
+                raise Refused(
+                    f"{moved.message}; {name} was rehearsed again on main as it is now: {changed[0]}",
+                    detail="\n".join(changed),
+                    hint=f"`preview report {name}` shows what it is now; `preview promote {name}` then promotes that",
+                )
+            return self._promote(fresh, allow, keep=keep, rebases=rebases)
+
+        old = self._store.get(lease.preview_id)
+        self._store.want(old.id, Wanted.READY, note="main has moved: rehearsing again")
+        return self._rebase(lease, old, {}, then)
+
+    def _in_turn(self, purpose: str, wait: Callable[[str], bool], act: Callable[[], T]) -> T:
+        """Do what needs the turn on main when it is ours; whoever came before goes first."""
+        line = self._store.line(self._project)
+        with line.place(purpose) as number:
+            holder = line.ahead(number)
+            while True:
+                if not holder:
+                    try:
+                        return act()
+                    except PromotionUnderWay as taken:
+                        if not wait(self._hooks.under_way() or taken.message):
+                            raise
+                elif not wait(holder):
+                    raise PromotionUnderWay(
+                        f"production is taken: {holder}",
+                        hint="try again when that is done, or wait for it: add --wait",
+                    )
+                holder = line.ahead(number) or self._hooks.under_way()
 
     def approve(self, name: str, *, allow: Iterable[str], note: str = "") -> Preview:
         """Say yes to a ready preview; bound to what it is now. `promote` asks for it and refuses when it moved.

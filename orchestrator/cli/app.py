@@ -12,7 +12,17 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.cli import beginning, demo, gateway, planning, previews, releasing, reporting, serving
+from orchestrator.cli import (
+    beginning,
+    demo,
+    gateway,
+    planning,
+    previews,
+    promoting,
+    releasing,
+    reporting,
+    serving,
+)
 from orchestrator.errors import OrchestratorError, UsageError
 
 app = typer.Typer(
@@ -24,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (beginning, planning, previews, gateway, releasing, reporting, serving, demo):
+for module in (beginning, planning, previews, gateway, promoting, releasing, reporting, serving, demo):
     module.register(app)
 
 #: The class of all errors that Typer itself raises about a command line; Typer does not export it.

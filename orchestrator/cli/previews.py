@@ -1,4 +1,4 @@
-"""The commands about one preview's life: up, answer, list, show, promote, discard, history. Verb to render only."""
+"""The commands about one preview's life: up, answer, list, show, discard, history. Verb to render only."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (up, answer, list_, show, logs, psql, open_, promote, discard, history):
+    for command in (up, answer, list_, show, logs, psql, open_, discard, history):
         app.command(name=command.__name__.rstrip("_"))(command)
 
 
@@ -210,35 +210,6 @@ def _seen(rooms: "Assembly", preview: "Preview") -> dict[str, str]:
     except Exception as error:  # noqa: BLE001 - showing goes on; what could not be seen is said
         return {"app": f"not seen ({getattr(error, 'message', type(error).__name__)})"}
     return {"app": there.state if there else "gone"}
-
-
-def promote(
-    name: Name,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option("--allow", help="Allow a hazard by name: CODE or CODE:OBJECT. May be repeated."),
-    ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the preview up afterwards.")] = False,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Apply exactly the rehearsed migration to production, prove it, and discard the preview.
-
-    Run it again after a crash: it goes on with what remains.
-    """
-    from orchestrator.cli import render
-    from orchestrator.facts import preview_json
-
-    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
-        progress.say(f"{name} to {rooms.project.main.name}")
-        preview = rooms.controller.promote(name, allow=allow or [], keep=keep)
-    if as_json:
-        render.result_json(preview_json(preview))
-    else:
-        applied = preview.facts["promotion"]["applied"]["statements"]
-        render.result(
-            f"promoted {name}: {len(applied)} statements, plan {preview.facts['plan']['digest'][:12]}"
-        )
 
 
 def discard(

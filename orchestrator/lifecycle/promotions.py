@@ -275,7 +275,7 @@ class Promotions:
         )
 
     def together(self) -> AbstractContextManager[object]:
-        """A block whose writes are one act."""
+        """A block whose writes to the diary are one act."""
         return self._connection.transaction()
 
     def carry(self, promotion_id: str, name: str, value: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ class Preview:
         error: the last failure (``message``, ``hint``, ``kind``, ``state``), or None.
         created_by: who asked for it.
         created_at, updated_at, expires_at: UTC; expires_at is None when it lives until it is discarded.
+        shadow: another row is the preview of this name: this one is to take its place, or had it.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Preview:
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None
+    shadow: bool = False
 
     @property
     def slug(self) -> str:

@@ -22,6 +22,7 @@ from psycopg.types.json import Jsonb
 from orchestrator.database import Connection, lock_key, try_advisory_lock
 from orchestrator.errors import Busy, DatabaseUnreachable, NameTaken, OrchestratorError, UnknownPreview
 from orchestrator.lifecycle.kept import Kept
+from orchestrator.lifecycle.line import Line
 from orchestrator.lifecycle.promotions import Promotions
 from orchestrator.lifecycle.record import Event, Preview
 from orchestrator.lifecycle.shares import Shares
@@ -30,7 +31,9 @@ from orchestrator.lifecycle.states import TRANSITIONS, State, Wanted
 from orchestrator.lifecycle.versions import upgrade
 from orchestrator.lifecycle.visits import Visits
 
-_COLUMNS = "id, name, project, wanted, state, facts, error, created_by, created_at, updated_at, expires_at"
+_COLUMNS = (
+    "id, name, project, wanted, state, facts, error, created_by, created_at, updated_at, expires_at, shadow"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,23 @@ class Store:
 
     def find(self, name: str) -> Preview | None:
         """The live (not closed) preview of this name, or None."""
-        return self._one("name = %s and state <> 'closed'", (name,))
+        return self._one("name = %s and state <> 'closed' and not shadow", (name,))
+
+    def shadow_of(self, preview_id: str) -> Preview | None:
+        """The live preview that is to take this one's place, or None."""
+        return self._one("state <> 'closed' and shadow and facts ->> 'rebases' = %s", (preview_id,))
+
+    def replaced(self, name: str) -> tuple[Preview, ...]:
+        """Live previews whose place of this name was taken, and that are not removed yet."""
+        return tuple(
+            each for each in self.live() if each.shadow and each.name == name and each.wanted is Wanted.CLOSED
+        )
 
     def find_last(self, name: str) -> Preview | None:
         """The preview of this name that lived last, closed or not."""
-        return self._one("name = %s order by (state <> 'closed') desc, created_at desc limit 1", (name,))
+        return self._one(
+            "name = %s and not shadow order by (state <> 'closed') desc, created_at desc limit 1", (name,)
+        )
 
     def live(self, *, closed: bool = False) -> tuple[Preview, ...]:
         """Every preview that is not closed, oldest first; with ``closed`` the closed ones too."""
@@ -148,10 +163,24 @@ class Store:
         """The links by which previews may be seen."""
         return Shares(self._connection)
 
+    def line(self, project: str) -> Line:
+        """Who waits for a turn on a project's production."""
+        return Line(self._connection, project, who=self.who)
+
     # writing
 
-    def create(self, *, name: str, project: str, facts: Mapping[str, Any]) -> Preview:
+    def create(
+        self,
+        *,
+        name: str,
+        project: str,
+        facts: Mapping[str, Any],
+        shadow: bool = False,
+        note: str = "preview up",
+    ) -> Preview:
         """A new row in ``branching``, wanted ``ready``: the intent, before the first effect.
+
+        With ``shadow`` it stands beside the live preview of that name until `change_places`.
 
         Raises:
             NameTaken: a live preview has this name (also when two ask at once).
@@ -160,8 +189,8 @@ class Store:
         try:
             with self._connection.transaction():
                 self._connection.execute(
-                    "insert into preview_control.preview (id, name, project, wanted, state, facts, created_by) "
-                    "values (%s, %s, %s, %s, %s, %s, %s)",
+                    "insert into preview_control.preview (id, name, project, wanted, state, facts, created_by, shadow) "
+                    "values (%s, %s, %s, %s, %s, %s, %s, %s)",
                     (
                         preview_id,
                         name,
@@ -170,9 +199,10 @@ class Store:
                         State.BRANCHING.value,
                         Jsonb(dict(facts)),
                         self.who,
+                        shadow,
                     ),
                 )
-                self._event(preview_id, "requested", State.BRANCHING, note="preview up")
+                self._event(preview_id, "requested", State.BRANCHING, note=note)
         except UniqueViolation:
             raise NameTaken(
                 f"the name {name!r} is taken by a live preview",
@@ -190,6 +220,26 @@ class Store:
             if row is None:
                 raise UnknownPreview(f"there is no preview with id {preview_id}")
             self._event(preview_id, "requested", State(row[0]), note=note)
+
+    def change_places(self, old: Lease, new: Lease, *, note: str) -> None:
+        """The shadow is the preview of its name from here on, and the old one is to be removed; one act.
+
+        Raises:
+            LeaseLost: another process holds one of the leases now; nothing was written.
+        """
+        with self._connection.transaction():
+            for lease, shadow, wanted in ((old, True, Wanted.CLOSED), (new, False, Wanted.READY)):
+                row = self._connection.execute(
+                    "update preview_control.preview set shadow = %s, wanted = %s, updated_at = now() "
+                    "where id = %s and lease = %s returning state",
+                    (shadow, wanted.value, lease.preview_id, lease.token),
+                ).fetchone()
+                if row is None:
+                    raise LeaseLost(
+                        f"another process took over preview {lease.preview_id}; this one stops",
+                        hint="run the same command again",
+                    )
+                self._event(lease.preview_id, "replaced" if shadow else "replaces", State(row[0]), note=note)
 
     def record(
         self,

@@ -313,7 +313,7 @@ class PromoteStep:
                 raise MainMoved(
                     f"main has moved since {preview.name} was rehearsed: the comparison now asks "
                     + ", ".join(question.id for question in planned.questions),
-                    hint=f"`preview up {preview.name} --fresh` rehearses again on main as it is now",
+                    hint=f"`preview rebase {preview.name}` rehearses again on main as it is now",
                 )
             rows = bookkeeping.statements(read_books(main, self._command.bookkeeping), books) if books else ()
             plan = compose(planned.plan, own=own, rows=rows)
@@ -323,7 +323,7 @@ class PromoteStep:
                 f"main has moved since {preview.name} was rehearsed: {len(foreign)} statement"
                 f"{'s' * (len(foreign) != 1)} that nobody approved would be needed",
                 detail="\n".join(foreign),
-                hint=f"`preview up {preview.name} --fresh` rehearses again on main as it is now",
+                hint=f"`preview rebase {preview.name}` rehearses again on main as it is now",
             )
         return plan
 
