@@ -15,6 +15,7 @@ from orchestrator.lifecycle import Engine, Observer, Preview, State, Store
 from orchestrator.migration.keeping import Keeping
 from orchestrator.migration.online import Online
 from orchestrator.opening import EMBEDDED, open_neon, open_store, runtime
+from orchestrator.postgres.care import Care
 from orchestrator.projects import find_project
 from orchestrator.resources import Ledger, World
 from orchestrator.sections import parse_size
@@ -90,7 +91,7 @@ def assemble(
         )
 
         promotions = store.promotions(project.key)
-        on_main = OnMain(project, promotions, lock_attempts=attempts)
+        on_main = OnMain(project, promotions, lock_attempts=attempts, care=care(settings))
 
         def endpoint(preview: Preview) -> Mapping[str, Any] | None:
             return _endpoint_settings(settings, preview)
@@ -185,6 +186,16 @@ def assemble(
 def online(settings: Settings) -> Online:
     """Which tables are written again beside the traffic."""
     return Online(mode=settings.migration.online, large_bytes=settings.migration.online_bytes)
+
+
+def care(settings: Settings) -> Care:
+    """What a promotion may ask of everybody else on main."""
+    wanted = settings.promote
+    return Care(
+        budget_ms=wanted.budget_ms,
+        terminate=frozenset(wanted.terminate),
+        terminate_after_ms=wanted.terminate_after_ms,
+    )
 
 
 def keeping(settings: Settings) -> Keeping:

@@ -209,6 +209,9 @@ class Watch:  # an observer: it is given more than it looks at
             self.held[statement.group] = (now - self.began[statement.group]) * 1000
         self.batch = max(self.batch, trace.longest_ms)
 
+    def held_up(self, index: int, statement: Statement, reason: str) -> None:
+        """Nothing."""
+
     def waiting(self, index: int, statement: Statement, reason: str) -> None:
         """A group that is tried again begins anew."""
         self.began.pop(statement.group, None)

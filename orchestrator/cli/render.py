@@ -34,6 +34,10 @@ _WORDS = {
 }
 #: How steps mark a detail that tells of a wait for somebody else: ``waits: for process 12, which ...``.
 _WAITS = re.compile(r"(?:^|\s)waits: ")
+#: How a detail ends that tells how far something is.
+_PART = re.compile(r"^(?P<what>.*): (?P<percent>\d{1,3}) %$", re.DOTALL)
+#: How long a bar is, in characters.
+_BAR = 20
 #: At most one line about a wait in this time, in seconds.
 WAIT_SECONDS = 5.0
 _COLOURS = {"ok": "green", "attention": "yellow", "blocked": "red", "not_looked_at": "dim"}
@@ -76,6 +80,12 @@ def error_json(problem: OrchestratorError, exit_code: int | None = None) -> None
     result_json({"error": what})
 
 
+def bar(percent: int) -> str:
+    """How far something is: ``████░░░░  37 %``."""
+    full = min(max(percent, 0), 100) * _BAR // 100
+    return f"{'█' * full}{'░' * (_BAR - full)} {percent:>3} %"
+
+
 class Progress:
     """One line per step on standard error, written when it ends; a spinner while it runs, on a terminal.
 
@@ -110,8 +120,9 @@ class Progress:
         if text.startswith("| "):
             self._said(text)
         elif self._console.is_terminal:
-            self._spin(text)
-        elif _WAITS.search(text):
+            part = _PART.match(text)
+            self._spin(f"{part['what']}  {bar(int(part['percent']))}" if part else text)
+        elif _WAITS.search(text) or _PART.match(text):
             self._wait(text)
 
     def finished(self, preview: Preview, state: State, note: str, milliseconds: float) -> None:  # noqa: ARG002
@@ -140,7 +151,7 @@ class Progress:
             self._console.print(f"  {self._word:<9} {text}", markup=False, style="dim")
 
     def _wait(self, text: str) -> None:
-        """A line about a wait, unless one was written a moment ago."""
+        """A line about a wait, or how far something is, unless one was written a moment ago."""
         now = self._clock()
         if self._quiet or (self._wait_told is not None and now - self._wait_told < WAIT_SECONDS):
             return

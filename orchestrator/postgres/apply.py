@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import psycopg
 from psycopg import errors, sql
@@ -14,60 +13,24 @@ from psycopg import errors, sql
 from orchestrator.database import Connection
 from orchestrator.errors import DatabaseUnreachable, LockNotAcquired
 from orchestrator.migration.plan import Plan, Statement
-from orchestrator.postgres.batches import in_batches
+from orchestrator.postgres.batches import Place, in_batches
 from orchestrator.postgres.blockers import Blocker, blockers
+from orchestrator.postgres.care import Care
 from orchestrator.postgres.kept import forget, prepare, remember
+from orchestrator.postgres.observer import SILENT, Observer
 from orchestrator.postgres.refusals import translated
 from orchestrator.postgres.repeated import until_none
 from orchestrator.postgres.trace import StatementTrace, Tracer, temp_bytes
+from orchestrator.postgres.watch import Watch
 
 #: How often a group is tried, and the longest pause between two tries in seconds (reference/migration.md, 7.2).
 ATTEMPTS = 12
 _LONGEST_PAUSE = 10.0
+#: How long taking away what is half made may wait for a lock, milliseconds; the next plan does it otherwise.
+_TIDY_MS = 5_000
 
 _NAME = r'"(?:[^"]|"")*"|[^\W\d]\w*'
 _BUILD = re.compile(rf"CREATE (?:UNIQUE )?INDEX CONCURRENTLY (?P<name>{_NAME}) ON (?P<schema>{_NAME})\.")
-
-
-class Observer(Protocol):
-    """Who watches an apply; called in its thread, must not raise."""
-
-    def started(self, index: int, statement: Statement) -> None:
-        """A statement is about to run; its place in the plan counts from 0."""
-
-    def finished(self, index: int, statement: Statement, trace: StatementTrace) -> None:
-        """A statement has run (its group may still be rolled back and tried again)."""
-
-    def batch(self, index: int, statement: Statement, rows: int) -> None:
-        """A batch is committed; how many rows were changed so far."""
-
-    def waiting(self, index: int, statement: Statement, reason: str) -> None:
-        """A statement's group could not be done and is tried again; the reason names who is in the way."""
-
-    def progress(self, index: int, statement: Statement, done: int, total: int) -> None:
-        """A statement that runs in batches has done so many of so many blocks of its table."""
-
-
-class _Silent:
-    """Watches nothing."""
-
-    def started(self, index: int, statement: Statement) -> None:
-        """Nothing."""
-
-    def finished(self, index: int, statement: Statement, trace: StatementTrace) -> None:
-        """Nothing."""
-
-    def batch(self, index: int, statement: Statement, rows: int) -> None:
-        """Nothing."""
-
-    def waiting(self, index: int, statement: Statement, reason: str) -> None:
-        """Nothing."""
-
-    def progress(self, index: int, statement: Statement, done: int, total: int) -> None:
-        """Nothing."""
-
-
-SILENT: Observer = _Silent()
 
 
 def apply(
@@ -78,12 +41,14 @@ def apply(
     attempts: int = ATTEMPTS,
     pause: Callable[[float], None] = time.sleep,
     promotion: str = "",
+    care: Care | None = None,
 ) -> tuple[StatementTrace, ...]:
     """Apply a plan, group by group; each group is all or nothing, and every statement has its time-outs.
 
-    Only a lock that was not granted (55P03), a deadlock (40P01) and a connection lost before COMMIT are
-    tried again: the whole group, after a pause that grows and is never the same twice. Killed anywhere, it
-    leaves whole groups done; inspecting and planning again gives exactly the rest.
+    Only a lock that was not granted (55P03), a deadlock (40P01), a statement that made others wait too long and
+    a connection lost before COMMIT are tried again: the whole group, after a pause that grows and is never the same
+    twice. Killed or interrupted anywhere, it leaves whole groups done; inspecting and planning again gives exactly
+    the rest. Ctrl-C cancels the statement and takes away an index that is half built.
 
     Args:
         connect: opens a connection to the direct (unpooled) URL in autocommit mode; closed again here.
@@ -92,12 +57,15 @@ def apply(
         attempts: how often one group is tried, at least 1.
         pause: sleeps that many seconds.
         promotion: written beside what is set aside.
+        care: where others work: how long they may wait because of a statement, and whom it may send away. None:
+            nobody else is there.
 
     Returns:
         One trace for each statement, in order.
 
     Raises:
-        LockNotAcquired: a lock was not granted in all attempts; says who holds it. Nothing of its group is done.
+        LockNotAcquired: a lock was not granted in all attempts, or others waited too long in each; says who holds it.
+            Nothing of its group is done.
         StatementFailed: the server refused a statement; nothing of its group is done.
         DatabaseUnreachable: the connection was lost while committing or outside of a transaction: the group may
             or may not be done. Inspect and plan again.
@@ -107,12 +75,15 @@ def apply(
         for _, found in itertools.groupby(enumerate(plan.statements), key=lambda each: each[1].group)
     ]
     traces: list[StatementTrace] = []
-    run = _Run(connect=connect, total=len(plan.statements), observer=observer, promotion=promotion)
-    try:
-        for group in groups:
-            traces.extend(_persist(run, group, attempts=attempts, pause=pause))
-    finally:
-        run.close()
+    with Watch(connect, observer, care) as watch:
+        run = _Run(
+            connect=connect, total=len(plan.statements), observer=observer, promotion=promotion, watch=watch
+        )
+        try:
+            for group in groups:
+                traces.extend(_persist(run, group, attempts=attempts, pause=pause))
+        finally:
+            run.close()
     return tuple(traces)
 
 
@@ -123,13 +94,21 @@ class _Run:
     """One connection, opened when needed and again after a loss."""
 
     def __init__(
-        self, *, connect: Callable[[], Connection], total: int, observer: Observer, promotion: str
+        self,
+        *,
+        connect: Callable[[], Connection],
+        total: int,
+        observer: Observer,
+        promotion: str,
+        watch: Watch,
     ) -> None:
         self._connect = connect
         self._connection: Connection | None = None
         self.total = total
         self.observer = observer
         self.promotion = promotion
+        self.watch = watch
+        self.places: dict[int, Place] = {}
         self.at: tuple[int, Statement] | None = None
         self.committing = False
 
@@ -149,6 +128,17 @@ class _Run:
         if self._connection is not None:
             self._connection.close()
 
+    def lock_timeout_ms(self, statement: Statement) -> int:
+        """How long to wait for its lock; where nobody can see who waits behind us, no longer than they may."""
+        if self.watch.blind and statement.lock.blocks_writes:
+            return min(statement.lock_timeout_ms, self.watch.budget_ms)
+        return statement.lock_timeout_ms
+
+    def seen(self, trace: StatementTrace) -> StatementTrace:
+        """The trace with who waited because of its statement."""
+        waits = self.watch.waits(trace.index)
+        return replace(trace, waited_ms=waits.longest_ms, waiters=waits.sessions)
+
     def transaction(self, group: Group) -> Iterator[StatementTrace]:
         """One group in one transaction."""
         connection = self.connection
@@ -159,15 +149,19 @@ class _Run:
             _set(connection, "check_function_bodies", "off", local=True)
             _set(connection, "client_min_messages", "debug1", local=True)
             given: tuple[int, int] | None = None
+            done: list[Statement] = []  # whose locks are held
             with Tracer(connection) as tracer:
                 for index, statement in group:
                     self.at = (index, statement)
                     self.observer.started(index, statement)
-                    wanted = (statement.lock_timeout_ms, statement.statement_timeout_ms)
+                    wanted = (self.lock_timeout_ms(statement), statement.statement_timeout_ms)
                     if wanted != given:  # others wait: no word more than is needed
-                        _time_outs(connection, statement, local=True)
+                        _time_outs(connection, *wanted, local=True)
                         given = wanted
-                    trace = tracer.run(index, statement.sql, in_transaction=True)
+                    with self.watch.over(index, statement, connection.info.backend_pid, group=done):
+                        trace = tracer.run(index, statement.sql, in_transaction=True)
+                    done.append(statement)
+                    trace = self.seen(trace)
                     if statement.keeps:
                         remember(connection, statement.keeps)
                     if statement.forgets:
@@ -182,12 +176,15 @@ class _Run:
         self.at = (index, statement)
         self.committing = False
         self.observer.started(index, statement)
-        trace = until_none(
-            self.connection,
-            (index, self.total, statement),
-            lambda connection: _time_outs(connection, statement, local=True),
-            lambda rows: self.observer.batch(index, statement, rows),
-        )
+        limits = (self.lock_timeout_ms(statement), statement.statement_timeout_ms)
+        with self.watch.over(index, statement, self.connection.info.backend_pid):
+            trace = until_none(
+                self.connection,
+                (index, self.total, statement),
+                lambda connection: _time_outs(connection, *limits, local=True),
+                lambda rows: self.observer.batch(index, statement, rows),
+            )
+        trace = self.seen(trace)
         self.observer.finished(index, statement, trace)
         return trace
 
@@ -196,16 +193,28 @@ class _Run:
         connection = self.connection
         self.at = (index, statement)
         self.observer.started(index, statement)
-        _time_outs(connection, statement, local=False)
+        limits = (self.lock_timeout_ms(statement), statement.statement_timeout_ms)
+        _time_outs(connection, *limits, local=False)
         try:
             if statement.by_blocks:
-                trace = in_batches(
-                    connection, index, statement, lambda *far: self.observer.progress(index, statement, *far)
-                )
+                place = self.places.setdefault(index, Place())
+                with self.watch.over(index, statement, connection.info.backend_pid):
+                    trace = in_batches(
+                        connection,
+                        index,
+                        statement,
+                        lambda *far: self.observer.progress(index, statement, *far),
+                        place=place,
+                        waited=lambda: self.watch.waits(index).longest_ms,
+                    )
             else:
                 remove_invalid(connection, statement.sql)
-                with Tracer(connection, watch=self._connect) as tracer:
+                with (
+                    Tracer(connection, watch=self._connect) as tracer,
+                    self.watch.over(index, statement, connection.info.backend_pid),
+                ):
                     trace = tracer.run(index, statement.sql, in_transaction=False)
+            trace = self.seen(trace)
         finally:
             if not connection.closed:
                 for name in ("lock_timeout", "statement_timeout"):
@@ -238,16 +247,22 @@ def _persist(
         attempt += 1
         try:
             return _once(run, group)
-        except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
-            index, statement = run.at or group[0]
-            who = blockers(run.connection, statement)
-            if attempt >= attempts:
-                _tidy(run, statement)
-                raise _not_acquired(index, run.total, statement, attempt, who, error) from None
-            seconds = random.uniform(0.05, min(_LONGEST_PAUSE, 0.1 * 2**attempt))  # noqa: S311 - jitter
-            run.observer.waiting(index, statement, f"try {attempt} of {attempts}: in the way: {_named(who)}")
-            pause(seconds)
+        except KeyboardInterrupt:
+            _tidy(run, (run.at or group[0])[1])
+            raise
         except psycopg.Error as error:
+            if _may_pass(run, error):
+                index, statement = run.at or group[0]
+                who = blockers(run.connection, statement)
+                if attempt >= attempts:
+                    _tidy(run, statement)
+                    raise _not_acquired(run, attempt, who, error) from None
+                seconds = random.uniform(0.05, min(_LONGEST_PAUSE, 0.1 * 2**attempt))  # noqa: S311 - jitter
+                gave_up = "" if error.sqlstate != "57014" else f"gave way, {_waited(run, index)}; "
+                reason = f"try {attempt} of {attempts}: {gave_up}in the way: {_named(who)}"
+                run.observer.waiting(index, statement, reason)
+                pause(seconds)
+                continue
             index, statement = run.at or group[0]
             if not run.lost:
                 _tidy(run, statement)
@@ -257,6 +272,18 @@ def _persist(
             if run.committing or once or attempt >= attempts:
                 raise _lost(index, run.total, in_doubt=run.committing or once) from None
             pause(random.uniform(0.05, min(_LONGEST_PAUSE, 0.1 * 2**attempt)))  # noqa: S311 - jitter
+
+
+def _may_pass(run: _Run, error: psycopg.Error) -> bool:
+    """Whether trying again is worth it: somebody was in the way, or we were in somebody's."""
+    if isinstance(error, (errors.LockNotAvailable, errors.DeadlockDetected)):
+        return True
+    return isinstance(error, errors.QueryCanceled) and not run.lost and run.watch.gave_up()
+
+
+def _waited(run: _Run, index: int) -> str:
+    waits = run.watch.waits(index)
+    return f"because {waits.sessions} session{'s' * (waits.sessions != 1)} waited up to {waits.longest_ms:.0f} ms"
 
 
 def remove_invalid(connection: Connection, text: str) -> bool:
@@ -282,7 +309,7 @@ def _tidy(run: _Run, statement: Statement) -> None:
     if statement.transactional or run.lost:
         return
     try:
-        _time_outs(run.connection, statement, local=False)
+        _time_outs(run.connection, _TIDY_MS, 0, local=False)
         remove_invalid(run.connection, statement.sql)
     except psycopg.Error:
         pass  # the next plan sees it and removes it first
@@ -296,21 +323,27 @@ def _set(connection: Connection, name: str, value: str, *, local: bool) -> None:
     connection.execute("select pg_catalog.set_config(%s, %s, %s)", (name, value, local))
 
 
-def _time_outs(connection: Connection, statement: Statement, *, local: bool) -> None:
+def _time_outs(connection: Connection, lock_ms: int, statement_ms: int, *, local: bool) -> None:
     connection.execute(
         "select pg_catalog.set_config('lock_timeout', %s, %s), pg_catalog.set_config('statement_timeout', %s, %s)",
-        (f"{statement.lock_timeout_ms}ms", local, f"{statement.statement_timeout_ms}ms", local),
+        (f"{lock_ms}ms", local, f"{statement_ms}ms", local),
     )
 
 
-def _not_acquired(
-    index: int, total: int, statement: Statement, attempt: int, who: tuple[Blocker, ...], error: psycopg.Error
-) -> LockNotAcquired:
-    what = "ran into a deadlock" if error.sqlstate == "40P01" else "did not get its lock"
+def _not_acquired(run: _Run, attempt: int, who: tuple[Blocker, ...], error: psycopg.Error) -> LockNotAcquired:
+    assert run.at is not None  # noqa: S101 - something failed
+    index, statement = run.at
     on = f" on {', '.join(statement.lock_on)}" if statement.lock_on else ""
+    if error.sqlstate == "57014":
+        return LockNotAcquired(
+            f"statement {index + 1} of {run.total}{on} made others wait too long in {attempt} tries,"
+            f" {_waited(run, index)} (promote.budget_ms is {run.watch.budget_ms}); in the way: {_named(who)}",
+            hint="run the same command again when the table is quieter, or allow more by promote.budget_ms",
+        )
+    what = "ran into a deadlock" if error.sqlstate == "40P01" else "did not get its lock"
     return LockNotAcquired(
-        f"statement {index + 1} of {total} {what}{on} in {attempt} tries of {statement.lock_timeout_ms} ms;"
-        f" in the way: {_named(who)}",
+        f"statement {index + 1} of {run.total} {what}{on} in {attempt} tries of"
+        f" {run.lock_timeout_ms(statement)} ms; in the way: {_named(who)}",
         hint="end that session, or wait until it is done, and run the same command again",
     )
 

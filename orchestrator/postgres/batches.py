@@ -1,16 +1,18 @@
 """Batches: a statement that changes every row of a table, block range by block range, each range committed.
 
-Only ``apply`` calls this. It knows nothing of plans; where it stopped is not remembered, because a statement of this
-form passes over what it has changed already.
+Only ``apply`` calls this. It knows nothing of plans. Where it stopped is remembered between two tries only; another
+process begins anew, because a statement of this form passes over what it has changed already.
 """
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from psycopg import errors
 
 from orchestrator.database import Connection
 from orchestrator.migration.plan import Statement
+from orchestrator.postgres.load import Load
 from orchestrator.postgres.trace import StatementTrace
 
 #: How long one batch shall hold its row locks, milliseconds: whoever writes one of these rows waits that long.
@@ -26,8 +28,30 @@ _FIRST, _LEAST, _MOST = 4, 1, 512
 _PASSES = 6
 
 
+@dataclass(slots=True)
+class Place:
+    """Where a run over a table stopped; whoever tries again goes on there while the table's file is the same.
+
+    Attributes:
+        file: the files of the table and of those below it.
+        block: the first block that is not done.
+        changed: rows changed in this turn through the table.
+    """
+
+    file: list[int | None] = field(default_factory=list)
+    block: int = 0
+    changed: int = 0
+
+
 def in_batches(
-    connection: Connection, index: int, statement: Statement, progress: Callable[[int, int], None]
+    connection: Connection,
+    index: int,
+    statement: Statement,
+    progress: Callable[[int, int], None],
+    *,
+    place: Place | None = None,
+    waited: Callable[[], float] = lambda: 0.0,
+    pause: Callable[[float], None] = time.sleep,
 ) -> StatementTrace:
     """Run a statement over all blocks of its table until it finds nothing to do.
 
@@ -36,6 +60,9 @@ def in_batches(
         index: the statement's place in its plan.
         statement: with ``by_blocks``.
         progress: told (blocks done, blocks in all) after each batch.
+        place: where an earlier try stopped; kept up to date.
+        waited: the longest that others have waited because of it so far, milliseconds.
+        pause: sleeps that many seconds.
 
     Raises:
         psycopg.errors.LockNotAvailable: somebody holds a row for longer than the statement's lock_timeout.
@@ -44,20 +71,28 @@ def in_batches(
     """
     started = time.perf_counter()
     batches, rows, longest, settled = 0, 0, 0.0, False
+    place, load = place or Place(), Load(waited)
     for _ in range(_PASSES):
         file, blocks = _extent(connection, statement.by_blocks)
-        block, width, changed = 0, _FIRST, 0
-        while block < blocks:
-            upto = min(block + width, blocks)
+        if place.file != file:
+            place.file, place.block, place.changed = file, 0, 0
+        width = _FIRST
+        while place.block < blocks:
+            upto = min(place.block + width, blocks)
             before = time.perf_counter()
-            done = _one(connection, statement, block, upto, limited=width > _LEAST)
+            done = _one(connection, statement, place.block, upto, limited=width > _LEAST)
             took = (time.perf_counter() - before) * 1000
             if done is None:
                 width = max(width // 4, _LEAST)
                 continue
-            batches, changed, longest, block = batches + 1, changed + done, max(longest, took), upto
+            batches, longest = batches + 1, max(longest, took)
+            place.block, place.changed = upto, place.changed + done
             width = int(min(max(width * min(TARGET_MS / max(took, 0.1), 2), _LEAST), _MOST))
-            progress(block, blocks)
+            progress(place.block, blocks)
+            if done and (seconds := load.pause(connection, took)):
+                width = max(width // 2, _LEAST)
+                pause(seconds)
+        changed, place.block, place.changed = place.changed, 0, 0
         rows += changed
         # A row that its writer changed meanwhile may have moved behind us: only a pass without work is the end.
         settled = _extent(connection, statement.by_blocks)[0] == file

@@ -29,6 +29,18 @@ order by xact_start, pid
 """
 
 
+# Those whom a waiting backend waits for, by the server's own account: who holds, and who stands before it in the line.
+_BEFORE_US = """
+select a.pid,
+       case when a.backend_type = 'autovacuum worker' then 'autovacuum' else coalesce(a.application_name, '') end,
+       coalesce(a.state, ''), '', '', coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8,
+       a.backend_type <> 'client backend'
+from pg_catalog.pg_stat_activity a
+where a.pid = any (pg_catalog.pg_blocking_pids(%s))
+order by a.xact_start, a.pid
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocker:
     """A session that stands in the way.
@@ -40,6 +52,7 @@ class Blocker:
         mode: the lock it holds; empty when its old snapshot is what counts.
         relation: on what.
         seconds: how long its transaction has been open.
+        background: whether it is no client's session, but the server's own.
     """
 
     pid: int
@@ -48,6 +61,7 @@ class Blocker:
     mode: str
     relation: str
     seconds: float
+    background: bool = False
 
     def __str__(self) -> str:
         who = f"pid {self.pid}" + (f" ({self.application})" if self.application else "")
@@ -82,6 +96,23 @@ def blockers(connection: Connection, statement: Statement) -> tuple[Blocker, ...
             ),
         )
     return tuple(found.values())
+
+
+def in_the_way(connection: Connection, pid: int) -> tuple[Blocker, ...]:
+    """Whom a backend waits for at this moment, oldest first."""
+    rows = connection.execute(_BEFORE_US, (pid,)).fetchall()
+    return tuple(
+        Blocker(
+            pid=pid,
+            application=application,
+            state=state,
+            mode=mode,
+            relation=relation,
+            seconds=float(seconds),
+            background=background,
+        )
+        for pid, application, state, mode, relation, seconds, background in rows
+    )
 
 
 #: Which granted modes a request must wait for (Postgres docs, table 13.2), for the requests that plans make.

@@ -64,6 +64,8 @@ class StatementTrace:
             sessions of others in the same database count too (pg_stat_database).
         tag: the server's word for what it did: ``UPDATE``, ``CREATE INDEX``.
         rows: how many rows it changed or read; -1 where the server does not say.
+        waited_ms: the longest that anybody waited because of it, over all tries, milliseconds.
+        waiters: how many sessions waited because of it.
     """
 
     index: int
@@ -78,6 +80,8 @@ class StatementTrace:
     temp_bytes: int = 0
     tag: str = ""
     rows: int = -1
+    waited_ms: float = 0.0
+    waiters: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """All attributes by name."""
@@ -94,6 +98,8 @@ class StatementTrace:
             "temp_bytes": self.temp_bytes,
             "tag": self.tag,
             "rows": self.rows,
+            "waited_ms": self.waited_ms,
+            "waiters": self.waiters,
         }
 
     @classmethod
@@ -112,6 +118,8 @@ class StatementTrace:
             temp_bytes=value.get("temp_bytes", 0),
             tag=value.get("tag", ""),
             rows=value.get("rows", -1),
+            waited_ms=value.get("waited_ms", 0.0),
+            waiters=value.get("waiters", 0),
         )
 
 

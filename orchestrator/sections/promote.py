@@ -46,3 +46,20 @@ class PromoteSection(Section):
         description="How many days what a way back needs is kept: restore points, earlier versions of the app, "
         "and what was set aside.",
     )
+    budget_ms: int = Field(
+        500,
+        ge=10,
+        description="How long anybody may wait because of a statement of a promotion, in milliseconds; then it is "
+        "cancelled and tried again later. A statement whose hazard says that it blocks may work for longer, but stands "
+        "in no line for longer.",
+    )
+    terminate: list[Literal["idle_in_transaction", "autovacuum", "any"]] = Field(
+        default_factory=list,
+        description="Sessions that a promotion may end when they stand in its way: those `idle_in_transaction`, "
+        "`autovacuum`, or `any`. By default nobody is ended; who is in the way is named.",
+    )
+    terminate_after_ms: int = Field(
+        10_000,
+        ge=0,
+        description="How long such a session must have stood in the way before it is ended, in milliseconds.",
+    )

@@ -3,8 +3,9 @@
 Touches main's PostgreSQL and the promotion's history.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from orchestrator.lifecycle import Promotions
 from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
+from orchestrator.postgres.care import Care
 from orchestrator.postgres.inspect import inspect
 from orchestrator.postgres.trace import StatementTrace
 from orchestrator.steps.border import translating
@@ -37,12 +39,21 @@ class OnMain:
         project: where.
         promotions: whose history tells who has the turn, and is told every statement.
         lock_attempts: how often statements are tried when a lock is not granted in time.
+        care: how long others may wait because of us, and whom a statement may send away.
     """
 
-    def __init__(self, project: NeonProject, promotions: Promotions, *, lock_attempts: int) -> None:
+    def __init__(
+        self,
+        project: NeonProject,
+        promotions: Promotions,
+        *,
+        lock_attempts: int,
+        care: Care = Care(),  # noqa: B008 - a frozen value
+    ) -> None:
         self._project = project
         self._promotions = promotions
         self._lock_attempts = lock_attempts
+        self._care = care
         self._key = lock_key("promotion", project.id, project.database)
 
     @contextmanager
@@ -107,8 +118,12 @@ class OnMain:
         *,
         purpose: str,
         detail: Callable[[str], None],
+        expected: Mapping[str, float] | None = None,
     ) -> tuple[StatementTrace, ...]:
-        """Apply; when that fails, take back our helpers from main: a half-made one may refuse the app's writes."""
+        """Apply; when that fails, take back our helpers from main: a half-made one may refuse the app's writes.
+
+        `expected` says how long statements took in the rehearsal, milliseconds, by their SQL.
+        """
 
         def write(statement: dict[str, Any], milliseconds: float) -> None:
             self._promotions.record(
@@ -124,8 +139,10 @@ class OnMain:
                 plan,
                 observer=recording,
                 attempts=self._lock_attempts,
+                promotion=promotion_id,
+                care=replace(self._care, expected=expected or {}),
             )
-        except OrchestratorError:
+        except (OrchestratorError, KeyboardInterrupt):
             detail("taking back what is half-made")
             with suppress(OrchestratorError):
                 now = inspect(main)

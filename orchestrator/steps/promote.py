@@ -40,7 +40,7 @@ from orchestrator.steps.own import OwnSteps
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.release import Releases
 from orchestrator.steps.restore_point import RestorePoints
-from orchestrator.steps.telling import plan_with_traces
+from orchestrator.steps.telling import plan_with_traces, rehearsed_times
 
 
 @dataclass(slots=True)
@@ -199,7 +199,12 @@ class PromoteStep:
 
         def on_main(plan: Plan) -> tuple[StatementTrace, ...]:
             return self._on_main.apply(
-                preview.facts["promotion_id"], main, plan, purpose=f"promote {preview.name}", detail=detail
+                preview.facts["promotion_id"],
+                main,
+                plan,
+                purpose=f"promote {preview.name}",
+                detail=detail,
+                expected=rehearsed_times(preview.facts["plan"]),
             )
 
         if not self._command.on_main:

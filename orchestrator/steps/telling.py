@@ -1,6 +1,6 @@
 """What steps say of a plan while and after they apply it: lines, names, JSON. Touches nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orchestrator.migration.plan import Plan, Statement
@@ -26,6 +26,10 @@ class Telling:
     def progress(self, index: int, statement: Statement, done: int, total: int) -> None:
         """One more batch is done."""
         self._detail(f"{index + 1}/{self._total} {statement.why}: {100 * done // max(total, 1)} %")
+
+    def held_up(self, index: int, statement: Statement, reason: str) -> None:
+        """A statement waits for somebody, inside of a try."""
+        self._detail(f"{index + 1}/{self._total} {statement.why}: waits: {reason}")
 
     def batch(self, index: int, statement: Statement, rows: int) -> None:
         """A batch is committed."""
@@ -57,6 +61,13 @@ def plan_with_traces(plan: Plan, traces: Sequence[StatementTrace]) -> dict[str, 
     for trace in traces:
         value["statements"][trace.index]["trace"] = trace.to_json()
     return value
+
+
+def rehearsed_times(plan: Mapping[str, Any]) -> dict[str, float]:
+    """How long each statement took in the rehearsal, milliseconds, by its SQL; of a plan's JSON with traces."""
+    return {
+        each["sql"]: float(each["trace"]["milliseconds"]) for each in plan["statements"] if each.get("trace")
+    }
 
 
 def summary(plan: Plan) -> str:

@@ -32,6 +32,9 @@ class Watching:
     def finished(self, index: int, statement: Statement, trace: StatementTrace) -> None:
         self.heard.append(("finished", index))
 
+    def held_up(self, index: int, statement: Statement, reason: str) -> None:
+        """Nothing."""
+
     def waiting(self, index: int, statement: Statement, reason: str) -> None:
         self.reasons.append(reason)
         self.on_wait(reason)

@@ -90,6 +90,8 @@ class Killing:
 
     def waiting(self, index: int, statement: Statement, reason: str) -> None: ...
 
+    def held_up(self, index: int, statement: Statement, reason: str) -> None: ...
+
     def progress(self, index: int, statement: Statement, done: int, total: int) -> None:
         self._tick()
 
