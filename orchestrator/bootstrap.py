@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from orchestrator.approval import Guards
@@ -40,6 +41,7 @@ from orchestrator.steps.promote import PromoteStep
 from orchestrator.steps.queries import PastQueries
 from orchestrator.steps.release import Releases
 from orchestrator.steps.restore_point import RestorePoints
+from orchestrator.steps.safety import Scrub, production_names
 from orchestrator.steps.workload import Workload
 
 
@@ -79,10 +81,10 @@ def assemble(
 ) -> Iterator[Assembly]:
     """Everything, connected; closed at the end of the block."""
     with open_project(settings) as project, open_store(settings) as store:
-        candidates = Candidates(settings, runtime)
+        candidates = Candidates(settings, runtime, cache(lambda: production_names(project, settings)))
         ledger = Ledger(World(project=project, open_runtime=runtime, home=home()))
         releases = Releases(settings, project, candidates, runtime, home())
-        goal = Goal(project, settings)
+        goal, scrub = Goal(project, settings), Scrub(project, settings)
         command, own = Command(settings, candidates), OwnSteps(settings)
         attempts = settings.promote.lock_attempts
         much = limits(settings)
@@ -99,7 +101,7 @@ def assemble(
         engine = Engine(
             store,
             {
-                State.BRANCHING: BranchStep(project, endpoint),
+                State.BRANCHING: BranchStep(project, endpoint, scrub),
                 State.MIGRATING: MigrateStep(
                     project,
                     goal,
@@ -121,7 +123,12 @@ def assemble(
                     workload=Workload(project, settings, endpoint),
                     slower=settings.report.slower,
                     compatibility=Compatibility(
-                        project, settings, candidates, endpoint, lambda: _last_image(store, project.key)
+                        project,
+                        settings,
+                        candidates,
+                        endpoint,
+                        lambda: _last_image(store, project.key),
+                        scrub=scrub,
                     ),
                     limits=much,
                 ),

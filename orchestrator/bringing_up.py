@@ -35,7 +35,7 @@ _OF_A_BRANCH = (
         "values_before",
         "preflight",
     ),
-    *("report", "url", "public_url", "sleeping_since", "command", "own_steps"),
+    *("report", "url", "safety", "public_url", "sleeping_since", "command", "own_steps"),
 )
 
 

@@ -25,6 +25,7 @@ from orchestrator.sections import (
     ReleaseSection,
     ReportSection,
     RuntimeSection,
+    SafetySection,
     Section,
     ServerSection,
     StoreSection,
@@ -46,6 +47,7 @@ class Settings(Section):
     promote: PromoteSection = PromoteSection()
     release: ReleaseSection = ReleaseSection()
     report: ReportSection = ReportSection()
+    safety: SafetySection = SafetySection()
     store: StoreSection = StoreSection()
     gateway: GatewaySection = GatewaySection()
     server: ServerSection = ServerSection()

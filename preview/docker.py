@@ -16,7 +16,7 @@ from preview.engine import connect, engine_address, engine_errors, is_local, run
 from preview.errors import LaunchFailed, PreviewError, Unhealthy, UnknownCandidate
 from preview.excerpt import last_heads, tail_of
 from preview.health import LOOPBACK, wait_until_healthy
-from preview.image import build_image, find_image, keep_image, let_go, remove_built_image
+from preview.image import build_image, find_image, image_environment, keep_image, let_go, remove_built_image
 from preview.lines import pieces_of
 from preview.network import withdraw_network
 from preview.on_engine import on_engine, remove_volume
@@ -72,6 +72,10 @@ class DockerRuntime:
     def let_go(self, reference: str) -> None:
         """See Runtime.let_go."""
         let_go(self._client(), reference)
+
+    def image_environment(self, image: Image) -> Mapping[str, str]:
+        """See Runtime.image_environment."""
+        return image_environment(self._client(), image)
 
     def host_address(self) -> HostAddress:
         """See Runtime.host_address: the default bridge's gateway, which every container reaches."""

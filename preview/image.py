@@ -159,6 +159,13 @@ def remove_built_image(client: Any, reference: str) -> None:
         _remove_nameless(client, reference)
 
 
+def image_environment(client: Any, image: Image) -> dict[str, str]:
+    """The ENV lines of an image."""
+    with engine_errors(f"looking at image {image.reference}"):
+        lines = client.images.get(image.id).attrs["Config"].get("Env") or []
+    return dict(line.partition("=")[::2] for line in lines)
+
+
 def keep_image(client: Any, image: Image, reference: str, *, named: bool) -> Image:
     """Give an image a name more; see Runtime.keep_image.
 

@@ -85,6 +85,11 @@ class ProcessRuntime:
     def let_go(self, reference: str) -> None:
         """Nothing was kept."""
 
+    def image_environment(self, image: Image) -> Mapping[str, str]:
+        """None: what runs is a folder."""
+        del image
+        return {}
+
     def host_address(self) -> HostAddress:
         """See Runtime.host_address: this machine is its own."""
         return HostAddress(name=LOOPBACK, bind=LOOPBACK)

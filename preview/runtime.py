@@ -39,6 +39,10 @@ class Runtime(Protocol):
         """
         ...
 
+    def image_environment(self, image: Image) -> Mapping[str, str]:
+        """The variables that an image brings along."""
+        ...
+
     def host_address(self) -> HostAddress:
         """How candidates reach a server on this machine."""
         ...

@@ -93,7 +93,7 @@ class Image(OfRuntime):
 
     name = "image"
     says = "built for a preview; its nameless forerunners too"
-    made_in = ("orchestrator.steps.launch:Candidates._make_image",)
+    made_in = ("orchestrator.steps.launch:Candidates.build",)
     runtime = "docker"
     what = "image"
     may_stay = True  # a container that somebody else started may run it

@@ -11,6 +11,7 @@ from orchestrator.sections.project import GoalSection, ProjectSection, StoreSect
 from orchestrator.sections.promote import PromoteSection
 from orchestrator.sections.release import ReleaseSection
 from orchestrator.sections.report import IgnoreRule, ReportSection
+from orchestrator.sections.safety import SafetySection, VerifySection
 from orchestrator.sections.server import ServerSection
 
 __all__ = [
@@ -25,8 +26,10 @@ __all__ = [
     "ReleaseSection",
     "ReportSection",
     "RuntimeSection",
+    "SafetySection",
     "Section",
     "ServerSection",
     "StoreSection",
+    "VerifySection",
     "parse_size",
 ]

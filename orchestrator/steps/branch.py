@@ -7,6 +7,7 @@ from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.postgres.inspect import inspect
 from orchestrator.steps.border import translating
 from orchestrator.steps.project import NeonProject, annotations, branch_name
+from orchestrator.steps.safety import Scrub
 
 
 class BranchStep:
@@ -16,12 +17,17 @@ class BranchStep:
         project: where.
         endpoint_settings: a function that gives the endpoint settings a branch is created with (where the
             embedded server listens for the candidate); it is only asked when a branch is about to be made.
+        scrub: run before anything else sees the branch.
     """
 
     def __init__(
-        self, project: NeonProject, endpoint_settings: Callable[[Preview], Mapping[str, Any] | None]
+        self,
+        project: NeonProject,
+        endpoint_settings: Callable[[Preview], Mapping[str, Any] | None],
+        scrub: Scrub,
     ) -> None:
         self._project = project
+        self._scrub = scrub
         self._endpoint_settings = endpoint_settings
 
     def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
@@ -51,6 +57,7 @@ class BranchStep:
             detail("rotating the inherited passwords")
             # A child inherits production's role passwords (Neon docs, branching): nobody sees a URL before this.
             project.rotate(branch.id)
+        self._scrub.run(branch.id, detail)
         with (
             translating(f"looking at branch {name}"),
             project.connect_reading(branch.id, "inspect") as connection,

@@ -62,7 +62,9 @@ class CheckStep:
                 values_before={
                     table: TableSums.from_json(sums) for table, sums in facts["values_before"].items()
                 },
-                preflight=[Finding.from_json(finding) for finding in facts["preflight"]],
+                preflight=[
+                    Finding.from_json(finding) for finding in (*facts["preflight"], *facts.get("safety", ()))
+                ],
                 limits=self._limits,
                 detail=detail,
                 more=[

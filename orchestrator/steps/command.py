@@ -107,14 +107,14 @@ class Command:
         beside = main and not local and uri.host in LOOPBACK
         if not beside:
             uri = self._candidates.reachable(runtime, uri)
+        given = {**app.env, **self._candidates.passed_on()} if main else self._candidates.environment()
         spec = TaskSpec(
             name=task_name(preview),
             command=migration.argv,
             image=None if local else image,
             working_directory=self._settings.path(app.context) if local else None,
             environment={
-                **app.env,
-                **{k: v for k, v in self._candidates.passed_on().items() if k != "NEON_API_KEY"},
+                **{k: v for k, v in given.items() if k != "NEON_API_KEY"},
                 **dict.fromkeys(("DATABASE_URL", *migration.url_names), uri.reveal()),
                 "PGOPTIONS": f"-c lock_timeout={migration.lock_timeout_ms}",
                 "PREVIEW_NAME": preview.name,

@@ -23,6 +23,7 @@ from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
 from orchestrator.steps.launch import Candidates, Patience, Version
 from orchestrator.steps.project import NeonProject, annotations, trial_name
+from orchestrator.steps.safety import Scrub
 from preview.errors import LaunchFailed, PortInUse, Unhealthy
 from preview.spec import Image
 
@@ -72,6 +73,7 @@ class Compatibility:
         candidates: runs them.
         endpoint_settings: what a branch is created with, so that a container can reach it.
         last_image: the image of the last promotion that the diary knows; None when there was none.
+        scrub: run on branches of main before a version sees them.
     """
 
     def __init__(
@@ -81,7 +83,10 @@ class Compatibility:
         candidates: Candidates,
         endpoint_settings: Callable[[Preview], Mapping[str, Any] | None],
         last_image: Callable[[], str | None] = lambda: None,
+        *,
+        scrub: Scrub,
     ) -> None:
+        self._scrub = scrub
         self._project = project
         self._settings = settings
         self._candidates = candidates
@@ -206,6 +211,8 @@ class Compatibility:
                 ).branch
                 project.neon.assert_disposable(project.id, branch.id)
                 project.rotate(branch.id)
+            if not new:  # the preview's own branch is scrubbed already, and so are its children
+                self._scrub.run(branch.id, lambda _text: None)
             yield project.uri(branch.id)
         finally:
             self._candidates.stop_trial(preview)

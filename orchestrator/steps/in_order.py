@@ -28,13 +28,22 @@ def in_order(
     try:
         released = release()
     except OrchestratorError as error:
-        left = len(contract.statements)
-        if left:
-            error.message += (
-                f"; {left} statement{'s' * (left != 1)} that take{'s' * (left == 1)} away did not run, so that the "
-                "earlier version goes on"
-            )
+        error.message += f"; {_what_stands(expand, contract)}"
         raise
     offset = len(expand.statements)
     last = apply(contract) if contract.statements else ()
     return (*traces, *(replace(trace, index=trace.index + offset) for trace in last)), released
+
+
+def _what_stands(expand: Plan, contract: Plan) -> str:
+    """What an earlier version finds that goes on because the new one does not serve."""
+    left = len(contract.statements)
+    unrun = (
+        f"{left} statement{'s' * (left != 1)} that take{'s' * (left == 1)} away did not run" if left else ""
+    )
+    broken = sorted({hazard.on for hazard in expand.hazards if hazard.code == "breaks_running_code"})
+    if broken:
+        return "; ".join(
+            filter(None, (unrun, f"the earlier version may not survive what changed: {', '.join(broken)}"))
+        )
+    return f"{unrun or 'nothing was taken away'}, so that the earlier version goes on"

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neon_client.models import ConnectionURI
+from orchestrator.checks.report import Finding
 from orchestrator.database import LOOPBACK
 from orchestrator.errors import SettingsError, StepFailed
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
 from orchestrator.steps.project import NeonProject
+from orchestrator.steps.safety import NO_PRODUCTION, refuse_production, scan
 from preview.errors import LaunchFailed, PreviewError, Unhealthy
 from preview.runtime import Runtime
 from preview.spec import BuildSpec, CandidateSpec, HealthCheck, Image, Resources
@@ -44,8 +46,14 @@ class Patience:
 class Candidates:
     """What we ask of the runtime for a preview: its image, its container or process, their removal."""
 
-    def __init__(self, settings: Settings, open_runtime: Callable[[str], Runtime]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        open_runtime: Callable[[str], Runtime],
+        production: Callable[[], tuple[str, ...]] = tuple,
+    ) -> None:
         self._settings = settings
+        self._production = production
         self._open_runtime = open_runtime
         self._builds: dict[str, _Build] = {}
 
@@ -177,8 +185,7 @@ class Candidates:
             working_directory=version.folder,
             # The runtime adds PORT, and PREVIEW_URL where there is no gateway: it is the one that chooses the port.
             environment={
-                **app.env,
-                **self.passed_on(),
+                **self.environment(),
                 "DATABASE_URL": self.reachable(self.runtime(preview), uri).reveal(),
                 "PREVIEW_NAME": preview.name,
                 **({"PREVIEW_URL": url} if (url := self.public_url(preview)) else {}),
@@ -222,6 +229,20 @@ class Candidates:
         with translating(f"reaching this machine from the {runtime.kind} runtime"):
             return uri.with_host(runtime.host_address().name) if uri.host in LOOPBACK else uri
 
+    def environment(self) -> dict[str, str]:
+        """What the settings give to everything of the app that runs for a preview; never to production's.
+
+        Raises:
+            Refused: it names a machine of production.
+        """
+        given = {**self._settings.app.env, **self.passed_on(), **self._settings.safety.env}
+        refuse_production(self.scanned(given))
+        return given
+
+    def scanned(self, environment: Mapping[str, str]) -> tuple[Finding, ...]:
+        """Which of these variables name a machine of production."""
+        return scan(environment, self._production(), self._settings.safety.production_allowed)
+
     def passed_on(self) -> dict[str, str]:
         """The variables that the settings pass on from our own environment.
 
@@ -247,8 +268,13 @@ class LaunchStep:
         """Bring the candidate up."""
         image = self._candidates.image(preview, detail)
         uri = self._project.uri(preview.facts["branch"]["id"])
+        runtime = self._candidates.runtime(preview)
+        detail("looking for production's machines in the environment")
+        baked = runtime.image_environment(image) if image else {}
+        found = self._candidates.scanned({**baked, **self._candidates.environment()})
+        refuse_production(found)
         url = self._candidates.start(preview, uri, image, detail)
-        kind = self._candidates.runtime(preview).kind
+        kind = runtime.kind
         how = "local process, no isolation" if kind == "process" else (image.reference if image else "")
         return Advance(
             to=State.CHECKING,
@@ -258,6 +284,7 @@ class LaunchStep:
                 "public_url": self._candidates.public_url(preview),
                 "sleeping_since": None,
                 "image": {"reference": image.reference, "id": image.id} if image else None,
+                "safety": [finding.to_json() for finding in (found or (NO_PRODUCTION,))],
             },
         )
 

@@ -1,7 +1,10 @@
 """Schema and app go live in one act: nobody notices, what is not healthy is put back, a kill is begun again."""
 
 import http.client
+import os
+import signal
 import socket
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -100,3 +103,100 @@ def test_schema_and_app_go_live_in_one_act(released_shop: Shop, address: str) ->
     assert promoted["release"]["previous"]["id"] == status["earlier"][0]["id"]
     # The preview is gone; production does not need it.
     assert [value for value in shop.json("list") if value["id"] == ready["id"]] == []
+
+
+@pytest.mark.prove
+def test_what_does_not_get_healthy_is_put_back_and_goes_on_later(released_shop: Shop, address: str) -> None:
+    shop = released_shop
+    shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
+    good = (shop.folder / "preview.toml").read_text()
+    shop.settings(lambda text: text.replace("drain_seconds = 5", 'env = { PYTHONHOME = "/nowhere" }'))
+
+    failed = shop.preview("promote", "pr-1", "--allow", ALLOW_FAX, expect=1)
+
+    assert "did not run" in failed.stderr
+    assert "public.customers.full_name" in failed.stderr or "public.customers" in failed.stderr
+    assert "fax" in shop.columns(shop.uri(), "customers")
+    assert shop.json("release", "status")["live"]["preview"] == ""
+    (shop.folder / "preview.toml").write_text(good)
+    shop.preview("promote", "pr-1")
+    assert version_at(address) == "v2"
+    assert "fax" not in shop.columns(shop.uri(), "customers")
+
+
+@pytest.mark.prove
+def test_killed_in_the_middle_of_a_release_the_next_promotion_ends_right(
+    released_shop: Shop, address: str
+) -> None:
+    shop = released_shop
+    shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
+    processes = shop.home / "processes"
+    folder = max((shop.home / "releases").glob("*"), key=lambda path: path.stat().st_mtime)
+    live = (folder / "live.json").read_text()
+    reached: tuple[Callable[[], bool], ...] = (
+        lambda: (folder / "sources").is_dir() and len(list((folder / "sources").glob("*"))) > 1,
+        lambda: len(list(processes.glob(f"preview-release-{folder.name}-*/spec.json"))) > 1,
+        lambda: (folder / "live.json").read_text() != live,
+    )
+    for there in reached:
+        promoting = subprocess.Popen(
+            shop.command("promote", "pr-1", "--allow", ALLOW_FAX),
+            cwd=shop.folder,
+            env=shop.env(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while promoting.poll() is None and not there():
+            pass
+        os.kill(promoting.pid, signal.SIGKILL)
+        promoting.wait()
+        assert httpx.get(f"http://{address}/healthz", trust_env=False).status_code in (200, 503)
+
+    shop.preview("promote", "pr-1", expect=None)
+
+    assert version_at(address) == "v2"
+    assert "fax" not in shop.columns(shop.uri(), "customers")
+    status = shop.json("release", "status")
+    assert (status["live"]["preview"], status["left_over"]) == ("pr-1", [])
+
+
+@pytest.mark.prove
+def test_a_reboot_is_followed_by_start(released_shop: Shop, address: str) -> None:
+    shop = released_shop
+    before = shop.json("release", "status")
+    for pid in shop.processes(""):
+        os.kill(pid, signal.SIGKILL)  # the app and its supervisor
+    shop.preview("release", "stop", "--yes")
+    assert shop.json("release", "status")["seen"] == {"app": "gone", "address": "down"}
+
+    shop.preview("release", "start")
+
+    assert version_at(address) == "v1"
+    after = shop.json("release", "status")
+    assert after["live"] == before["live"]
+    assert after["seen"] == {"app": "running", "address": "up"}
+
+
+@pytest.mark.prove
+@pytest.mark.docker
+def test_containers_take_each_others_place(make_shop: Callable[..., Shop], address: str) -> None:
+    shop = make_shop(runtime="docker")
+    shop.settings(lambda text: f'{text}\n[release]\nkind = "container"\naddress = "{address}"\n')
+    shop.preview("release", "start", "--context", "v1")
+    try:
+        assert version_at(address) == "v1"
+        ready = shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
+        with Visitors(address) as visitors:
+            shop.preview("promote", "pr-1", "--allow", ALLOW_FAX)
+        assert visitors.errors == []
+        assert version_at(address) == "v2"
+        status = shop.json("release", "status")
+        assert status["live"]["image"]["reference"].startswith("preview-release:")
+        assert status["live"]["image"]["id"] == ready["image"]["id"]
+        assert status["seen"] == {"app": "running", "address": "up"}
+    finally:
+        shop.preview("release", "stop", "--yes")
+        for each in [*(status := shop.json("release", "status"))["earlier"], status["live"]]:
+            subprocess.run(
+                ["docker", "rmi", "-f", each["image"]["reference"]], capture_output=True, check=False
+            )
