@@ -1,6 +1,7 @@
 """The verbs that bring a preview up: up, answer. Knows no adapter; is handed the engine and the rooms below."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from orchestrator.errors import (
     NameTaken,
@@ -42,8 +43,21 @@ _OF_A_BRANCH = (
 class UpVerbs(Verbs):
     """What makes a preview, or goes on with it."""
 
-    def up(self, name: str, *, answers: Mapping[str, str], fresh: bool = False) -> Preview:
+    def up(
+        self,
+        name: str,
+        *,
+        answers: Mapping[str, str],
+        fresh: bool = False,
+        brought: Mapping[str, Any] | None = None,
+    ) -> Preview:
         """Make the preview, or go on with it, or bring it up to date.
+
+        Args:
+            name: the preview's.
+            answers: to questions, by their ids.
+            fresh: begin again on a fresh branch.
+            brought: facts about who asks and with what, to be remembered before the first effect.
 
         Raises:
             WaitingForAnswers: it rests with questions.
@@ -51,22 +65,37 @@ class UpVerbs(Verbs):
             OrchestratorError: a step failed.
         """
         check_name(name)
-        preview = self._store.find(name) or self._create(name)
+        preview = self._store.find(name) or self._create(name, brought or {})
         if preview.project != self._project:
             raise NameTaken(
                 f"the name {name!r} is taken by a preview of project {preview.project}",
                 hint="choose another name",
             )
         with self._store.lease(preview.id, wait=self._wait) as lease:
-            return self._up(lease, answers=answers, fresh=fresh)
+            return self._up(lease, answers=answers, fresh=fresh, brought=brought)
 
-    def _create(self, name: str) -> Preview:
+    def go_on(self, preview_id: str) -> Preview:
+        """Bring a preview that somebody left in the middle to its rest; one at rest stays as it is.
+
+        Raises:
+            Busy: somebody works on it.
+            OrchestratorError: a step failed.
+        """
+        with self._store.lease(preview_id) as lease:
+            return self._engine.run_until_rest(lease)
+
+    def _create(self, name: str, brought: Mapping[str, Any]) -> Preview:
         """A new row; when another `up` of the same name was quicker, that one's."""
         try:
             return self._store.create(
                 name=name,
                 project=self._project,
-                facts={"runtime": self._hooks.runtime_kind(), "answers": {}, "store": self._store.mark},
+                facts={
+                    "runtime": self._hooks.runtime_kind(),
+                    "answers": {},
+                    "store": self._store.mark,
+                    **brought,
+                },
             )
         except NameTaken:
             found = self._store.find(name)
@@ -74,7 +103,14 @@ class UpVerbs(Verbs):
                 raise
             return found
 
-    def _up(self, lease: Lease, *, answers: Mapping[str, str], fresh: bool) -> Preview:
+    def _up(
+        self,
+        lease: Lease,
+        *,
+        answers: Mapping[str, str],
+        fresh: bool,
+        brought: Mapping[str, Any] | None = None,
+    ) -> Preview:
         preview = self._store.get(lease.preview_id)
         if preview.wanted is Wanted.CLOSED or preview.state is State.CLOSED:
             raise Refused(
@@ -91,6 +127,7 @@ class UpVerbs(Verbs):
                 f"the promotion of {preview.name} to main is not finished",
                 hint=f"`preview promote {preview.name}` goes on with it",
             )
+        preview = self._keep_brought(lease, preview, brought or {})
         self._hooks.prepare(preview)
         before = preview
         told = {**preview.facts.get("answers", {}), **answers}
@@ -158,7 +195,9 @@ class UpVerbs(Verbs):
             )
         return preview
 
-    def answer(self, name: str, answers: Mapping[str, str]) -> Preview:
+    def answer(
+        self, name: str, answers: Mapping[str, str], *, brought: Mapping[str, Any] | None = None
+    ) -> Preview:
         """Answer questions and go on.
 
         Raises:
@@ -176,7 +215,17 @@ class UpVerbs(Verbs):
             kept = preview.facts.get("answers", {})
             new = {each: value for each, value in answers.items() if kept.get(each) != value}
             check_answers(open_questions(preview), new)
-            return self._up(lease, answers=new, fresh=False)
+            return self._up(lease, answers=new, fresh=False, brought=brought)
+
+    def _keep_brought(self, lease: Lease, preview: Preview, brought: Mapping[str, Any]) -> Preview:
+        """Remember who asks and with what, when that is new."""
+        new = {name: value for name, value in brought.items() if preview.facts.get(name) != value}
+        if not new:
+            return preview
+        note = ", ".join(sorted(new))
+        return self._store.record(
+            lease, to=preview.state, kind="brought", note=note, facts=new, error=preview.error
+        )
 
     def _keep_answers(self, lease: Lease, preview: Preview, answers: Mapping[str, str]) -> Preview:
         kept = {**preview.facts.get("answers", {}), **answers}

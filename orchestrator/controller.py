@@ -17,14 +17,14 @@ class Controller(PromotionVerbs):
         """
         self._finish_replaced(name)
         preview = self.mine(name)
-        _refuse_half_promoted(preview, force=force)
+        refuse_half_promoted(preview, force=force)
         self._store.want(preview.id, Wanted.CLOSED, note="preview discard")
         with self._store.lease(preview.id, wait=self._wait) as lease:
             preview = self._store.get(preview.id)
             if preview.state is State.CLOSED:
                 return preview
             try:
-                _refuse_half_promoted(preview, force=force)
+                refuse_half_promoted(preview, force=force)
             except Refused:
                 # It was ready when we asked, and its promotion has failed half-way since.
                 self._store.want(preview.id, Wanted.PROMOTED, note="not discarded: half-way promoted")
@@ -50,7 +50,12 @@ class Controller(PromotionVerbs):
             return self._close(lease, preview)
 
 
-def _refuse_half_promoted(preview: Preview, *, force: bool) -> None:
+def refuse_half_promoted(preview: Preview, *, force: bool) -> None:
+    """Say no to discarding what main is half-way through.
+
+    Raises:
+        Refused: it is, and force was not asked for.
+    """
     if force or not (preview.state is State.PROMOTING or failed_in(preview) is State.PROMOTING):
         return
     name = preview.name

@@ -5,6 +5,7 @@ OrchestratorError                 exit 1
 │  ├─ SettingsError                        which file, which key, what was expected
 │  ├─ UnknownPreview
 │  ├─ UnknownPromotion
+│  ├─ UnknownJob
 │  ├─ NameTaken
 │  └─ TooLarge
 ├─ WaitingForAnswers              exit 3   questions that facts cannot decide
@@ -72,6 +73,10 @@ class UnknownPreview(UsageError):
 
 class UnknownPromotion(UsageError):
     """The project has no promotion with this id."""
+
+
+class UnknownJob(UsageError):
+    """The server knows no job with this id."""
 
 
 class NameTaken(UsageError):

@@ -1,5 +1,8 @@
 """The team's server as a process: the API, and whatever rooms hang in beside it, on one port. Decides nothing."""
 
+import os
+import signal
+import threading
 from collections.abc import Callable
 
 import uvicorn
@@ -8,6 +11,8 @@ from orchestrator.api.app import make_app
 from orchestrator.api.site import Site
 from orchestrator.database import LOOPBACK
 from orchestrator.errors import StepFailed, UsageError
+from orchestrator.jobs.work import Works
+from orchestrator.jobs.worker import Worker
 from orchestrator.settings import Settings
 
 #: How long requests that wait for something may go on when the server is stopped, in seconds.
@@ -41,8 +46,8 @@ def serve(
             f"{host} can be reached from other machines, and this server speaks HTTP without TLS",
             hint="listen on 127.0.0.1 behind a gateway with TLS; or add --behind-gateway when one is in front",
         )
-    del workers
     site = Site(settings)
+    worker = _worker(settings, site, workers) if workers else None
     server = _Told(
         uvicorn.Config(
             make_app(site),
@@ -57,6 +62,9 @@ def serve(
         ),
         say,
     )
+    if worker is not None:
+        worker.start()
+    done = True
     try:
         server.run()
     except SystemExit as end:
@@ -66,7 +74,43 @@ def serve(
                 hint="another program may have the port; choose one with --port",
             ) from None
     finally:
+        if worker is not None:
+            done = worker.stop()
         site.close()
+    _end(done)
+
+
+def work(settings: Settings, *, jobs: int, say: Callable[[str], None]) -> None:
+    """Work on jobs until a signal ends it; for machines beside the one that answers requests.
+
+    Args:
+        settings: the same preview.toml as the server's.
+        jobs: how many at once.
+        say: told once it works.
+    """
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    site = Site(settings)
+    worker = _worker(settings, site, jobs)
+    worker.start()
+    say(f"working on {site.project}, {jobs} jobs at once")
+    while not ended.wait(3600):
+        pass
+    done = worker.stop()
+    site.close()
+    _end(done)
+
+
+def _worker(settings: Settings, site: Site, jobs: int) -> Worker:
+    works = Works(settings, project=site.project, uri=site.uri, submissions=site.submissions)
+    return Worker(works, project=site.project, uri=site.uri, jobs=jobs)
+
+
+def _end(done: bool) -> None:
+    """Leave jobs that did not end in time to other workers: they notice, and go on where these stopped."""
+    if not done:
+        os._exit(0)
 
 
 class _Told(uvicorn.Server):

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from orchestrator.errors import SettingsError, UsageError
 from orchestrator.schema.privileges import Compare
 from orchestrator.sections import (
+    AccessSection,
     AppSection,
     GatewaySection,
     GoalSection,
@@ -51,6 +52,7 @@ class Settings(Section):
     store: StoreSection = StoreSection()
     gateway: GatewaySection = GatewaySection()
     server: ServerSection = ServerSection()
+    access: AccessSection = AccessSection()
     directory: Path = Field(Path(), exclude=True)
 
     @property

@@ -1,13 +1,15 @@
 """The server's ASGI application, put together from routers. Opens no port."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 
-from orchestrator.api import health, tokens
+from orchestrator.api import health, jobs, previews, tokens
 from orchestrator.api.answers import answer_errors
+from orchestrator.api.bell import Bell
 from orchestrator.api.guardrails import Guardrails
 from orchestrator.api.site import Site
 
@@ -19,14 +21,16 @@ def make_app(site: Site, *, routers: Iterable[APIRouter] = ()) -> FastAPI:
     """The application.
 
     Args:
-        site: what the routes work with; closed when the application stops.
+        site: what the routes work with.
         routers: of rooms above this one: pages, the gate.
     """
 
     @asynccontextmanager
-    async def life(_app: FastAPI) -> AsyncIterator[None]:
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        app.state.bell = Bell(site.uri)
+        app.state.bell.start(asyncio.get_running_loop())
         yield
-        site.close()
+        app.state.bell.stop()
 
     app = FastAPI(
         title="preview",
@@ -39,7 +43,7 @@ def make_app(site: Site, *, routers: Iterable[APIRouter] = ()) -> FastAPI:
     app.state.site = site
     answer_errors(app)
     app.include_router(health.router)
-    for router in (tokens.router,):
+    for router in (tokens.router, previews.router, jobs.router):
         app.include_router(router, prefix=PREFIX)
     for router in routers:
         app.include_router(router)

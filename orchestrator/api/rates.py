@@ -9,6 +9,10 @@ from collections.abc import Callable
 _MOST = 20_000
 
 
+#: How many sources one person may send in a minute.
+_UPLOADS = 30
+
+
 class Buckets:
     """A bucket of drops for each key.
 
@@ -45,3 +49,4 @@ class Rates:
     def __init__(self, *, per_minute: int, failures: int) -> None:
         self.tokens = Buckets(per_minute)
         self.failures = Buckets(failures)
+        self.uploads = Buckets(_UPLOADS)

@@ -1,15 +1,21 @@
 """What every request may use: settings, the store, everything assembled. Knows no route."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 
 from orchestrator.access import Audit, Caller, Tokens
 from orchestrator.api.pool import Connections
 from orchestrator.api.rates import Rates
 from orchestrator.bootstrap import Assembly, assemble, open_project
+from orchestrator.jobs.book import Book
+from orchestrator.jobs.queue import install
+from orchestrator.jobs.submit import Submissions
 from orchestrator.lifecycle import Observer, Store
-from orchestrator.opening import store_uri
+from orchestrator.opening import runtime, store_uri
 from orchestrator.settings import Settings
+from orchestrator.steps.border import translating
+from orchestrator.steps.launch import Candidates
 
 
 class Site:
@@ -21,18 +27,27 @@ class Site:
 
     Attributes:
         settings: as given.
+        uri: of the store's database; holds a password.
         rates: how often somebody may ask.
+        submissions: puts jobs into the queue.
     """
 
     def __init__(self, settings: Settings, *, project: str | None = None) -> None:
         self.settings = settings
         self._project = project
+        self._main: str | None = None
         self.rates = Rates(
             per_minute=settings.server.requests_per_minute, failures=settings.server.failures_per_minute
         )
-        self._connections = Connections(store_uri(settings))
-        with self.store("server"):
-            pass  # brings the store's tables to this program's version, once, before anybody asks
+        self.uri = store_uri(settings)
+        self._connections = Connections(self.uri)
+        with self.store("server") as store:
+            # Brings the tables to this program's version, once, before anybody asks.
+            install(store.connection)
+        self._open = ExitStack()
+        self.submissions = self._open.enter_context(
+            Submissions(settings, project=self.project, uri=self.uri).open()
+        )
 
     @property
     def project(self) -> str:
@@ -41,6 +56,14 @@ class Site:
             with open_project(self.settings) as project:
                 self._project = project.key
         return self._project
+
+    @property
+    def main(self) -> str:
+        """The name of the branch that production runs on. Asks Neon once."""
+        if self._main is None:
+            with open_project(self.settings) as project, translating("looking for main"):
+                self._main = project.main.name
+        return self._main
 
     @contextmanager
     def store(self, who: str) -> Iterator[Store]:
@@ -69,6 +92,17 @@ class Site:
             assembly.store.who = who
             yield assembly
 
+    @contextmanager
+    def book(self) -> Iterator[Book]:
+        """The jobs."""
+        with self._connections.one() as connection:
+            yield Book(connection)
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        """For looking at apps: nothing is started or stopped by it."""
+        return Candidates(self.settings, runtime)
+
     def write(
         self, caller: Caller | None, action: str, *, on: str = "", outcome: str, note: str = ""
     ) -> None:
@@ -78,4 +112,5 @@ class Site:
 
     def close(self) -> None:
         """Give back what is held."""
+        self._open.close()
         self._connections.close()

@@ -11,6 +11,7 @@ from orchestrator.cli.given import AsJson
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(serve)
+    app.command()(worker)
     token = typer.Typer(help="Tokens for the server: who may do what.", no_args_is_help=True)
     for command in (create, list_, revoke):
         token.command(name=command.__name__.rstrip("_"))(command)
@@ -46,6 +47,17 @@ def serve(
         say=render.result,
         anywhere=behind_gateway,
     )
+
+
+def worker(
+    jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="How many jobs at once.")] = 2,
+) -> None:
+    """Work for a team's server, on this machine: with the same preview.toml, store and keys."""
+    from orchestrator.cli import render
+    from orchestrator.server import work
+    from orchestrator.settings import find, load
+
+    work(load(find(Path.cwd())), jobs=jobs, say=render.result)
 
 
 def create(

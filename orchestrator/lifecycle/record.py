@@ -1,11 +1,13 @@
 """What is remembered of a preview and of what happened to it: values only. Never reads or writes a database."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from orchestrator.lifecycle.states import State, Wanted
+
+_TIMES = ("created_at", "updated_at", "expires_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,25 @@ class Preview:
         """The derived part of every name: ``NAME-ID``."""
         return f"{self.name}-{self.id}"
 
+    def to_json(self) -> dict[str, Any]:
+        """All attributes by name; times in RFC 3339."""
+        value = {each.name: getattr(self, each.name) for each in fields(self)}
+        times = {name: at.isoformat() if (at := value[name]) else None for name in _TIMES}
+        return {
+            **value,
+            **times,
+            "wanted": self.wanted.value,
+            "state": self.state.value,
+            "facts": dict(self.facts),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Preview":
+        """The reverse of to_json; what it does not know is left out."""
+        known = {each.name: value[each.name] for each in fields(cls) if each.name in value}
+        times = {name: datetime.fromisoformat(at) if (at := value.get(name)) else None for name in _TIMES}
+        return cls(**{**known, **times, "wanted": Wanted(value["wanted"]), "state": State(value["state"])})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -77,3 +98,9 @@ class Event:
             "milliseconds": self.milliseconds,
             "detail": dict(self.detail),
         }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Event":
+        """The reverse of to_json."""
+        known = {each.name: value[each.name] for each in fields(cls)}
+        return cls(**{**known, "at": datetime.fromisoformat(value["at"]), "state": State(value["state"])})

@@ -3,6 +3,7 @@
 The descriptions in them are the manual: `docs/settings.md` is generated from them.
 """
 
+from orchestrator.sections.access import AccessSection
 from orchestrator.sections.app import AppSection, RuntimeSection
 from orchestrator.sections.base import Section, parse_size
 from orchestrator.sections.gateway import GatewaySection
@@ -15,6 +16,7 @@ from orchestrator.sections.safety import SafetySection, VerifySection
 from orchestrator.sections.server import ServerSection
 
 __all__ = [
+    "AccessSection",
     "AppSection",
     "GatewaySection",
     "GoalSection",

@@ -23,6 +23,12 @@ class ServerSection(Section):
         "100m", description="The most that the sources of an app may take, packed."
     )
 
+    local_processes: bool = Field(
+        False,
+        description="Whether what clients send may run as a local process, where nothing keeps it from this server's "
+        "own secrets. Only for a team in which everybody may have those; otherwise Docker is needed.",
+    )
+
     @property
     def request_bytes(self) -> int:
         """`largest_request` in bytes."""

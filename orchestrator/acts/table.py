@@ -1,0 +1,206 @@
+"""The acts on previews. Each calls one verb; all may be run again after a crash in the middle."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from orchestrator.access import Caller, Role
+from orchestrator.acts.access import Asked
+from orchestrator.bootstrap import Assembly
+from orchestrator.lifecycle import Preview, State
+
+_Word = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+_Text = Annotated[str, StringConstraints(max_length=10_000)]
+
+
+class Arguments(BaseModel):
+    """What every act's arguments are: frozen, and without keys that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NoArguments(Arguments):
+    """Nothing more to say."""
+
+
+class Up(Arguments):
+    """How a preview is made."""
+
+    answers: dict[_Word, _Text] = Field(
+        default_factory=dict, max_length=1000, description="Answers to questions, by their ids."
+    )
+    fresh: bool = Field(False, description="Begin again on a fresh branch of main.")
+    context: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="The SHA-256 of the app's sources, sent before."
+    )
+    image: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}$",
+        description="A ready-made image to run, instead of sources.",
+    )
+
+
+class Answer(Arguments):
+    """Answers to a waiting preview's questions."""
+
+    answers: dict[_Word, _Text] = Field(min_length=1, max_length=1000, description="By the questions' ids.")
+
+
+class Approve(Arguments):
+    """A person's yes."""
+
+    allow: list[_Word] = Field(
+        default_factory=list, max_length=1000, description="Hazards and findings that are allowed by name."
+    )
+    note: str = Field("", max_length=2000, description="A sentence to keep with it.")
+
+
+class Promote(Arguments):
+    """How a preview is put on production."""
+
+    allow: list[_Word] = Field(
+        default_factory=list, max_length=1000, description="Hazards that are allowed by name."
+    )
+    keep: bool = Field(False, description="Leave the preview up afterwards.")
+
+
+class Discard(Arguments):
+    """How a preview is removed."""
+
+    force: bool = Field(False, description="Even when its promotion stopped half-way; main stays as it is.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One act that is being done.
+
+    Attributes:
+        rooms: everything, assembled.
+        name: of the preview.
+        caller: who asked.
+        again: whether a worker began this before, and died.
+        preview_id: the row that it was about then; None at first.
+    """
+
+    rooms: Assembly
+    name: str
+    caller: Caller
+    again: bool = False
+    preview_id: str | None = None
+
+    @property
+    def row(self) -> Preview | None:
+        """The row that it is about, also when it is closed already."""
+        store = self.rooms.store
+        return store.get(self.preview_id) if self.preview_id else store.find(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """Something that can be asked for.
+
+    Attributes:
+        name: as in the command and the route.
+        summary: one sentence.
+        asked: who may.
+        arguments: their model.
+        run: does it, and gives the row afterwards.
+        of_closed: whether the preview may be closed already when it is asked for.
+    """
+
+    name: str
+    summary: str
+    asked: Asked
+    arguments: type[Arguments]
+    run: Callable[[Request, Any], Preview]
+    of_closed: bool = False
+
+
+def _brought(request: Request, arguments: Up | None = None) -> dict[str, Any]:
+    """What the diary remembers of who asked and with what."""
+    row = request.row
+    known = list(row.facts.get("authors", ())) if row else []
+    facts: dict[str, Any] = {"authors": sorted({*known, request.caller.who})}
+    if arguments is not None and (arguments.context or arguments.image):
+        facts["source"] = {"context": arguments.context} if arguments.context else {"image": arguments.image}
+    return facts
+
+
+def _up(request: Request, arguments: Up) -> Preview:
+    # A branch that was fresh when the worker died still is: what it stopped in is gone on with.
+    fresh = arguments.fresh and not request.again
+    return request.rooms.controller.up(
+        request.name, answers=arguments.answers, fresh=fresh, brought=_brought(request, arguments)
+    )
+
+
+def _answer(request: Request, arguments: Answer) -> Preview:
+    controller = request.rooms.controller
+    row = request.row
+    if request.again and row is not None and row.state is not State.WAITING:
+        return controller.up(request.name, answers=arguments.answers, brought=_brought(request))
+    return controller.answer(request.name, arguments.answers, brought=_brought(request))
+
+
+def _approve(request: Request, arguments: Approve) -> Preview:
+    return request.rooms.controller.approve(request.name, allow=arguments.allow, note=arguments.note)
+
+
+def _promote(request: Request, arguments: Promote) -> Preview:
+    row = request.row
+    if request.again and row is not None and row.state is State.CLOSED and "promotion" in row.facts:
+        return row
+    return request.rooms.controller.promote(request.name, allow=arguments.allow, keep=arguments.keep)
+
+
+def _discard(request: Request, arguments: Discard) -> Preview:
+    row = request.row
+    if request.again and row is not None and row.state is State.CLOSED:
+        return row
+    return request.rooms.controller.discard(request.name, force=arguments.force)
+
+
+_OWN = Asked(role=Role.DEVELOPER, own=True)
+
+ACTS: Mapping[str, Act] = {
+    act.name: act
+    for act in (
+        Act(
+            name="up",
+            summary="Branch production, rehearse the migration on the branch, run the app on it.",
+            asked=_OWN,
+            arguments=Up,
+            run=_up,
+        ),
+        Act(
+            name="answer",
+            summary="Answer a waiting preview's questions and go on.",
+            asked=_OWN,
+            arguments=Answer,
+            run=_answer,
+        ),
+        Act(
+            name="approve",
+            summary="Say yes to a ready preview, bound to what it is now.",
+            asked=Asked(role=Role.APPROVER, another=True),
+            arguments=Approve,
+            run=_approve,
+        ),
+        Act(
+            name="promote",
+            summary="Apply exactly what was rehearsed to production.",
+            asked=Asked(role=Role.APPROVER, another=True),
+            arguments=Promote,
+            run=_promote,
+        ),
+        Act(
+            name="discard",
+            summary="Remove everything of a preview.",
+            asked=_OWN,
+            arguments=Discard,
+            run=_discard,
+        ),
+    )
+}

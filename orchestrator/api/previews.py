@@ -1,0 +1,182 @@
+"""Routes that look at previews: list, show, report, history, logs. They change nothing."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+
+from orchestrator.acts.access import authors
+from orchestrator.api.callers import REFUSALS, Doors, Viewer
+from orchestrator.api.site import Site
+from orchestrator.approval import Guards
+from orchestrator.errors import Refused, UnknownPreview
+from orchestrator.facts import migration_log, past, preview_json
+from orchestrator.lifecycle import Preview
+from orchestrator.migration.plan import Plan
+from orchestrator.redaction import clean
+from orchestrator.settings import NAME_PATTERN
+from orchestrator.steps.border import translating
+from orchestrator.steps.launch import candidate_name
+
+router = APIRouter(tags=["previews"], responses=REFUSALS)
+
+Name = Annotated[str, Path(pattern=f"^{NAME_PATTERN.pattern}$", description="The preview's name.")]
+
+
+def find(site: Site, name: str) -> Preview:
+    """The live preview of this name, of this server's project.
+
+    Raises:
+        UnknownPreview: there is none.
+    """
+    with site.store("server") as store:
+        found = store.find(name)
+    if found is None or found.project != site.project:
+        raise UnknownPreview(f"there is no preview {name!r}", hint=f"`preview up {name}` makes it")
+    return found
+
+
+@router.get("/settings")
+def read_settings(caller: Viewer, site: Doors) -> dict[str, Any]:
+    """What a client has to know of the server's settings."""
+    del caller
+    app = site.settings.app
+    return {
+        "project": site.project,
+        "database": site.settings.project.database,
+        "main": site.main,
+        "app": {"image": app.image is not None, "dockerfile": app.dockerfile},
+        "largest_upload": site.settings.server.upload_bytes,
+    }
+
+
+@router.get("/previews")
+def list_previews(
+    caller: Viewer, site: Doors, closed: Annotated[bool, Query(description="Closed ones too.")] = False
+) -> list[dict[str, Any]]:
+    """The project's previews, oldest first."""
+    del caller
+    with site.store("server") as store:
+        return [preview_json(each) for each in store.live(closed=closed) if each.project == site.project]
+
+
+@router.get("/previews/{name}")
+def show_preview(name: Name, caller: Viewer, site: Doors) -> dict[str, Any]:
+    """State, URL, questions, plan with measured locks, report; and what is really there."""
+    del caller
+    preview = find(site, name)
+    return {**preview_json(preview), "authors": sorted(authors(preview)), "seen": seen(site, preview)}
+
+
+@router.get("/previews/{name}/row")
+def read_row(name: Name, caller: Viewer, site: Doors) -> dict[str, Any]:
+    """The preview as the diary holds it, for clients that render it themselves; its shape follows the version."""
+    del caller
+    preview = find(site, name)
+    promote = site.settings.promote
+    guards = Guards(blocking=frozenset(promote.block), allowed=frozenset(promote.allow))
+    plan = preview.facts.get("plan")
+    hazards = guards.refused_hazards(Plan.from_json(plan)) if plan else ()
+    return {
+        "row": preview.to_json(),
+        "seen": seen(site, preview),
+        "refused_hazards": [
+            {"code": each.code, "on": each.on, "detail": each.detail, "scale": each.scale} for each in hazards
+        ],
+    }
+
+
+def seen(site: Site, preview: Preview) -> dict[str, str]:
+    """What is really there, beside what is remembered."""
+    if not preview.facts.get("url"):
+        return {"app": "not started"}
+    try:
+        there = site.candidates.runtime(preview).observe(candidate_name(preview))
+    except Exception as error:  # noqa: BLE001 - showing goes on; what could not be seen is said
+        return {"app": f"not seen ({clean(getattr(error, 'message', type(error).__name__))})"}
+    return {"app": there.state if there else "gone"}
+
+
+@router.get("/previews/{name}/report")
+def read_report(
+    name: Name,
+    caller: Viewer,
+    site: Doors,
+    form: Annotated[Literal["json", "html", "markdown"], Query(alias="format")] = "json",
+) -> Response:
+    """What the rehearsal found."""
+    del caller
+    preview = find(site, name)
+    if not preview.facts.get("report"):
+        raise Refused(
+            f"{name} is {preview.state}; it has no report yet", hint=f"`preview up {name}` rehearses"
+        )
+    value = preview_json(preview)
+    if form == "json":
+        import json
+
+        return Response(json.dumps(value["report"]), media_type="application/json")
+    from orchestrator.pages.render import html, markdown
+
+    if form == "markdown":
+        return PlainTextResponse(markdown(value, commands=[]), media_type="text/markdown")
+    page = html(value, commands=[])
+    # The page is one file with its own styles, and needs no script.
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
+    return Response(page, media_type="text/html", headers={"content-security-policy": policy})
+
+
+@router.get("/previews/{name}/history")
+def preview_history(name: Name, caller: Viewer, site: Doors) -> list[dict[str, Any]]:
+    """Who did what with it, when, and how long it took; also when it is closed already."""
+    del caller
+    with site.store("server") as store:
+        last = store.find_last(name)
+        if last is None or last.project != site.project:
+            raise UnknownPreview(f"there never was a preview {name!r}")
+        return [{"name": each, **event.to_json()} for each, event in past(store, name)]
+
+
+@router.get("/history")
+def history(caller: Viewer, site: Doors) -> list[dict[str, Any]]:
+    """Who did what, when, and how long it took; of all previews of the project."""
+    del caller
+    with site.store("server") as store:
+        names = {each.name for each in store.live(closed=True) if each.project == site.project}
+        return [{"name": each, **event.to_json()} for each, event in past(store, None) if each in names]
+
+
+@router.get("/previews/{name}/logs", response_class=PlainTextResponse)
+def read_logs(
+    name: Name,
+    caller: Viewer,
+    site: Doors,
+    tail: Annotated[int, Query(ge=0, le=10_000, description="How many lines from the end.")] = 100,
+    follow: Annotated[bool, Query(description="Go on as new lines come.")] = False,
+    migration: Annotated[bool, Query(description="What the migration command said, instead.")] = False,
+) -> StreamingResponse:
+    """The app's log, a line each."""
+    del caller
+    preview = find(site, name)
+    if migration:
+        lines: Iterator[str] = iter(migration_log(preview)[-tail or None :])
+    else:
+        with translating(f"reading the log of {name}"):
+            lines = iter(
+                site.candidates.runtime(preview).logs(candidate_name(preview), tail=tail, follow=follow)
+            )
+            first = next(lines, None)  # errors are told before the answer has begun
+        lines = _with_first(first, lines)
+    return StreamingResponse(_texts(lines), media_type="text/plain; charset=utf-8")
+
+
+def _with_first(first: str | None, rest: Iterator[str]) -> Iterator[str]:
+    if first is not None:
+        yield first
+        yield from rest
+
+
+def _texts(lines: Iterator[str]) -> Iterator[str]:
+    for line in lines:
+        yield clean(line.rstrip("\n")) + "\n"

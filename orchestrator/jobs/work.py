@@ -1,0 +1,234 @@
+"""What a worker does with a job: assemble, act, write down how it ended. May run again after any crash."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orchestrator.acts import ACTS, check
+from orchestrator.acts.table import Request
+from orchestrator.bootstrap import assemble
+from orchestrator.database import COLD_SECONDS, connect
+from orchestrator.errors import Busy, DatabaseUnreachable, OrchestratorError
+from orchestrator.jobs.book import Book, Job
+from orchestrator.jobs.contexts import Contexts
+from orchestrator.jobs.submit import Submissions
+from orchestrator.jobs.telling import Telling
+from orchestrator.lifecycle import Observer, Preview, State, Store, Wanted
+from orchestrator.lifecycle.store import LeaseLost
+from orchestrator.redaction import clean
+from orchestrator.settings import Settings, home
+
+_log = logging.getLogger("preview.jobs")
+
+#: How long a job waits for a preview that somebody else works on, in seconds.
+_PATIENCE_SECONDS = 900.0
+#: How often a job is begun before we stop believing that it is somebody else's fault.
+_MOST_ATTEMPTS = 20
+#: How long a row may stand still in a working state before a worker looks after it, in seconds.
+_STILL_SECONDS = 5.0
+#: How long a discard that failed is left alone, in seconds.
+_FAILED_SECONDS = 120.0
+
+
+class Works:
+    """One project's work.
+
+    Args:
+        settings: the server's own.
+        project: the project's key.
+        uri: of the store's database.
+        submissions: opened; for what is found lying about.
+        observe: wraps the observer of a job; for logs.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        project: str,
+        uri: str,
+        submissions: Submissions,
+        observe: Callable[[Observer, Mapping[str, str]], Observer] = lambda observer, _about: observer,
+    ) -> None:
+        self._settings = settings
+        self._project = project
+        self._uri = uri
+        self._submissions = submissions
+        self._observe = observe
+
+    def perform(self, job_id: str) -> None:
+        """Do a job; one that has ended stays as it is.
+
+        Raises:
+            DatabaseUnreachable, LeaseLost: it has not ended, and is to be done again.
+        """
+        with connect(self._uri, purpose="job", patience_seconds=COLD_SECONDS) as connection:
+            book = Book(connection)
+            job = book.begin(job_id)
+            if job is None:
+                return
+            try:
+                preview = self._act(Store(connection, who=job.who), book, job)
+            except (LeaseLost, DatabaseUnreachable) as error:
+                if connection.closed or job.attempts < _MOST_ATTEMPTS:
+                    raise  # somebody took over, or the store is away: the next round puts it into the queue again
+                book.end(job.id, error=_error_json(error))
+            except OrchestratorError as error:
+                book.end(job.id, error=_error_json(error), result=self._row(connection, book, job))
+            except Exception as error:  # noqa: BLE001 - the job ends with it, and the worker goes on
+                _log.exception("unexpected %s in job %s", type(error).__name__, job.id)
+                said = OrchestratorError(
+                    f"unexpected {type(error).__name__} in {job.act} {job.preview_name}",
+                    hint="this is a fault of preview; the server's log has the details",
+                )
+                book.end(job.id, error=_error_json(said), result=self._row(connection, book, job))
+            else:
+                book.end(job.id, result=preview.to_json())
+
+    def _act(self, looking: Store, book: Book, job: Job) -> Preview:
+        act = ACTS[job.act]
+        arguments = act.arguments.model_validate(dict(job.arguments))
+        row = looking.get(job.preview_id) if job.preview_id else looking.find(job.preview_name)
+        if row is not None and row.state is not State.CLOSED:
+            # It may have become somebody else's since the job was queued.
+            allowed = self._settings.access.author_may_approve
+            check(act.asked, job.caller, row, author_may_approve=allowed)
+        telling = Telling(book, job.id)
+        about = {"job": job.id, "act": job.act, "preview": job.preview_name, "who": job.who}
+        if row is not None:
+            book.about(job.id, row.id)
+        source = {"context": getattr(arguments, "context", None), "image": getattr(arguments, "image", None)}
+        settings = self._with_source(looking, row, source if any(source.values()) else None)
+        with assemble(settings, self._observe(telling, about), wait=_patience(telling)) as rooms:
+            rooms.store.who = job.who
+            return act.run(
+                Request(
+                    rooms=rooms,
+                    name=job.preview_name,
+                    caller=job.caller,
+                    again=job.attempts > 1,
+                    preview_id=row.id if row is not None and job.preview_id else None,
+                ),
+                arguments,
+            )
+
+    def _with_source(self, looking: Store, row: Preview | None, given: Mapping[str, Any] | None) -> Settings:
+        """The server's settings, with what the preview's author sent in place of the app's own sources."""
+        source = given or (row.facts.get("source") if row is not None else None) or {}
+        app = self._settings.app
+        if digest := source.get("context"):
+            folder = Contexts(looking.connection).unpack(digest, home() / "sources")
+            app = app.model_copy(update={"context": str(folder), "image": None})
+        elif image := source.get("image"):
+            app = app.model_copy(update={"image": image})
+        return self._settings.model_copy(update={"app": app})
+
+    def _row(self, connection: Any, book: Book, job: Job) -> dict[str, Any] | None:
+        preview_id = book.get(job.id).preview_id
+        return Store(connection, who=job.who).get(preview_id).to_json() if preview_id else None
+
+    def reconcile(self, preview_id: str) -> None:
+        """Bring a preview that nobody works on to its rest."""
+        with connect(self._uri, purpose="reconcile", patience_seconds=COLD_SECONDS) as connection:
+            store = Store(connection, who="server")
+            preview = store.get(preview_id)
+            if not _lies_about(preview):
+                return
+            settings = self._with_source(store, preview, None)
+            about = {"act": "reconcile", "preview": preview.name}
+            with assemble(settings, self._observe(_Nobody(), about)) as rooms:
+                rooms.store.who = "server"
+                try:
+                    rooms.controller.go_on(preview_id)
+                except Busy:
+                    return
+                except OrchestratorError as error:
+                    # Written into the row by the engine; whoever looks at it sees it there.
+                    _log.warning("reconciling %s: %s", preview.name, clean(error.message))
+
+    def look_round(self) -> tuple[int, int]:
+        """Put what lies about into the queue: jobs that no queue knows, previews that nobody works on.
+
+        Returns:
+            How many of each.
+        """
+        with connect(self._uri, purpose="round", patience_seconds=COLD_SECONDS) as connection:
+            book, store = Book(connection), Store(connection, who="server")
+            jobs = sum(self._submissions.queue(job) for job in book.lost(self._project))
+            busy = book.busy(self._project)
+            previews = sum(
+                self._submissions.queue_reconcile(preview)
+                for preview in store.live()
+                if preview.project == self._project
+                and preview.name not in busy
+                and _lies_about(preview)
+                and _still(preview)
+                and _nobody_works_on(store, preview)
+            )
+            book.forget()
+            contexts = Contexts(connection)
+            contexts.forget()
+            contexts.tidy(home() / "sources")
+        return jobs, previews
+
+
+class _Nobody:
+    """An observer who is not there."""
+
+    def started(self, preview: Preview) -> None:
+        """See lifecycle.Observer."""
+
+    def detail(self, text: str) -> None:
+        """See lifecycle.Observer."""
+
+    def finished(self, preview: Preview, state: State, note: str, milliseconds: float) -> None:
+        """See lifecycle.Observer."""
+
+    def failed(self, preview: Preview, state: State, message: str, milliseconds: float) -> None:
+        """See lifecycle.Observer."""
+
+
+def _lies_about(preview: Preview) -> bool:
+    """Whether there is something to do that no person has to ask for again."""
+    return preview.state.working or (preview.wanted is Wanted.CLOSED and preview.state is not State.CLOSED)
+
+
+def _still(preview: Preview) -> bool:
+    age = time.time() - preview.updated_at.timestamp()
+    return age > (_FAILED_SECONDS if preview.state is State.FAILED else _STILL_SECONDS)
+
+
+def _nobody_works_on(store: Store, preview: Preview) -> bool:
+    try:
+        with store.lease(preview.id):
+            return True
+    except Busy:
+        return False
+
+
+def _patience(telling: Telling) -> Callable[[str], bool]:
+    until = time.monotonic() + _PATIENCE_SECONDS
+    told = False
+
+    def wait(holder: str) -> bool:
+        nonlocal told
+        if time.monotonic() > until:
+            return False
+        if not told:
+            telling.say(f"  waiting for {holder}")
+            told = True
+        time.sleep(0.1)
+        return True
+
+    return wait
+
+
+def _error_json(error: OrchestratorError) -> dict[str, Any]:
+    return {
+        "kind": type(error).__name__,
+        "message": clean(error.message),
+        "hint": clean(error.hint),
+        "detail": clean(error.detail),
+        "exit_code": error.exit_code,
+    }
