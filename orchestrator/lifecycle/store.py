@@ -21,6 +21,7 @@ from psycopg.types.json import Jsonb
 
 from orchestrator.database import Connection, lock_key, try_advisory_lock
 from orchestrator.errors import Busy, DatabaseUnreachable, NameTaken, OrchestratorError, UnknownPreview
+from orchestrator.lifecycle.following import Following
 from orchestrator.lifecycle.kept import Kept
 from orchestrator.lifecycle.line import Line
 from orchestrator.lifecycle.promotions import Promotions
@@ -146,6 +147,10 @@ class Store:
     def kept(self, project: str) -> Kept:
         """What is remembered of a project beyond its previews."""
         return Kept(self._connection, project)
+
+    def following(self) -> Following:
+        """The events, for whoever follows them."""
+        return Following(self._connection)
 
     def signing_key(self, purpose: str) -> bytes:
         """See `signing.signing_key`."""

@@ -1,0 +1,153 @@
+"""What the pages ask of the server behind them, as a protocol and values. Does nothing itself."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from orchestrator.access import Caller
+from orchestrator.approval import Guards
+from orchestrator.dashboard.offers import Rules
+from orchestrator.errors import OrchestratorError
+from orchestrator.lifecycle import Preview, Store
+from orchestrator.lifecycle.promotions import Promotions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """An error as a page shows it."""
+
+    message: str
+    hint: str = ""
+    detail: str = ""
+
+    @classmethod
+    def of(cls, error: OrchestratorError) -> "Problem":
+        """From one of ours."""
+        return cls(message=error.message, hint=error.hint, detail=error.detail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """The last thing that was asked of the server about a preview or promotion.
+
+    Attributes:
+        id: of its own.
+        running: whether it waits or runs.
+        words: what it is, for a person: ``promote, asked by ada``.
+        error: why it failed or was refused, or None.
+    """
+
+    id: str
+    running: bool
+    words: str
+    error: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the pages are.
+
+    Attributes:
+        origin: as browsers name it: ``http://localhost:7700``. Cookies know no port, and previews listen on
+            127.0.0.1: on a laptop the pages are at another host name, so that no app ever gets their cookie.
+        others: further origins that lead here; a GET there is sent to `origin`.
+        local: whether a ticket is enough to come in; else it takes a token.
+    """
+
+    origin: str
+    others: frozenset[str] = frozenset()
+    local: bool = False
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is reached by TLS only."""
+        return self.origin.startswith("https://")
+
+    @property
+    def cookie(self) -> str:
+        """The name of the session's cookie; browsers bind `__Host-` to this host and to TLS."""
+        port = self.origin.rsplit(":", 1)[-1].strip("/")
+        return "__Host-preview" if self.secure else f"preview-{port if port.isdigit() else 80}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A mail that a preview's app sent, and that went nowhere.
+
+    Attributes:
+        id: of its own, fit for a path.
+        subject, sender, to, at: its headers, decoded.
+        text: its body as text.
+        attachments: their names.
+    """
+
+    id: str
+    subject: str
+    sender: str
+    to: str
+    at: str
+    text: str = ""
+    attachments: tuple[str, ...] = ()
+
+
+class Desk(Protocol):
+    """The server behind the pages. Every method may be called from many threads at once."""
+
+    @property
+    def place(self) -> Place:
+        """See Place."""
+
+    @property
+    def rules(self) -> Rules:
+        """See Rules."""
+
+    @property
+    def guards(self) -> Guards:
+        """What a yes must get past."""
+
+    @property
+    def project(self) -> str:
+        """Whose previews these are."""
+
+    def store(self, who: str) -> AbstractContextManager[Store]:
+        """The diary."""
+
+    def promotions(self, who: str) -> AbstractContextManager[Promotions]:
+        """What was promoted."""
+
+    def sign_in(self, token: str, *, address: str) -> Caller:
+        """Who shows this token.
+
+        Raises:
+            NotRecognised: none that is good.
+            TooOften: too many bad ones from this address.
+        """
+
+    def caller(self, token_id: str) -> Caller | None:
+        """Whose session was opened with this token (empty: with a ticket); None when it is no good any more."""
+
+    def refused(self, caller: Caller, action: str, *, on: str, why: str) -> None:
+        """Remember in the audit that something was refused here."""
+
+    def do(self, verb: str, name: str, arguments: Mapping[str, Any], caller: Caller) -> None:
+        """Ask for a verb: done at once when it is quick, else begun; `job` tells how it goes on.
+
+        Raises:
+            OrchestratorError: it was refused, or it failed at once.
+        """
+
+    def job(self, name: str) -> Job | None:
+        """The last thing that was asked about a preview (by name) or a promotion (by id)."""
+
+    def lines(self, name: str, after: int) -> tuple[int, Sequence[str]]:
+        """What running steps of a preview said since a number, and the number to ask with next time."""
+
+    def log(self, preview: Preview, service: str) -> Iterator[str]:
+        """The last lines of the app or of a service, then those to come until it ends."""
+
+    def services(self, preview: Preview) -> tuple[str, ...]:
+        """What has a log; empty when it is the app alone."""
+
+    def mails(self, preview: Preview) -> tuple[Mail, ...]:
+        """What the app sent, newest first."""

@@ -1,0 +1,150 @@
+"""Pages that do something: what it will do, then the verb, refused by what stands at that moment."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from orchestrator.api.answers import status_of
+from orchestrator.dashboard.desk import Problem
+from orchestrator.dashboard.entrance import Sent, Visitor
+from orchestrator.dashboard.frame import Filled, Frame, Front, Guest, Page
+from orchestrator.dashboard.offers import Offer
+from orchestrator.dashboard.promoted import PromotionPage, promotion_entries
+from orchestrator.dashboard.render import page
+from orchestrator.dashboard.showing import Showing, seen_of
+from orchestrator.errors import OrchestratorError, Refused, UsageError
+from orchestrator.facts import open_questions
+from orchestrator.lifecycle import Preview, Store
+
+router = APIRouter(route_class=Page, include_in_schema=False)
+_VERBS = ("approve", "promote", "up", "rebase", "sleep", "wake", "extend", "discard")
+
+
+@router.post("/previews/{name}/answer")
+def answer(filled: Filled, front: Front, name: str) -> Response:
+    """Answer the open questions and go on."""
+    with front.desk.store(filled.visitor.caller.who) as store:
+        shown = front.show(store, filled.visitor, name)
+    if why := shown.now()["answer_refused"]:
+        raise front.refusal(filled.visitor, "answer", name, why)
+    front.desk.do("answer", name, {"answers": _answers(filled, shown.preview)}, filled.visitor.caller)
+    return RedirectResponse(f"/previews/{name}", status_code=303)
+
+
+def _confirm(
+    guest: Visitor, shown: Showing, offer: Offer, *, status: int = 200, error: Problem | None = None
+) -> HTMLResponse:
+    name = shown.preview.name
+    return page(
+        "confirm.html", status=status, **guest.shown(), name=name, offer=offer, error=error,
+        back=f"/previews/{name}", target=f"/previews/{name}/{offer.verb}", seen=seen_of(shown.preview),
+    )  # fmt: skip
+
+
+def _asked(front: Frame, store: Store, guest: Visitor, name: str, verb: str) -> tuple[Showing, Offer]:
+    if verb not in _VERBS:
+        raise HTTPException(404, "there is no such page")
+    shown = front.show(store, guest, name)
+    offer = shown.offer(verb)
+    if offer is None:
+        raise Refused(f"{name} is {shown.preview.state}; {verb} makes no sense now")
+    return shown, offer
+
+
+@router.get("/previews/{name}/{verb}")
+def confirmation(guest: Guest, front: Front, name: str, verb: str) -> HTMLResponse:
+    """What a verb will do, and the button that does it."""
+    with front.desk.store(guest.caller.who) as store:
+        shown, offer = _asked(front, store, guest, name, verb)
+    return _confirm(guest, shown, offer)
+
+
+@router.post("/previews/{name}/{verb}")
+def act(filled: Filled, front: Front, name: str, verb: str) -> Response:
+    """Do it, if it still is what was looked at."""
+    guest = filled.visitor
+    with front.desk.store(guest.caller.who) as store:
+        shown, wanted = _asked(front, store, guest, name, verb)
+    if wanted.refused:
+        front.desk.refused(guest.caller, verb, on=name, why=wanted.refused)
+        return _confirm(guest, shown, wanted, status=403)
+    if filled.text("seen") != seen_of(shown.preview):
+        moved = Problem(
+            message=f"{name} has changed since you looked at it",
+            hint="look again, then decide; nothing was done",
+        )
+        return _confirm(guest, shown, wanted, status=409, error=moved)
+    arguments: dict[str, Any] = {}
+    if wanted.allows:
+        arguments["allow"] = [
+            each for each in filled.texts("allow") if each in {a.name for a in wanted.allows}
+        ]
+    if wanted.note:
+        arguments["note"] = filled.text("note")[:500]
+    if wanted.lasting:
+        arguments["lasting"] = filled.text("lasting")
+    try:
+        front.desk.do(verb, name, arguments, guest.caller)
+    except OrchestratorError as error:
+        return _confirm(guest, shown, wanted, status=status_of(error), error=Problem.of(error))
+    return RedirectResponse("/" if verb == "discard" else f"/previews/{name}", status_code=303)
+
+
+@router.get("/promotions")
+def promotions(guest: Guest, front: Front) -> HTMLResponse:
+    """What was promoted and reverted."""
+    with front.desk.promotions(guest.caller.who) as kept:
+        found = promotion_entries(kept.all())
+    return page("promotions.html", **guest.shown(), promotions=found, here="promotions")
+
+
+@router.get("/promotions/{promotion_id}")
+def promotion(guest: Guest, front: Front, promotion_id: str) -> HTMLResponse:
+    """One promotion."""
+    with front.desk.promotions(guest.caller.who) as kept:
+        shown = PromotionPage(front.desk, guest.caller, kept, promotion_id)
+    return page("promotion.html", **guest.shown(), **shown.values(), here="promotions")
+
+
+@router.get("/promotions/{promotion_id}/revert")
+def revert_page(guest: Guest, front: Front, promotion_id: str) -> HTMLResponse:
+    """What a revert will do, and the button that does it."""
+    with front.desk.promotions(guest.caller.who) as kept:
+        shown = PromotionPage(front.desk, guest.caller, kept, promotion_id)
+    return page("confirm.html", **guest.shown(), **shown.confirmation())
+
+
+@router.post("/promotions/{promotion_id}/revert")
+def revert(filled: Filled, front: Front, promotion_id: str) -> Response:
+    """Revert it."""
+    guest = filled.visitor
+    with front.desk.promotions(guest.caller.who) as kept:
+        shown = PromotionPage(front.desk, guest.caller, kept, promotion_id)
+    wanted = shown.revert()
+    if wanted is None or wanted.refused:
+        why = wanted.refused if wanted else "it can not be reverted"
+        raise front.refusal(guest, "revert", promotion_id, why)
+    front.desk.do("revert", promotion_id, {}, guest.caller)
+    return RedirectResponse(f"/promotions/{promotion_id}", status_code=303)
+
+
+def _answers(filled: Sent, preview: Preview) -> dict[str, str]:
+    """The answers of a filled-in form; each question's by its place in the form, so that ids are no field names.
+
+    Raises:
+        UsageError: one is missing, or the questions are others now.
+    """
+    given: dict[str, str] = {}
+    asked = {question.id for question in open_questions(preview)}
+    for number, question in enumerate(filled.texts("question"), 1):
+        value = filled.text(f"free-{number}") or filled.text(f"answer-{number}")
+        if question not in asked:
+            raise UsageError("the questions are others now", hint="open the page again")
+        if not value:
+            raise UsageError(f"there is no answer to {question}", hint="choose one for each question")
+        given[question] = value
+    if not given:
+        raise UsageError("there is no answer in this form", hint="open the page again")
+    return given

@@ -1,0 +1,144 @@
+"""Pages to look at: the list, a preview, its report, logs and mails. All that is done here is to ask for a new one."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from orchestrator.access import Role
+from orchestrator.dashboard.entrance import Visitor
+from orchestrator.dashboard.frame import Filled, Frame, Front, Guest, Page
+from orchestrator.dashboard.render import page
+from orchestrator.dashboard.showing import find
+from orchestrator.dashboard.views import entries
+from orchestrator.errors import OrchestratorError, Refused, UsageError
+from orchestrator.pages.render import html as report_html
+from orchestrator.settings import check_name
+
+router = APIRouter(route_class=Page, include_in_schema=False)
+
+
+def _listed(guest: Visitor, front: Frame, all_: bool) -> dict[str, Any]:
+    with front.desk.store(guest.caller.who) as store:
+        found = [each for each in store.live(closed=all_) if each.project == front.desk.project]
+    can_make = "up" in front.desk.rules.verbs and guest.caller.may(Role.DEVELOPER)
+    return {
+        **guest.shown(),
+        "entries": entries(found, now=datetime.now(UTC)),
+        "all_": all_,
+        "can_make": can_make,
+        "here": "list",
+    }
+
+
+@router.get("/")
+def list_(guest: Guest, front: Front, all: int = 0) -> HTMLResponse:  # noqa: A002 - the parameter's name in the URL
+    """All previews."""
+    return page("list.html", **_listed(guest, front, bool(all)))
+
+
+@router.get("/parts/list")
+def part_of_list(guest: Guest, front: Front, all: int = 0) -> HTMLResponse:  # noqa: A002
+    """The list alone, for a page that is open."""
+    return page("_list.html", **_listed(guest, front, bool(all)))
+
+
+@router.post("/previews")
+def make(filled: Filled, front: Front) -> Response:
+    """Ask for a new preview."""
+    name = check_name(filled.text("name"))
+    if not filled.visitor.caller.may(Role.DEVELOPER):
+        raise front.refusal(filled.visitor, "up", name, "your role is viewer; this needs developer")
+    with front.desk.store(filled.visitor.caller.who) as store:
+        if store.find(name) is not None:
+            raise UsageError(f"there is a preview {name!r} already", hint="choose another name")
+    front.desk.do("up", name, {}, filled.visitor.caller)
+    return RedirectResponse(f"/previews/{name}", status_code=303)
+
+
+@router.get("/previews/{name}")
+def preview(guest: Guest, front: Front, name: str) -> HTMLResponse:
+    """One preview."""
+    with front.desk.store(guest.caller.who) as store:
+        try:
+            shown = front.show(store, guest, name)
+        except OrchestratorError:
+            job = front.desk.job(check_name(name))
+            if job is None:
+                raise
+            # Asked for, and its row is not written yet, or could not be.
+            return page("coming.html", **guest.shown(), name=name, job=job)
+        values = {**shown.now(), **shown.content(), **shown.story(store)}
+    working = shown.preview.state.working
+    return page("preview.html", **guest.shown(), **values, working=working)
+
+
+@router.get("/previews/{name}/parts/{part}")
+def part(guest: Guest, front: Front, name: str, part: str) -> HTMLResponse:
+    """A part of its page, for a page that is open."""
+    if part not in ("now", "content", "story"):
+        raise HTTPException(404, "there is no such part")
+    with front.desk.store(guest.caller.who) as store:
+        shown = front.show(store, guest, name)
+        values = shown.story(store) if part == "story" else getattr(shown, part)()
+    return page(f"_{part}.html", **guest.shown(), **values)
+
+
+@router.get("/previews/{name}/report")
+def report(guest: Guest, front: Front, name: str) -> HTMLResponse:
+    """Its report as a file to keep or to pass on."""
+    with front.desk.store(guest.caller.who) as store:
+        shown = front.show(store, guest, name)
+    if not shown.value["report"]:
+        raise Refused(f"{name} has no report yet", hint="it is made when the rehearsal is through")
+    return HTMLResponse(
+        report_html(shown.value),
+        headers={
+            # It has its style inside, which no page of this origin may have: a file to keep, not a page.
+            "content-disposition": f'attachment; filename="{shown.preview.name}-report.html"',
+            "content-security-policy": "default-src 'none'; sandbox",
+        },
+    )
+
+
+@router.get("/previews/{name}/picture")
+def picture(guest: Guest, front: Front, name: str) -> Response:
+    """The picture of its app's start page."""
+    with front.desk.store(guest.caller.who) as store:
+        taken = front.pictures.of(find(store, front.desk.project, name))
+    if taken.file is None:
+        raise HTTPException(404, "there is no picture of it")
+    return Response(
+        taken.file.read_bytes(), media_type="image/png", headers={"cache-control": "private, max-age=60"}
+    )
+
+
+@router.get("/previews/{name}/logs")
+def logs(guest: Guest, front: Front, name: str, service: str = "") -> HTMLResponse:
+    """The page of its app's log."""
+    with front.desk.store(guest.caller.who) as store:
+        found = find(store, front.desk.project, name)
+    services = front.desk.services(found)
+    chosen = service if service in services else ""
+    return page("logs.html", **guest.shown(), name=found.name, services=services, service=chosen)
+
+
+@router.get("/previews/{name}/mails")
+def mails(guest: Guest, front: Front, name: str) -> HTMLResponse:
+    """What its app sent."""
+    with front.desk.store(guest.caller.who) as store:
+        found = find(store, front.desk.project, name)
+    return page("mails.html", **guest.shown(), name=found.name, mails=front.desk.mails(found))
+
+
+@router.get("/previews/{name}/mails/{mail_id}")
+def mail(guest: Guest, front: Front, name: str, mail_id: str) -> HTMLResponse:
+    """One mail, as text."""
+    with front.desk.store(guest.caller.who) as store:
+        found = find(store, front.desk.project, name)
+    shown = next((each for each in front.desk.mails(found) if each.id == mail_id), None)
+    if shown is None:
+        raise HTTPException(404, "there is no such mail")
+    return page("mail.html", **guest.shown(), name=found.name, mail=shown)

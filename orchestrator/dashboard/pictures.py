@@ -1,0 +1,198 @@
+"""Pictures of previews' start pages, taken by a Chromium of this machine in the background; of the app alone."""
+
+import hashlib
+import os
+import pwd
+import queue
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from orchestrator.lifecycle import Preview, State
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_SECONDS = 40
+_WIDTH, _HEIGHT = 1280, 800
+_SHOWN = (State.READY, State.CHECKING, State.PROMOTED)
+#: Nobody answers there: what is not the preview's own URL leads nowhere.
+_NOWHERE = "http://127.0.0.1:9"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """What there is of a preview.
+
+    Attributes:
+        file: a PNG, or None.
+        version: changes with the picture; empty without one.
+        why_not: why there is none, for a person.
+    """
+
+    file: Path | None = None
+    version: str = ""
+    why_not: str = ""
+
+
+class Pictures:
+    """Takes one picture after the other; a page never waits for it.
+
+    Args:
+        folder: where they are kept; made when it is needed.
+        browser: the program; None looks for one, empty takes none.
+    """
+
+    def __init__(self, folder: Path, browser: str | None = None) -> None:
+        self._folder = folder
+        self._browser = browser if browser is not None else next(filter(None, map(shutil.which, NAMES)), "")
+        self._wanted: queue.Queue[tuple[str, str, Path]] = queue.Queue(maxsize=50)
+        self._asked: set[str] = set()
+        self._failed: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def of(self, preview: Preview) -> Picture:
+        """The picture of a preview's app as it is now; asks for one when there is none."""
+        url = str(preview.facts.get("url") or "")
+        key = _key(preview, url)
+        file = self._folder / f"{key}.png"
+        if file.is_file():
+            return Picture(file=file, version=key[-12:])
+        if not self._browser:
+            return Picture(why_not="Open it: there is no Chromium on the server to take a picture.")
+        if key in self._failed:
+            return Picture(why_not=self._failed[key])
+        if preview.state not in _SHOWN or preview.facts.get("sleeping_since") or not _is_http(url):
+            return Picture(why_not="Open it.")
+        self._ask(key, url, file)
+        return Picture(why_not="A picture is being taken.")
+
+    def _ask(self, key: str, url: str, file: Path) -> None:
+        with self._lock:
+            if key in self._asked:
+                return
+            with suppress(queue.Full):
+                self._wanted.put_nowait((key, url, file))
+                self._asked.add(key)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="pictures", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            key, url, file = self._wanted.get()
+            problem = take(self._browser, url, file)
+            if problem:
+                self._failed[key] = f"There is no picture: {problem}."
+
+
+def take(browser: str, url: str, file: Path) -> str:
+    """Take a picture of a page; everything but its own host and port leads nowhere.
+
+    Returns:
+        Empty, or why there is none.
+    """
+    parts = urlsplit(url)
+    own = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    with tempfile.TemporaryDirectory(prefix="preview-picture-") as name:
+        folder = Path(name)
+        made = folder / "picture.png"
+        account = _nobody() if hasattr(os, "geteuid") and os.geteuid() == 0 else None
+        if account:
+            os.chown(folder, account.pw_uid, account.pw_gid)
+        words = [
+            browser,
+            "--headless=new",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-first-run",
+            "--mute-audio",
+            "--deny-permission-prompts",
+            f"--proxy-server={_NOWHERE}",
+            f"--proxy-bypass-list=<-loopback>;{own}",
+            f"--user-data-dir={folder / 'profile'}",
+            f"--window-size={_WIDTH},{_HEIGHT}",
+            "--hide-scrollbars",
+            "--virtual-time-budget=8000",
+            f"--screenshot={made}",
+            url,
+        ]
+        environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "HOME": name,
+            "TMPDIR": name,
+            "XDG_RUNTIME_DIR": name,
+        }
+        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
+        try:
+            errors = _run(words, folder, environment, identity)
+        except subprocess.TimeoutExpired:
+            return f"the browser did not come to an end within {_SECONDS} s"
+        except OSError as error:
+            return f"the browser does not start ({error.strerror})"
+        if not made.is_file():
+            return _said(errors)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        whole = file.with_suffix(".part")
+        shutil.copyfile(made, whole)
+        whole.rename(file)
+    return ""
+
+
+def _run(words: list[str], folder: Path, environment: dict[str, str], identity: Mapping[str, Any]) -> bytes:
+    """Run the browser to its end; what it said. None of its processes is left, however it ended."""
+    with (folder / "errors").open("w+b") as said:
+        process = subprocess.Popen(
+            words,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,
+            **identity,
+        )
+        try:
+            process.wait(timeout=_SECONDS)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        said.seek(0)
+        return said.read(20_000)
+
+
+def _said(errors: bytes) -> str:
+    """Why a browser that took no picture gave up, in few words."""
+    text = errors.decode(errors="replace")
+    if "sandbox" in text.lower():
+        return "this machine does not let the browser have its sandbox"
+    return "the browser took none"
+
+
+def _nobody() -> pwd.struct_passwd | None:
+    """The account without rights that a browser of root's runs as: with one, it keeps its sandbox."""
+    with suppress(KeyError):
+        return pwd.getpwnam("nobody")
+    return None
+
+
+def _is_http(url: str) -> bool:
+    return urlsplit(url).scheme in ("http", "https")
+
+
+def _key(preview: Preview, url: str) -> str:
+    """Of this app on this branch: another image or migration is another picture."""
+    facts = preview.facts
+    looked = (url, (facts.get("image") or {}).get("id"), facts.get("reached"), facts.get("rotated"))
+    return f"{preview.slug}-{hashlib.sha256(repr(looked).encode()).hexdigest()[:12]}"

@@ -1,0 +1,183 @@
+"""Pages of what was promoted: the listing, one promotion, the way back. Reads; changes nothing."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.access import Caller
+from orchestrator.dashboard.desk import Desk
+from orchestrator.dashboard.offers import Offer, forbidden
+from orchestrator.dashboard.views import Told
+from orchestrator.lifecycle.promotions import Promotion, Promotions
+from orchestrator.pages.view import duration
+
+_SIGNS = {"done": "✓", "failed": "✕", "refused": "✕", "running": "…", "superseded": "–"}
+_LONGEST = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionEntry:
+    """A promotion as it is shown.
+
+    Attributes:
+        id, state, who, at: the promotion's.
+        title: what it was, ``pr-1`` or ``revert of pr-1``.
+        sign: the state for eyes.
+        clock: `at` for a person.
+        statements: how many ran.
+        facts: further ones, (name, words).
+        ran: each statement that ran: title, words, sql.
+        story: what happened, oldest first.
+    """
+
+    id: str
+    state: str
+    who: str
+    at: str
+    title: str
+    sign: str
+    clock: str
+    statements: int
+    facts: tuple[tuple[str, str], ...] = ()
+    ran: tuple[Mapping[str, str], ...] = ()
+    story: tuple[Told, ...] = ()
+
+
+def promotion_entries(found: Iterable[Promotion]) -> tuple[PromotionEntry, ...]:
+    """The listing, newest first."""
+    return tuple(reversed([entry_of(each) for each in found]))
+
+
+def entry_of(promotion: Promotion) -> PromotionEntry:
+    """A promotion as it is shown."""
+    return PromotionEntry(
+        id=promotion.id,
+        state=promotion.state,
+        who=promotion.who,
+        at=promotion.at.isoformat(),
+        title=f"{'revert of ' * (promotion.kind == 'revert')}{promotion.preview_name}",
+        sign=_SIGNS.get(promotion.state, "…"),
+        clock=f"{promotion.at:%Y-%m-%d %H:%M:%S} UTC",
+        statements=len(promotion.statements),
+        facts=tuple(_facts(promotion)),
+        ran=tuple(_ran(number, each) for number, each in enumerate(promotion.statements, 1)),
+        story=tuple(
+            Told(
+                at=event.at.isoformat(),
+                clock=f"{event.at:%Y-%m-%d %H:%M:%S} UTC",
+                who=event.who,
+                kind=event.kind.replace("_", " "),
+                state="",
+                note=event.note,
+                took=duration(event.milliseconds) if event.milliseconds is not None else "",
+                sign="",
+            )
+            for event in promotion.events
+            if event.kind != "statement"
+        ),
+    )
+
+
+def _facts(promotion: Promotion) -> Iterator[tuple[str, str]]:
+    if promotion.ended_at:
+        yield "ended", f"{promotion.ended_at:%Y-%m-%d %H:%M:%S} UTC"
+    given = promotion.facts.get("approval")
+    if given:
+        yield "approved by", f"{given['who']} at {given['at']}"
+    plan = promotion.facts.get("plan")
+    if plan:
+        yield "plan", str(plan.get("digest"))[:12]
+    for name in ("restore_point", "proof", "release"):
+        last = promotion.last(name)
+        if last:
+            yield name.replace("_", " "), _in_words(last)
+
+
+def _in_words(value: Mapping[str, Any]) -> str:
+    said = ", ".join(
+        f"{name.replace('_', ' ')} {each}"
+        for name, each in value.items()
+        if isinstance(each, str | int | float)
+    )
+    return said[:_LONGEST]
+
+
+def _ran(number: int, statement: Mapping[str, Any]) -> Mapping[str, str]:
+    took = statement.get("milliseconds")
+    words = [duration(took) if took is not None else "not measured"]
+    if statement.get("tries", 1) != 1:
+        words.append(f"{statement['tries']} tries")
+    words += [f"{mode} on {relation}" for relation, mode in statement.get("locks") or ()]
+    return {
+        "title": f"{number}. {statement.get('why', '')}",
+        "words": "; ".join(words),
+        "sql": str(statement.get("sql", "")),
+    }
+
+
+class PromotionPage:
+    """One promotion, for one person.
+
+    Raises:
+        UnknownPromotion: the project has none with this id.
+    """
+
+    def __init__(self, desk: Desk, caller: Caller, promotions: Promotions, promotion_id: str) -> None:
+        self._desk = desk
+        self._caller = caller
+        self.promotion = promotions.get(promotion_id[:40])
+        self._reverted = promotions.revert_of(self.promotion.id)
+
+    def revert(self) -> Offer | None:
+        """The way back; None where there is none to offer."""
+        promotion = self.promotion
+        if (
+            promotion.kind != "promotion"
+            or "revert" not in self._desk.rules.verbs
+            or promotion.state == "refused"
+        ):
+            return None
+        return Offer(
+            verb="revert",
+            title="Revert",
+            does=tuple(self._reverting()),
+            refused=forbidden("revert", self._caller, "", self._desk.rules) or self._why_not(),
+            grave=True,
+        )
+
+    def _why_not(self) -> str:
+        if self._reverted is not None and self._reverted.state == "done":
+            return f"it was reverted at {self._reverted.at:%Y-%m-%d %H:%M} UTC by {self._reverted.who}"
+        return "it is not finished" if self.promotion.state == "running" else ""
+
+    def _reverting(self) -> Iterator[str]:
+        yield "The reverse plan runs on production: what the promotion changed in the schema is taken back."
+        yield "Rows that were written since stay. Values that were written to what the promotion added only are lost."
+        if self.promotion.last("kept_aside"):
+            yield "What the promotion took away and kept aside comes back with its values."
+        if self.promotion.last("release"):
+            yield "The image that ran before is put back in the same act."
+        yield "It is proved afterwards, and is written down like a promotion."
+
+    def values(self) -> dict[str, Any]:
+        """For `promotion.html`."""
+        return {
+            "promotion": entry_of(self.promotion),
+            "revert": self.revert(),
+            "job": self._desk.job(self.promotion.id),
+        }
+
+    def confirmation(self) -> dict[str, Any]:
+        """For `confirm.html`."""
+        path = f"/promotions/{self.promotion.id}"
+        offer = self.revert() or Offer(
+            verb="revert", title="Revert", does=(), refused="it can not be reverted"
+        )
+        return {
+            "offer": offer,
+            "name": entry_of(self.promotion).title,
+            "error": None,
+            "back": path,
+            "target": f"{path}/revert",
+            "seen": "",
+        }

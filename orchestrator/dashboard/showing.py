@@ -1,0 +1,159 @@
+"""What a preview's pages need, gathered: rows and jobs in, values for templates out. Changes nothing."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.access import Caller
+from orchestrator.approval import Guards
+from orchestrator.checks.policy import unallowed
+from orchestrator.checks.report import Report
+from orchestrator.dashboard.desk import Desk, Job, Problem
+from orchestrator.dashboard.offers import Allow, Offer, forbidden, offers
+from orchestrator.dashboard.render import qr_code
+from orchestrator.dashboard.views import bars, entries, sign_of, span, story
+from orchestrator.errors import UnknownPreview
+from orchestrator.facts import open_questions, preview_json
+from orchestrator.lifecycle import Preview, Store
+from orchestrator.migration.plan import Plan
+from orchestrator.pages.differences import side_by_side
+from orchestrator.pages.view import Page
+from orchestrator.pages.view import page as report_page
+from orchestrator.settings import check_name
+
+
+def find(store: Store, project: str, name: str) -> Preview:
+    """The preview of this name that lives, else that lived last; of this project only.
+
+    Raises:
+        UnknownPreview: there never was one here.
+        UsageError: no preview can have that name.
+    """
+    found = store.find_last(check_name(name))
+    if found is None or found.project != project:
+        raise UnknownPreview(f"there is no preview {name[:60]!r}", hint="the list has all of them")
+    return found
+
+
+def allows_of(guards: Guards, preview: Preview) -> tuple[Allow, ...]:
+    """What stops a yes to a ready preview until it is allowed by name."""
+    facts = preview.facts
+    if not facts.get("plan") or not facts.get("report"):
+        return ()
+    found = [
+        Allow(name=hazard.name, words=hazard.detail)
+        for hazard in guards.refused_hazards(Plan.from_json(facts["plan"]))
+    ]
+    report = Report.from_json(facts["report"])
+    found += [
+        Allow(name=each.name, words=f"{each.subject}: {each.message}")
+        for each in unallowed(report, guards.allowed)
+    ]
+    given = facts.get("approval")
+    if given and given["beforehand"]:
+        yes = frozenset(given["allowed"])
+        found = [each for each in found if each.name not in yes and each.name.split(":", 1)[0] not in yes]
+    return tuple(found)
+
+
+def seen_of(preview: Preview) -> str:
+    """What a person looks at when they confirm: when it is another at the moment of the yes, they look again."""
+    facts = preview.facts
+    looked = (
+        preview.id,
+        preview.state.value,
+        (facts.get("plan") or {}).get("digest"),
+        (facts.get("report") or {}).get("digest"),
+        (facts.get("image") or {}).get("id"),
+        (facts.get("approval") or {}).get("at"),
+    )
+    return hashlib.sha256(repr(looked).encode()).hexdigest()[:24]
+
+
+def content_of(preview: Preview) -> str:
+    """Changes when what stands below the buttons changes."""
+    facts = preview.facts
+    looked = [(facts.get(name) or {}).get("digest") for name in ("plan", "report")]
+    return hashlib.sha256(repr((preview.id, looked, facts.get("approval"))).encode()).hexdigest()[:24]
+
+
+class Showing:
+    """Values for the templates of one preview, for one person."""
+
+    def __init__(
+        self, desk: Desk, caller: Caller, preview: Preview, *, picture: str = "", no_picture: str = ""
+    ) -> None:
+        self._desk = desk
+        self._caller = caller
+        self._picture = picture
+        self._no_picture = no_picture
+        self.preview = preview
+        self.value: dict[str, Any] = {
+            **preview_json(preview),
+            "sleeping_since": preview.facts.get("sleeping_since"),
+        }
+        self.page: Page = report_page(self.value)
+
+    def offers(self) -> tuple[Offer, ...]:
+        """What this person can do with it."""
+        return offers(
+            self.value,
+            self.page,
+            caller=self._caller,
+            rules=self._desk.rules,
+            allows=allows_of(self._desk.guards, self.preview),
+        )
+
+    def offer(self, verb: str) -> Offer | None:
+        """One of them, or None when it makes no sense now."""
+        return next((each for each in self.offers() if each.verb == verb), None)
+
+    def now(self) -> dict[str, Any]:
+        """For `_now.html`."""
+        preview, moment = self.preview, datetime.now(UTC)
+        job: Job | None = self._desk.job(preview.name)
+        error = preview.error if preview.error and preview.state.value in ("failed", "ready") else None
+        waiting = preview.state.value == "waiting"
+        entry = entries([preview], now=moment)[0]
+        url = preview.facts.get("url") or ""
+        open_ = url if preview.state.value not in ("closed", "discarding") else ""
+        return {
+            "page": self.page,
+            "state_sign": sign_of(self.page.state),
+            "sleeping": entry.sleeping,
+            "uses": entry.uses,
+            "ends": span((preview.expires_at - moment).total_seconds()) if preview.expires_at else "",
+            "job": job,
+            "error": Problem(
+                message=error["message"], hint=error.get("hint") or "", detail=error.get("detail") or ""
+            )
+            if error
+            else None,
+            "page_url": open_ if open_.startswith(("http://", "https://")) else "",
+            "qr": qr_code(open_) if open_ else "",
+            "picture": self._picture,
+            "no_picture": self._no_picture,
+            "has_app": bool(open_),
+            "questions": open_questions(preview) if waiting else (),
+            "answer_refused": forbidden("answer", self._caller, preview.created_by, self._desk.rules),
+            "offers": self.offers() if not (job and job.running) else self._meanwhile(),
+        }
+
+    def _meanwhile(self) -> tuple[Offer, ...]:
+        """While a job runs there is nothing to do but to give it up."""
+        return tuple(each for each in self.offers() if each.verb == "discard")
+
+    def content(self) -> dict[str, Any]:
+        """For `_content.html`."""
+        found = self.value.get("differences") or {}
+        return {
+            "page": self.page,
+            "digest": self.value["plan"]["digest"],
+            "sides": side_by_side(found),
+            "left_out": found.get("left_out", 0),
+            "bars": {bar.number: bar for bar in bars(self.page.acts)},
+        }
+
+    def story(self, store: Store) -> dict[str, Any]:
+        """For `_story.html`."""
+        return {"page": self.page, "story": story(event for _, event in store.history(self.preview.id))}

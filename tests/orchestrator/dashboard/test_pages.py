@@ -1,0 +1,262 @@
+"""Over HTTP: what is shown, what is asked of the server, and whom it is refused."""
+
+import re
+from collections.abc import Callable
+
+from fastapi.testclient import TestClient
+
+from orchestrator.dashboard.desk import Job, Mail, Problem
+from orchestrator.dashboard.offers import Rules
+from orchestrator.errors import Refused
+from orchestrator.lifecycle import State, Store
+from tests.orchestrator.dashboard.desk import FakeDesk, bring, facts, question
+
+Browse = Callable[..., TestClient]
+
+
+def word(text: str, name: str = "csrf") -> str:
+    found = re.search(rf'name="{name}" value="([^"]*)"', text)
+    assert found, f"no {name} in {text[:400]}"
+    return found[1]
+
+
+def confirm(browser: TestClient, path: str, **more: object) -> "TestClient | object":
+    page = browser.get(path).text
+    return browser.post(path, data={"csrf": word(page), "seen": word(page, "seen"), **more})
+
+
+def test_the_list_shows_what_needs_a_person_first(browse: Browse, open_store: Callable[..., Store]) -> None:
+    store = open_store("dan")
+    bring(store, "pr-2", State.READY, facts("public.t"))
+    bring(store, "pr-1", State.WAITING, {"questions": [question("full_name").to_json()]})
+
+    text = browse("vera").get("/").text
+
+    assert text.index("/previews/pr-1") < text.index("/previews/pr-2")
+    assert "1 question<" in text
+    assert "3 statements" in text
+    assert "New preview" not in text
+
+
+def test_a_preview_of_another_project_is_not_there(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    open_store("dan").create(name="pr-9", project="embedded/other", facts={})
+    browser = browse("root")
+
+    assert "pr-9" not in browser.get("/").text
+    for path in (
+        "",
+        "/report",
+        "/logs",
+        "/mails",
+        "/picture",
+        "/promote",
+        "/live",
+        "/logs/live",
+        "/parts/now",
+    ):
+        assert browser.get(f"/previews/pr-9{path}").status_code == 404, path
+
+
+def test_a_question_is_answered_in_a_form(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    asked = question("full_name")
+    bring(open_store("dan"), "pr-1", State.WAITING, {"questions": [asked.to_json()]})
+    browser = browse("dan")
+    page = browser.get("/previews/pr-1").text
+    assert asked.evidence[0] in page
+
+    form = {"csrf": word(page), "question": asked.id}
+    nothing = browser.post("/previews/pr-1/answer", data=form)
+    other = browser.post("/previews/pr-1/answer", data={**form, "question": "rename:x", "answer-1": "name"})
+    answer = browser.post("/previews/pr-1/answer", data={**form, "answer-1": "name"})
+
+    assert (nothing.status_code, other.status_code) == (400, 400)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/previews/pr-1")
+    assert desk.asked == [("answer", "pr-1", {"answers": {asked.id: "name"}}, "dan")]
+
+
+def test_a_promotion_says_what_it_will_do_and_passes_on_what_was_allowed(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    bring(open_store("dan"), "pr-1", State.READY, facts("public.customers.fax"))
+    browser = browse("ada")
+
+    page = browser.get("/previews/pr-1/promote").text
+    assert "3 statements run on production" in page
+    assert "5,000 values are lost" in page
+    done = confirm(browser, "/previews/pr-1/promote", allow=["deletes_data:public.customers.fax", "made:up"])
+
+    assert done.status_code == 303
+    assert desk.asked == [("promote", "pr-1", {"allow": ["deletes_data:public.customers.fax"]}, "ada")]
+
+
+def test_an_author_is_refused_on_the_page_where_the_setting_says_so(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    desk.rules = Rules(author_may_approve=False, verbs=desk.rules.verbs)
+    bring(open_store("ada"), "pr-1", State.READY, facts("public.t"))
+    browser = browse("ada")
+
+    overview = browser.get("/previews/pr-1").text
+    refused = browser.get("/previews/pr-1/approve").text
+    posted = browser.post("/previews/pr-1/approve", data={"csrf": word(overview), "seen": "x"})
+
+    assert "another person has to approve it" in overview
+    assert "another person has to approve it" in refused
+    assert '<form method="post" action="/previews' not in refused
+    assert posted.status_code == 403
+    assert desk.asked == []
+    assert desk.refusals == [("ada", "approve", "pr-1")]
+    assert confirm(browse("root"), "/previews/pr-1/approve", note="looks good").status_code == 303
+    assert desk.asked == [("approve", "pr-1", {"allow": [], "note": "looks good"}, "root")]
+
+
+def test_who_may_what(browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]) -> None:
+    """Every role and every verb, on dan's preview; the same by its button and by a form made by hand."""
+    verbs = ("up", "rebase", "sleep", "discard", "approve", "promote")
+    may = {"vera": (), "dan": verbs[:4], "ada": verbs, "root": verbs}
+    bring(open_store("dan"), "pr-1", State.READY, facts("public.t"))
+
+    for who, allowed in may.items():
+        browser = browse(who)
+        csrf = word(browser.get("/").text)
+        for verb in verbs:
+            page = browser.get(f"/previews/pr-1/{verb}").text
+            seen = word(page, "seen") if verb in allowed else "x"
+            form = {"csrf": csrf, "seen": seen, "allow": "deletes_data:public.t"}
+            answer = browser.post(f"/previews/pr-1/{verb}", data=form)
+            assert answer.status_code == (303 if verb in allowed else 403), (who, verb)
+
+    assert [(who, verb) for verb, _, _, who in desk.asked] == [
+        (who, verb) for who in may for verb in may[who]
+    ]
+
+
+def test_somebody_elses_preview_is_not_a_developers_to_change(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    bring(open_store("eve"), "pr-1", State.READY, facts("public.t"))
+    browser = browse("dan")
+
+    for verb in ("discard", "up", "rebase"):
+        assert "it is eve&#39;s" in browser.get(f"/previews/pr-1/{verb}").text
+        posted = browser.post(
+            f"/previews/pr-1/{verb}", data={"csrf": word(browser.get("/").text), "seen": "x"}
+        )
+        assert posted.status_code == 403
+    assert desk.asked == []
+
+
+def test_what_moved_since_it_was_looked_at_is_looked_at_again(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    store = open_store("dan")
+    preview = bring(store, "pr-1", State.READY, facts("public.t"))
+    browser = browse("ada")
+    page = browser.get("/previews/pr-1/approve").text
+    with store.lease(preview.id) as lease:
+        plan = {**preview.facts["plan"], "digest": "e" * 64}
+        store.record(lease, to=State.READY, kind="step", facts={"plan": plan})
+
+    answer = browser.post("/previews/pr-1/approve", data={"csrf": word(page), "seen": word(page, "seen")})
+
+    assert answer.status_code == 409
+    assert "has changed since you looked at it" in answer.text
+    assert desk.asked == []
+
+
+def test_a_refusal_and_a_failed_job_are_told_on_the_page(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    bring(open_store("dan"), "pr-1", State.READY, facts("public.t"))
+    browser = browse("ada")
+    desk.fails = Refused("main has moved", hint="bring it up to date")
+
+    refused = confirm(browser, "/previews/pr-1/approve")
+    desk.jobs["pr-1"] = Job(
+        id="1", running=False, words="promote", error=Problem(message="no lock was granted", hint="try again")
+    )
+
+    assert refused.status_code == 409
+    assert "main has moved" in refused.text
+    assert "no lock was granted" in browser.get("/previews/pr-1").text
+
+
+def test_a_new_preview_is_asked_for_and_followed_before_its_row_is_there(
+    browse: Browse, desk: FakeDesk
+) -> None:
+    browser = browse("dan")
+    csrf = word(browser.get("/").text)
+
+    wrong = browser.post("/previews", data={"csrf": csrf, "name": "../x"})
+    made = browser.post("/previews", data={"csrf": csrf, "name": "pr-7"})
+    desk.jobs["pr-7"] = Job(id="1", running=True, words="up, asked by dan")
+
+    assert wrong.status_code == 400
+    assert (made.status_code, made.headers["location"]) == (303, "/previews/pr-7")
+    assert desk.asked == [("up", "pr-7", {}, "dan")]
+    assert "up, asked by dan" in browser.get("/previews/pr-7").text
+    assert browser.get("/previews/pr-8").status_code == 404
+
+
+def test_the_report_is_a_file_to_keep(browse: Browse, open_store: Callable[..., Store]) -> None:
+    bring(open_store("dan"), "pr-1", State.READY, facts("public.t"))
+
+    answer = browse("vera").get("/previews/pr-1/report")
+
+    assert answer.headers["content-disposition"] == 'attachment; filename="pr-1-report.html"'
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
+def test_a_promotion_has_a_page_and_a_way_back(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    store = open_store("ada")
+    promotions = store.promotions(desk.project)
+    preview = bring(store, "pr-1", State.READY, facts("public.t"))
+    made = promotions.begin(preview_id=preview.id, preview_name="pr-1", facts={"plan": {"digest": "d" * 64}})
+    promotions.record(made.id, "statement", detail={"why": "add it", "sql": "alter ...", "milliseconds": 3.0})
+    promotions.record(made.id, "done", note="3 statements")
+    browser = browse("ada")
+
+    assert made.id in browser.get("/promotions").text
+    page = browser.get(f"/promotions/{made.id}").text
+    assert "add it" in page
+    developer = browse("dan")
+    form = {"csrf": word(developer.get("/").text)}
+    assert developer.post(f"/promotions/{made.id}/revert", data=form).status_code == 403
+    confirmation = browser.get(f"/promotions/{made.id}/revert").text
+    assert "Rows that were written since stay" in confirmation
+    assert browser.post(f"/promotions/{made.id}/revert", data={"csrf": word(confirmation)}).status_code == 303
+    assert desk.asked == [("revert", made.id, {}, "ada")]
+    assert browser.get("/promotions/nothing").status_code in (400, 404)
+
+
+def test_mails_are_shown_as_text(browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]) -> None:
+    bring(open_store("dan"), "pr-1", State.READY, facts("public.t"))
+    desk.sent = (
+        Mail(id="1", subject="Welcome <b>", sender="a@b", to="c@d", at="now", text="<script>x</script>"),
+    )
+    browser = browse("vera")
+
+    assert "Welcome &lt;b&gt;" in browser.get("/previews/pr-1/mails").text
+    assert "&lt;script&gt;x" in browser.get("/previews/pr-1/mails/1").text
+    assert browser.get("/previews/pr-1/mails/2").status_code == 404
+
+
+def test_a_log_ends_its_stream_when_it_ends(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    bring(open_store("dan"), "pr-1", State.READY, facts("public.t"))
+    desk.log_lines = ("one", "two <script>", "postgresql://a:secret@h/x")
+
+    answer = browse("vera").get("/previews/pr-1/logs/live")
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert "<li>one</li>" in answer.text
+    assert "<li>two &lt;script&gt;</li>" in answer.text
+    assert "secret" not in answer.text
+    assert "event: end" in answer.text
