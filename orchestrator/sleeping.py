@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from orchestrator.errors import Busy, Refused
+from orchestrator.errors import Busy, Refused, UsageError
 from orchestrator.lifecycle import Preview, State, Store, Wanted
 from orchestrator.lifecycle.store import Lease
 from orchestrator.lifecycle.visits import Visits
@@ -118,6 +118,11 @@ class Sleeping:
 
     def _resting(self, preview_id: str, what: str) -> Preview:
         preview = self._store.get(preview_id)
+        if preview.project != self._project.key:
+            raise UsageError(
+                f"{preview.name} is a preview of project {preview.project}, not of {self._project.key}",
+                hint=f"`preview {what} {preview.name}` beside that project's preview.toml",
+            )
         if reason := _why_not(preview):
             raise Refused(
                 f"{preview.name} cannot {what}: {reason}", hint=f"`preview show {preview.name}` says more"

@@ -128,6 +128,13 @@ class Tokens:
         )
         return Caller(who=row[1], role=Role(row[2]), token=shape[1])
 
+    def good(self) -> frozenset[str]:
+        """The ids of all that are good now."""
+        rows = self._connection.execute(
+            "select id from preview_control.token where revoked_at is null and expires_at > now()"
+        ).fetchall()
+        return frozenset(row[0] for row in rows)
+
     def ping(self) -> None:
         """Ask the store for something cheap; raises when it does not answer."""
         self._connection.execute("select 1 from preview_control.token limit 1")

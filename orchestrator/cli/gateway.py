@@ -1,20 +1,127 @@
-"""The commands about reaching a preview: sleep, wake. Verb to render only."""
+"""The commands about reaching a preview: gateway, share, sleep, wake. Verb to render only."""
 
-from typing import TYPE_CHECKING
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.given import AsJson, Name, Quiet, assembled
+from orchestrator.errors import UnknownPreview, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.bootstrap import Assembly
     from orchestrator.lifecycle import Preview
 
 
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def _span(text: str) -> timedelta:
+    """``30m``, ``12h`` or ``2d``."""
+    match = re.fullmatch(r"(\d{1,6})([mhd])", text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is no span of time", hint="write for example 30m, 12h or 2d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (sleep, wake):
+    for command in (gateway, share, sleep, wake):
         app.command(name=command.__name__)(command)
+
+
+def gateway(
+    stop: Annotated[
+        bool, typer.Option("--stop", help="End the gateway that an ended `preview gateway` left running.")
+    ] = False,
+    show_config: Annotated[
+        bool, typer.Option("--show-config", help="Print Caddy's config, and run nothing.")
+    ] = False,
+) -> None:
+    """Give previews names, as `[gateway]` says: run Caddy and the gate that it asks; wake who sleeps.
+
+    Ctrl-C ends both. When it is ended otherwise, Caddy stays, and nobody's connection is cut by a restart.
+    """
+    from orchestrator.api.site import Site
+    from orchestrator.cli import render
+    from orchestrator.gate import serving
+    from orchestrator.gate.config import gateway_config
+    from orchestrator.settings import find, load
+
+    if stop:
+        render.result("stopped the gateway" if serving.stop_gateway() else "no gateway runs")
+        return
+    settings = load(find(Path.cwd()))
+    if show_config:
+        config = gateway_config(settings.gateway, serving.gate_address(settings.gateway))
+        render.result_json(config)
+        return
+    with render.Progress() as progress:
+        site = Site(settings)
+        try:
+            serving.run_gateway(site, say=render.result, tell=progress.say)
+        finally:
+            site.close()
+
+
+def share(
+    name: Name,
+    lasts: Annotated[
+        timedelta,
+        typer.Option(
+            "--for", parser=_span, metavar="SPAN", help="How long it is good: 30m, 12h, 2d (at most 90d)."
+        ),
+    ] = timedelta(days=2),
+    note: Annotated[str, typer.Option("--note", help="Whom it is for.")] = "",
+    list_: Annotated[bool, typer.Option("--list", help="List the preview's links instead.")] = False,
+    revoke: Annotated[
+        str | None,
+        typer.Option("--revoke", metavar="ID", help="Make a link no good instead, for all who used it."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a link by which somebody without a token may see a preview for a while; it is printed once."""
+    from orchestrator.cli import render
+    from orchestrator.opening import open_store
+    from orchestrator.settings import find, load
+
+    settings = load(find(Path.cwd()))
+    with open_store(settings) as store:
+        preview = store.find(name)
+        if preview is None:
+            raise UnknownPreview(
+                f"there is no preview {name!r}", hint="`preview list` shows those that there are"
+            )
+        shares = store.shares()
+        now = datetime.now(UTC)
+        if list_:
+            values = [each.to_json(now) for each in shares.of(preview.id)]
+            if as_json:
+                render.result_json(values)
+            else:
+                render.shares(values)
+            return
+        if revoke is not None:
+            value = shares.revoke(preview.id, revoke, by=store.who).to_json(now)
+            render.result_json(value) if as_json else render.result(f"revoked {revoke}")
+            return
+        if not settings.gateway.enabled:
+            raise UsageError(
+                "a link leads through the gateway, which is not enabled",
+                hint="set `enabled = true` and the domain in [gateway] of preview.toml; docs/gateway.md",
+            )
+        made, secret = shares.make(preview.id, lasts=lasts, by=store.who, note=note)
+    url = f"{settings.gateway.url(name)}/.preview/share/{secret}"
+    if as_json:
+        render.result_json({"url": url, **made.to_json(now)})
+    else:
+        render.result(url)
+        render.console().print(
+            f"  id {made.id}, good until {made.expires_at:%Y-%m-%d %H:%M} UTC; it is shown this once",
+            markup=False,
+        )
 
 
 def sleep(name: Name, as_json: AsJson = False, quiet: Quiet = False) -> None:

@@ -359,3 +359,12 @@ def history(events: Iterable[tuple[str, Event]]) -> None:
         result(
             f"{event.at:%Y-%m-%d %H:%M:%S}  {name}  {event.kind} -> {event.state.value}{note}  by {event.who}{took}"
         )
+
+
+def shares(values: Iterable[Mapping[str, Any]]) -> None:
+    """One line a link on standard output: id, state, until when, for whom."""
+    for value in values:
+        until = value["expires_at"][:16].replace("T", " ")
+        result(
+            f"{value['id']}  {value['state']:<7}  until {until}  by {value['made_by']}  {value['note']}".rstrip()
+        )

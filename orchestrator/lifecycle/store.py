@@ -24,6 +24,7 @@ from orchestrator.errors import Busy, DatabaseUnreachable, NameTaken, Orchestrat
 from orchestrator.lifecycle.following import Following
 from orchestrator.lifecycle.kept import Kept
 from orchestrator.lifecycle.line import Line
+from orchestrator.lifecycle.looks import Looks
 from orchestrator.lifecycle.promotions import Promotions
 from orchestrator.lifecycle.record import Event, Preview
 from orchestrator.lifecycle.shares import Shares
@@ -159,6 +160,10 @@ class Store:
     def promotions(self, project: str) -> Promotions:
         """The promotions of a project."""
         return Promotions(self._connection, project, who=self.who)
+
+    def looks(self) -> Looks:
+        """The live previews at a glance."""
+        return Looks(self._connection)
 
     def visits(self) -> Visits:
         """When previews were last asked for."""

@@ -56,7 +56,7 @@ class GatewaySection(Section):
         "$PREVIEW_HOME, or 127.0.0.1:8401 where names have certificates.",
     )
     server: str = Field(
-        "127.0.0.1:8300",
+        "127.0.0.1:8600",
         pattern=r"^[a-z0-9.-]+:\d{1,5}$",
         description="Where the team's server listens: `https://DOMAIN` itself leads there.",
     )

@@ -1,0 +1,226 @@
+"""Runs the gate, and keeps the gateway (Caddy) in front of it going. Knows no route and no preview."""
+
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import uvicorn
+
+from orchestrator.api.site import Site
+from orchestrator.errors import Busy
+from orchestrator.gate.app import Gate, make_gate
+from orchestrator.gate.config import gateway_config
+from orchestrator.gate.passes import EVERY, Pass, Passes
+from orchestrator.gate.table import Reading
+from orchestrator.gate.waking import Waking
+from orchestrator.lifecycle import Preview, State
+from orchestrator.sections import GatewaySection
+from orchestrator.settings import home
+from orchestrator.steps.border import translating
+from preview.caddy import Caddy
+from preview.errors import PreviewError
+
+#: Where the gate listens when Caddy has to ask it by a URL: for certificates.
+GATE_ADDRESS = "127.0.0.1:8401"
+_LOOK_SECONDS = 2.0
+_PATIENCE_SECONDS = 60.0
+
+
+def folder() -> Path:
+    """Where the gateway's files are."""
+    return home() / "gateway"
+
+
+def gate_address(gateway: GatewaySection) -> str:
+    """Where the gate listens, as Caddy dials it."""
+    if gateway.gate:
+        return gateway.gate
+    return GATE_ADDRESS if gateway.certificates else f"unix/{folder() / 'gate.sock'}"
+
+
+def caddy() -> Caddy:
+    """The gateway's Caddy, running or not."""
+    return Caddy(folder() / "caddy")
+
+
+def open_gate(site: Site) -> Gate:
+    """The gate of a server's project, or of this folder's."""
+    gateway = site.settings.gateway
+
+    def tokens() -> dict[str, str]:
+        with site.tokens() as found:
+            return {f"token:{each}": EVERY for each in found.good()}
+
+    reading = Reading(lambda: site.store("gate"), tokens)
+
+    def recognise(token: str) -> Pass | None:
+        with site.tokens() as found:
+            caller = found.recognise(token)
+        return Pass(grants=f"token:{caller.token}", who=caller.who) if caller else None
+
+    def open_share(secret: str, preview_id: str) -> Pass | None:
+        with site.store("gate") as store:
+            share = store.shares().use(secret, preview_id)
+        return Pass(grants=share.grants, who=share.note or share.made_by) if share else None
+
+    def wake(preview_id: str) -> None:
+        with site.assembled("gate", _Silent(), wait=_waiting()) as rooms:
+            rooms.sleeping.wake(preview_id, why="asked for at the gateway")
+        reading.read()
+
+    def write_visits(asked: Mapping[str, datetime]) -> None:
+        with site.store("gate") as store:
+            store.visits().write(asked)
+
+    with site.store("gate") as store:
+        key = store.signing_key("gate")
+    return Gate(
+        gateway=gateway,
+        reading=reading,
+        waking=Waking(wake),
+        passes=Passes(key, secure=not gateway.local, hours=gateway.session_hours, recognise=recognise),
+        open_share=open_share,
+        write_visits=write_visits,
+    )
+
+
+def run_gateway(site: Site, *, say: Callable[[str], None], tell: Callable[[str], None]) -> None:
+    """Run gate and gateway until a signal ends the gate.
+
+    Ctrl-C ends the gateway with it. On any other end Caddy stays, with everybody who is connected through it: whoever
+    restarts us, a service manager for example, finds it as it was.
+
+    Args:
+        site: whose previews.
+        say: told the URL once previews can be reached.
+        tell: told what goes wrong meanwhile, and better again.
+
+    Raises:
+        Busy: a gate of this machine runs already.
+        StepFailed: Caddy is missing, or cannot be started.
+    """
+    gateway = site.settings.gateway
+    with _the_only_one():
+        dialled = gate_address(gateway)
+        config = gateway_config(gateway, dialled)
+        with translating("starting the gateway"):
+            caddy().ensure(config)
+        over = threading.Event()
+
+        def supervise() -> None:
+            while not over.wait(_LOOK_SECONDS):
+                try:
+                    if caddy().ensure(config):
+                        tell("the gateway had ended; it is started again")
+                except PreviewError as error:
+                    tell(f"{error.message}; {error.hint}")
+
+        supervisor = threading.Thread(target=supervise, name="gateway", daemon=True)
+        # uvicorn raises again what ended it; without this SIGTERM would end us before the last visits are written.
+        before = signal.signal(signal.SIGTERM, lambda *_: None)
+        try:
+            supervisor.start()
+            _Told(_listening(site, dialled), lambda: say(gateway.url("NAME"))).run()
+        except KeyboardInterrupt:
+            over.set()
+            supervisor.join()
+            caddy().stop()
+            raise
+        finally:
+            over.set()
+            supervisor.join()
+            signal.signal(signal.SIGTERM, before)
+
+
+def stop_gateway() -> bool:
+    """End the gateway that an ended gate left; whether there was one."""
+    there = caddy().runs()
+    with translating("stopping the gateway"):
+        caddy().stop()
+    return there
+
+
+def _listening(site: Site, dialled: str) -> uvicorn.Config:
+    path = dialled.removeprefix("unix/")
+    host, _, port = dialled.rpartition(":")
+    where: dict[str, object] = {"uds": path} if path != dialled else {"host": host, "port": int(port)}
+    return uvicorn.Config(
+        make_gate(open_gate(site)),
+        **where,  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        # Caddy alone asks us, and says from where a request came.
+        proxy_headers=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+class _Told(uvicorn.Server):
+    """A server that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: object = None) -> None:
+        """See uvicorn."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        self._ready()
+
+
+@contextmanager
+def _the_only_one() -> Iterator[None]:
+    """Hold the machine's place for a gate.
+
+    Raises:
+        Busy: another holds it; names the process.
+    """
+    folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder() / "gate.lock").open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise Busy(
+                f"a gate runs already on this machine (process {lock.read().strip() or 'unknown'})",
+                hint="one serves the previews of all projects of a store; end that one first",
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _waiting() -> Callable[[str], bool]:
+    """Patience with whoever works on a preview: a wake that is under way elsewhere is as good as ours."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+
+    def wait(_holder: str) -> bool:
+        time.sleep(0.1)
+        return time.monotonic() < until
+
+    return wait
+
+
+class _Silent:
+    """An observer that tells nobody."""
+
+    def started(self, preview: Preview) -> None:
+        """See Observer."""
+
+    def detail(self, text: str) -> None:
+        """See Observer."""
+
+    def finished(self, preview: Preview, state: State, note: str, milliseconds: float) -> None:
+        """See Observer."""
+
+    def failed(self, preview: Preview, state: State, message: str, milliseconds: float) -> None:
+        """See Observer."""

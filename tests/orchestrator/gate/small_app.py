@@ -1,0 +1,66 @@
+"""An app that says what reached it: headers, bodies, websockets, events."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+
+async def echo(request: Request) -> Response:
+    size, digest = 0, hashlib.sha256()
+    async for piece in request.stream():
+        size += len(piece)
+        digest.update(piece)
+    return JSONResponse(
+        {
+            "method": request.method,
+            "path": request.scope["raw_path"].decode(),
+            "headers": [(name.decode(), value.decode("latin-1")) for name, value in request.headers.raw],
+            "size": size,
+            "sha256": digest.hexdigest(),
+        }
+    )
+
+
+async def cookies(_request: Request) -> Response:
+    answer = Response("ok", headers={"X-Preview-Upstream": "127.0.0.1:1"})
+    answer.headers.append("Set-Cookie", "session=1; Path=/; Domain=.preview.test; HttpOnly")
+    answer.headers.append("Set-Cookie", "plain=2; Path=/")
+    return answer
+
+
+async def events(_request: Request) -> Response:
+    async def lines() -> AsyncIterator[bytes]:
+        number = 0
+        while True:
+            yield f"data: {number}\n\n".encode()
+            number += 1
+            await asyncio.sleep(0.05)
+
+    return StreamingResponse(lines(), media_type="text/event-stream")
+
+
+async def talk(socket: WebSocket) -> None:
+    await socket.accept()
+    try:
+        while True:
+            await socket.send_text(f"heard {await socket.receive_text()}")
+    except WebSocketDisconnect:
+        pass
+
+
+def small_app() -> Any:
+    return Starlette(
+        routes=[
+            WebSocketRoute("/ws", talk),
+            Route("/cookies", cookies),
+            Route("/events", events),
+            Route("/{path:path}", echo, methods=["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"]),
+        ]
+    )
