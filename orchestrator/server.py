@@ -4,11 +4,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import uvicorn
 
 from orchestrator.api.app import make_app
 from orchestrator.api.site import Site
+from orchestrator.dashboard.mount import ROUTERS, Mounted
 from orchestrator.database import LOOPBACK
 from orchestrator.errors import StepFailed, UsageError
 from orchestrator.jobs.work import Works
@@ -26,6 +28,7 @@ def serve(
     port: int,
     workers: int,
     say: Callable[[str], None],
+    show: Callable[[str], None] = lambda _url: None,
     anywhere: bool = False,
 ) -> None:
     """Answer requests until a signal ends it.
@@ -35,6 +38,7 @@ def serve(
         host, port: where to listen; 0 takes a free port.
         workers: how many jobs this process works on at once; 0 leaves them to `preview worker`.
         say: told the URL once it answers.
+        show: told where a person comes in, when there are pages.
         anywhere: whether `host` may be another than this machine itself.
 
     Raises:
@@ -48,9 +52,18 @@ def serve(
         )
     site = Site(settings)
     worker = _worker(settings, site, workers) if workers else None
+    pages = settings.dashboard.enabled
+    app = make_app(site, routers=ROUTERS if pages else ())
+    mounted = Mounted(app, site, host=host, port=port) if pages else None
+
+    def told(url: str) -> None:
+        say(url)
+        if mounted is not None:
+            show(mounted.listens(urlsplit(url).port or port))
+
     server = _Told(
         uvicorn.Config(
-            make_app(site),
+            app,
             host=host,
             port=port,
             log_config=None,
@@ -60,7 +73,7 @@ def serve(
             h11_max_incomplete_event_size=32 * 1024,
             limit_concurrency=1000,
         ),
-        say,
+        told,
     )
     if worker is not None:
         worker.start()

@@ -18,6 +18,7 @@ from orchestrator.schema.privileges import Compare
 from orchestrator.sections import (
     AccessSection,
     AppSection,
+    DashboardSection,
     GatewaySection,
     GoalSection,
     MigrationSection,
@@ -50,6 +51,7 @@ class Settings(Section):
     report: ReportSection = ReportSection()
     safety: SafetySection = SafetySection()
     store: StoreSection = StoreSection()
+    dashboard: DashboardSection = DashboardSection()
     gateway: GatewaySection = GatewaySection()
     server: ServerSection = ServerSection()
     access: AccessSection = AccessSection()

@@ -31,7 +31,7 @@ def serve(
         ),
     ] = False,
 ) -> None:
-    """Serve previews to a team: the API and its workers, with this folder's preview.toml.
+    """Serve previews to a team: the API, the pages and the workers, with this folder's preview.toml.
 
     The first token is made beside it: `preview token create --local --role admin NAME`.
     """
@@ -45,6 +45,7 @@ def serve(
         port=port,
         workers=workers,
         say=render.result,
+        show=lambda url: render.console().print(f"  pages: {url}", markup=False, soft_wrap=True),
         anywhere=behind_gateway,
     )
 

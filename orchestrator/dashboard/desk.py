@@ -127,6 +127,9 @@ class Desk(Protocol):
     def caller(self, token_id: str) -> Caller | None:
         """Whose session was opened with this token (empty: with a ticket); None when it is no good any more."""
 
+    def forbids(self, verb: str, caller: Caller, preview: Preview | None) -> str:
+        """Why this person may not do a verb on a preview (None: a new one, or a promotion); empty when they may."""
+
     def refused(self, caller: Caller, action: str, *, on: str, why: str) -> None:
         """Remember in the audit that something was refused here."""
 

@@ -7,7 +7,6 @@ from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from orchestrator.access import Role
 from orchestrator.dashboard.entrance import Visitor
 from orchestrator.dashboard.frame import Filled, Frame, Front, Guest, Page
 from orchestrator.dashboard.render import page
@@ -23,7 +22,7 @@ router = APIRouter(route_class=Page, include_in_schema=False)
 def _listed(guest: Visitor, front: Frame, all_: bool) -> dict[str, Any]:
     with front.desk.store(guest.caller.who) as store:
         found = [each for each in store.live(closed=all_) if each.project == front.desk.project]
-    can_make = "up" in front.desk.rules.verbs and guest.caller.may(Role.DEVELOPER)
+    can_make = not front.desk.forbids("up", guest.caller, None)
     return {
         **guest.shown(),
         "entries": entries(found, now=datetime.now(UTC)),
@@ -49,8 +48,8 @@ def part_of_list(guest: Guest, front: Front, all: int = 0) -> HTMLResponse:  # n
 def make(filled: Filled, front: Front) -> Response:
     """Ask for a new preview."""
     name = check_name(filled.text("name"))
-    if not filled.visitor.caller.may(Role.DEVELOPER):
-        raise front.refusal(filled.visitor, "up", name, "your role is viewer; this needs developer")
+    if why := front.desk.forbids("up", filled.visitor.caller, None):
+        raise front.refusal(filled.visitor, "up", name, why)
     with front.desk.store(filled.visitor.caller.who) as store:
         if store.find(name) is not None:
             raise UsageError(f"there is a preview {name!r} already", hint="choose another name")
@@ -108,11 +107,9 @@ def picture(guest: Guest, front: Front, name: str) -> Response:
     """The picture of its app's start page."""
     with front.desk.store(guest.caller.who) as store:
         taken = front.pictures.of(find(store, front.desk.project, name))
-    if taken.file is None:
+    if not taken.content:
         raise HTTPException(404, "there is no picture of it")
-    return Response(
-        taken.file.read_bytes(), media_type="image/png", headers={"cache-control": "private, max-age=60"}
-    )
+    return Response(taken.content, media_type="image/png", headers={"cache-control": "private, max-age=60"})
 
 
 @router.get("/previews/{name}/logs")

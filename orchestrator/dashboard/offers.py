@@ -1,10 +1,9 @@
 """What can be done with a preview, by whom, and what it will do: values for buttons and confirmation pages. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.access import Caller, Role
 from orchestrator.pages.view import Page, duration
 
 
@@ -26,14 +25,12 @@ class Rules:
     """What the settings say about a yes.
 
     Attributes:
-        author_may_approve: whether whoever made a preview may approve it.
         approval_required: whether a promotion needs a yes before it.
         keep_days: how long what is taken away can be brought back; 0: not at all.
         releases: what a promotion does with the image, in words; empty: nothing.
         verbs: which verbs there are.
     """
 
-    author_may_approve: bool = True
     approval_required: bool = False
     keep_days: int = 0
     releases: str = ""
@@ -65,32 +62,20 @@ class Offer:
     grave: bool = False
 
 
-_ROLES = {"approve": Role.APPROVER, "promote": Role.APPROVER, "revert": Role.APPROVER}
-#: Verbs that change a preview: its author's, or an admin's.
-_OWN = frozenset({"up", "answer", "rebase", "discard", "extend", "keep"})
-
-
-def forbidden(verb: str, caller: Caller, created_by: str, rules: Rules) -> str:
-    """Why this person may not; empty when they may."""
-    needed = _ROLES.get(verb, Role.DEVELOPER)
-    if not caller.may(needed):
-        return f"your role is {caller.role.value}; this needs {needed.value}"
-    if verb in _OWN and not caller.owns(created_by) and not caller.may(Role.APPROVER):
-        return f"it is {created_by}'s; only they or an approver may"
-    if verb == "approve" and not rules.author_may_approve and created_by == caller.who:
-        return "you made this preview, and access.author_may_approve is off: another person has to approve it"
-    return ""
-
-
 def offers(
-    value: Mapping[str, Any], page: Page, *, caller: Caller, rules: Rules, allows: Iterable[Allow] = ()
+    value: Mapping[str, Any],
+    page: Page,
+    *,
+    forbids: Callable[[str], str],
+    rules: Rules,
+    allows: Iterable[Allow] = (),
 ) -> tuple[Offer, ...]:
     """What can be done with a preview in its state, most wanted first.
 
     Args:
         value: the preview's JSON.
         page: its report's page.
-        caller: who looks.
+        forbids: why whoever looks may not do a verb; empty when they may.
         rules: see Rules.
         allows: what stops a yes until it is allowed by name.
     """
@@ -104,7 +89,7 @@ def offers(
                 verb=verb,
                 title=title,
                 does=does,
-                refused=forbidden(verb, caller, value["created_by"], rules) or stops,
+                refused=forbids(verb) or stops,
                 allows=tuple(allows) if verb in ("approve", "promote") and value["state"] == "ready" else (),
                 note=verb == "approve",
                 lasting=verb == "extend",

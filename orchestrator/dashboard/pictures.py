@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from orchestrator.lifecycle import Preview, State
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _SECONDS = 40
 _WIDTH, _HEIGHT = 1280, 800
+_KEPT = 60
+_MOST_BYTES = 4 * 2**20
 _SHOWN = (State.READY, State.CHECKING, State.PROMOTED)
 #: Nobody answers there: what is not the preview's own URL leads nowhere.
 _NOWHERE = "http://127.0.0.1:9"
@@ -31,12 +34,12 @@ class Picture:
     """What there is of a preview.
 
     Attributes:
-        file: a PNG, or None.
+        content: a PNG; empty without one.
         version: changes with the picture; empty without one.
         why_not: why there is none, for a person.
     """
 
-    file: Path | None = None
+    content: bytes = b""
     version: str = ""
     why_not: str = ""
 
@@ -44,17 +47,17 @@ class Picture:
 class Pictures:
     """Takes one picture after the other; a page never waits for it.
 
+    They are kept in memory: nothing of a preview lies about when it is gone.
+
     Args:
-        folder: where they are kept; made when it is needed.
         browser: the program; None looks for one, empty takes none.
     """
 
-    def __init__(self, folder: Path, browser: str | None = None) -> None:
-        self._folder = folder
+    def __init__(self, browser: str | None = None) -> None:
         self._browser = browser if browser is not None else next(filter(None, map(shutil.which, NAMES)), "")
-        self._wanted: queue.Queue[tuple[str, str, Path]] = queue.Queue(maxsize=50)
+        self._wanted: queue.Queue[tuple[str, str]] = queue.Queue(maxsize=50)
         self._asked: set[str] = set()
-        self._failed: dict[str, str] = {}
+        self._taken: OrderedDict[str, Picture] = OrderedDict()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -62,24 +65,21 @@ class Pictures:
         """The picture of a preview's app as it is now; asks for one when there is none."""
         url = str(preview.facts.get("url") or "")
         key = _key(preview, url)
-        file = self._folder / f"{key}.png"
-        if file.is_file():
-            return Picture(file=file, version=key[-12:])
+        if found := self._taken.get(key):
+            return found
         if not self._browser:
             return Picture(why_not="Open it: there is no Chromium on the server to take a picture.")
-        if key in self._failed:
-            return Picture(why_not=self._failed[key])
         if preview.state not in _SHOWN or preview.facts.get("sleeping_since") or not _is_http(url):
             return Picture(why_not="Open it.")
-        self._ask(key, url, file)
+        self._ask(key, url)
         return Picture(why_not="A picture is being taken.")
 
-    def _ask(self, key: str, url: str, file: Path) -> None:
+    def _ask(self, key: str, url: str) -> None:
         with self._lock:
             if key in self._asked:
                 return
             with suppress(queue.Full):
-                self._wanted.put_nowait((key, url, file))
+                self._wanted.put_nowait((key, url))
                 self._asked.add(key)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="pictures", daemon=True)
@@ -87,17 +87,22 @@ class Pictures:
 
     def _work(self) -> None:
         while True:
-            key, url, file = self._wanted.get()
-            problem = take(self._browser, url, file)
-            if problem:
-                self._failed[key] = f"There is no picture: {problem}."
+            key, url = self._wanted.get()
+            content, problem = take(self._browser, url)
+            version = key[-12:] if content else ""
+            why_not = f"There is no picture: {problem}." if problem else ""
+            with self._lock:
+                self._taken[key] = Picture(content=content, version=version, why_not=why_not)
+                self._asked.discard(key)
+                while len(self._taken) > _KEPT:
+                    self._taken.popitem(last=False)
 
 
-def take(browser: str, url: str, file: Path) -> str:
+def take(browser: str, url: str) -> tuple[bytes, str]:
     """Take a picture of a page; everything but its own host and port leads nowhere.
 
     Returns:
-        Empty, or why there is none.
+        The PNG, and why there is none; one of them is empty.
     """
     parts = urlsplit(url)
     own = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
@@ -137,16 +142,12 @@ def take(browser: str, url: str, file: Path) -> str:
         try:
             errors = _run(words, folder, environment, identity)
         except subprocess.TimeoutExpired:
-            return f"the browser did not come to an end within {_SECONDS} s"
+            return b"", f"the browser did not come to an end within {_SECONDS} s"
         except OSError as error:
-            return f"the browser does not start ({error.strerror})"
-        if not made.is_file():
-            return _said(errors)
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        whole = file.with_suffix(".part")
-        shutil.copyfile(made, whole)
-        whole.rename(file)
-    return ""
+            return b"", f"the browser does not start ({error.strerror})"
+        if not made.is_file() or made.stat().st_size > _MOST_BYTES:
+            return b"", _said(errors)
+        return made.read_bytes(), ""
 
 
 def _run(words: list[str], folder: Path, environment: dict[str, str], identity: Mapping[str, Any]) -> bytes:

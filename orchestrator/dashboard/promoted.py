@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator.access import Caller
 from orchestrator.dashboard.desk import Desk
-from orchestrator.dashboard.offers import Offer, forbidden
+from orchestrator.dashboard.offers import Offer
 from orchestrator.dashboard.views import Told
 from orchestrator.lifecycle.promotions import Promotion, Promotions
 from orchestrator.pages.view import duration
@@ -141,7 +141,7 @@ class PromotionPage:
             verb="revert",
             title="Revert",
             does=tuple(self._reverting()),
-            refused=forbidden("revert", self._caller, "", self._desk.rules) or self._why_not(),
+            refused=self._desk.forbids("revert", self._caller, None) or self._why_not(),
             grave=True,
         )
 

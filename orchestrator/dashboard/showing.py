@@ -9,7 +9,7 @@ from orchestrator.approval import Guards
 from orchestrator.checks.policy import unallowed
 from orchestrator.checks.report import Report
 from orchestrator.dashboard.desk import Desk, Job, Problem
-from orchestrator.dashboard.offers import Allow, Offer, forbidden, offers
+from orchestrator.dashboard.offers import Allow, Offer, offers
 from orchestrator.dashboard.render import qr_code
 from orchestrator.dashboard.views import bars, entries, sign_of, span, story
 from orchestrator.errors import UnknownPreview
@@ -94,12 +94,15 @@ class Showing:
         }
         self.page: Page = report_page(self.value)
 
+    def _forbids(self, verb: str) -> str:
+        return self._desk.forbids(verb, self._caller, self.preview)
+
     def offers(self) -> tuple[Offer, ...]:
         """What this person can do with it."""
         return offers(
             self.value,
             self.page,
-            caller=self._caller,
+            forbids=self._forbids,
             rules=self._desk.rules,
             allows=allows_of(self._desk.guards, self.preview),
         )
@@ -135,7 +138,7 @@ class Showing:
             "no_picture": self._no_picture,
             "has_app": bool(open_),
             "questions": open_questions(preview) if waiting else (),
-            "answer_refused": forbidden("answer", self._caller, preview.created_by, self._desk.rules),
+            "answer_refused": self._forbids("answer"),
             "offers": self.offers() if not (job and job.running) else self._meanwhile(),
         }
 

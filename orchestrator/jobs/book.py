@@ -138,6 +138,13 @@ class Book:
         """The newest jobs of a project, newest first."""
         return self._rows("project = %s order by created_at desc, id limit %s", (project, limit))
 
+    def latest(self, project: str, name: str) -> Job | None:
+        """The newest job about a preview of this name, or None."""
+        found = self._rows(
+            "project = %s and preview_name = %s order by created_at desc, id limit 1", (project, name)
+        )
+        return found[0] if found else None
+
     def begin(self, job_id: str) -> Job | None:
         """Take a job up, or take it up again; None when it has ended."""
         row = self._connection.execute(

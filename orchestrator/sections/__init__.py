@@ -6,6 +6,7 @@ The descriptions in them are the manual: `docs/settings.md` is generated from th
 from orchestrator.sections.access import AccessSection
 from orchestrator.sections.app import AppSection, RuntimeSection
 from orchestrator.sections.base import Section, parse_size
+from orchestrator.sections.dashboard import DashboardSection
 from orchestrator.sections.gateway import GatewaySection
 from orchestrator.sections.migration import MigrationSection, MigrationStepSection
 from orchestrator.sections.project import GoalSection, ProjectSection, StoreSection
@@ -18,6 +19,7 @@ from orchestrator.sections.server import ServerSection
 __all__ = [
     "AccessSection",
     "AppSection",
+    "DashboardSection",
     "GatewaySection",
     "GoalSection",
     "IgnoreRule",

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -21,9 +20,9 @@ def desk(open_store: Callable[..., Store]) -> FakeDesk:
 
 
 @pytest.fixture
-def app(desk: FakeDesk, tmp_path: Path) -> FastAPI:
+def app(desk: FakeDesk) -> FastAPI:
     made = FastAPI()
-    made.state.dashboard = Frame(desk, key=b"k" * 32, pictures=Pictures(tmp_path / "pictures", browser=""))
+    made.state.dashboard = Frame(desk, key=b"k" * 32, pictures=Pictures(browser=""))
     for router in ROUTERS:
         made.include_router(router)
     return made

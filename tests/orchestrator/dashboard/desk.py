@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from orchestrator.access import Caller, Role
+from orchestrator.acts import ACTS, Asked, check
 from orchestrator.approval import Guards
 from orchestrator.checks.report import Finding, Report, Severity
 from orchestrator.dashboard.desk import Job, Mail, Place
 from orchestrator.dashboard.offers import Rules
-from orchestrator.errors import NotRecognised, OrchestratorError
+from orchestrator.errors import NotAllowed, NotRecognised, OrchestratorError
 from orchestrator.lifecycle import Preview, State, Store
 from orchestrator.lifecycle.promotions import Promotions
 from orchestrator.migration.locks import LockMode
@@ -25,6 +26,11 @@ PEOPLE = {
     "ada": Role.APPROVER,
     "root": Role.ADMIN,
 }
+#: Verbs that the table of acts may not have yet.
+FURTHER = {
+    "rebase": Role.DEVELOPER, "sleep": Role.DEVELOPER, "wake": Role.DEVELOPER, "extend": Role.DEVELOPER,
+    "revert": Role.APPROVER,
+}  # fmt: skip
 
 
 class FakeDesk:
@@ -49,6 +55,7 @@ class FakeDesk:
         self.sent: tuple[Mail, ...] = ()
         self.fails: OrchestratorError | None = None
         self.gone: set[str] = set()
+        self.author_may_approve = True
 
     @contextmanager
     def store(self, who: str) -> Iterator[Store]:
@@ -74,6 +81,16 @@ class FakeDesk:
         if name not in PEOPLE or name in self.gone:
             return None
         return Caller(who=name, role=PEOPLE[name], token=token_id)
+
+    def forbids(self, verb: str, caller: Caller, preview: Preview | None) -> str:
+        asked = (
+            ACTS[verb].asked if verb in ACTS else Asked(role=FURTHER[verb], own=verb in ("rebase", "extend"))
+        )
+        try:
+            check(asked, caller, preview, author_may_approve=self.author_may_approve)
+        except NotAllowed as error:
+            return error.message
+        return ""
 
     def refused(self, caller: Caller, action: str, *, on: str, why: str) -> None:
         self.refusals.append((caller.who, action, on))

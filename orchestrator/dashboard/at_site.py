@@ -1,0 +1,209 @@
+"""The desk of a real server: the diary, the queue, the runtime. Shows nothing."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from orchestrator.access import Caller, Role
+from orchestrator.acts import ACTS, check
+from orchestrator.api.callers import recognise
+from orchestrator.api.site import Site
+from orchestrator.approval import Guards
+from orchestrator.dashboard.desk import Job, Mail, Place, Problem
+from orchestrator.dashboard.offers import Rules
+from orchestrator.errors import NotAllowed, OrchestratorError, Refused, UsageError
+from orchestrator.jobs.book import Job as Row
+from orchestrator.lifecycle import Preview, Store
+from orchestrator.lifecycle.promotions import Promotions
+from orchestrator.lifecycle.store import whoami
+from orchestrator.settings import Settings
+from orchestrator.steps.border import translating
+from orchestrator.steps.launch import candidate_name
+
+#: Acts that are over in a moment: a page waits for their end and shows it, at most so long, in seconds.
+_QUICK = frozenset({"approve"})
+_PATIENCE_SECONDS = 15.0
+#: No failure: the page asks the questions.
+_NO_PROBLEM = frozenset({"WaitingForAnswers"})
+
+
+def place_of(settings: Settings, *, host: str, port: int) -> Place:
+    """Where browsers reach the pages of a server that listens there.
+
+    Previews listen on 127.0.0.1, and cookies know no port: on a laptop the pages are at `localhost`.
+    """
+    given, gateway = settings.dashboard.url, settings.gateway
+    if given:
+        return Place(origin=given)
+    if not gateway.local:
+        port_part = "" if gateway.own_port == 443 else f":{gateway.own_port}"
+        return Place(origin=f"https://{gateway.domain}{port_part}")
+    local = host in ("127.0.0.1", "::1", "localhost")
+    return Place(
+        origin=f"http://localhost:{port}",
+        others=frozenset({f"http://127.0.0.1:{port}", f"http://[::1]:{port}"}),
+        local=local,
+    )
+
+
+class SiteDesk:
+    """See `desk.Desk`.
+
+    Args:
+        site: the server's doors.
+        place: where the pages are.
+    """
+
+    def __init__(self, site: Site, place: Place) -> None:
+        self._site = site
+        self.place = place
+        promote = site.settings.promote
+        self.guards = Guards(
+            blocking=frozenset(promote.block),
+            allowed=frozenset(promote.allow),
+            required=promote.approval == "required",
+        )
+        released = site.settings.release.kind != "none"
+        self.rules = Rules(
+            approval_required=self.guards.required,
+            keep_days=promote.keep_days,
+            releases="The image that is shown here takes production's place." if released else "",
+            verbs=frozenset(ACTS),
+        )
+
+    @property
+    def project(self) -> str:
+        """See Desk."""
+        return self._site.project
+
+    @contextmanager
+    def store(self, who: str) -> Iterator[Store]:
+        """See Desk."""
+        with self._site.store(who) as store:
+            yield store
+
+    @contextmanager
+    def promotions(self, who: str) -> Iterator[Promotions]:
+        """See Desk."""
+        with self._site.store(who) as store:
+            yield store.promotions(self.project)
+
+    # who
+
+    def sign_in(self, token: str, *, address: str) -> Caller:
+        """See Desk."""
+        return recognise(self._site, token, address=address, what="POST /login")
+
+    def caller(self, token_id: str) -> Caller | None:
+        """See Desk."""
+        if not token_id:
+            return Caller(who=whoami(), role=Role.ADMIN) if self.place.local else None
+        with self._site.tokens() as tokens:
+            try:
+                token = tokens.get(token_id)
+            except UsageError:
+                return None
+        return Caller(who=token.who, role=token.role, token=token.id) if token.state == "good" else None
+
+    def forbids(self, verb: str, caller: Caller, preview: Preview | None) -> str:
+        """See Desk."""
+        act = ACTS.get(verb)
+        if act is None:
+            return f"this server has no {verb}"
+        try:
+            check(
+                act.asked, caller, preview, author_may_approve=self._site.settings.access.author_may_approve
+            )
+        except NotAllowed as error:
+            return error.message
+        return ""
+
+    def refused(self, caller: Caller, action: str, *, on: str, why: str) -> None:
+        """See Desk."""
+        self._site.write(caller, action, on=on, outcome="refused", note=f"dashboard: {why}")
+
+    # doing
+
+    def do(self, verb: str, name: str, arguments: Mapping[str, Any], caller: Caller) -> None:
+        """See Desk."""
+        with self._site.store(caller.who) as store:
+            job = self._site.submissions.submit(store, caller, verb, name, arguments)
+        if verb not in _QUICK:
+            return
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while not job.ended and time.monotonic() < until:
+            time.sleep(0.1)
+            with self._site.book() as book:
+                job = book.get(job.id)
+        if job.error:
+            raise _error(job.error)
+
+    def job(self, name: str) -> Job | None:
+        """See Desk."""
+        with self._site.book() as book:
+            found = book.latest(self.project, name)
+        if found is None:
+            return None
+        waits = ", waits for its turn" if found.state == "waiting" else ""
+        return Job(
+            id=found.id,
+            running=not found.ended,
+            words=f"{found.act}, asked by {found.who}{waits}",
+            error=_problem(found),
+        )
+
+    def lines(self, name: str, after: int) -> tuple[int, Sequence[str]]:
+        """See Desk."""
+        with self._site.book() as book:
+            found = book.latest(self.project, name)
+            if found is None:
+                return after, ()
+            lines = book.lines(found.id, after=after)
+        number = max((each for each, _ in lines), default=after)
+        if after == 0 and found.ended:
+            return number, ()  # of what was over when the page was opened, the story tells
+        return number, [text for _, line in lines if (text := _text(line))]
+
+    def log(self, preview: Preview, service: str) -> Iterator[str]:
+        """See Desk."""
+        del service
+        with translating(f"reading the log of {preview.name}"):
+            runtime = self._site.candidates.runtime(preview)
+            yield from runtime.logs(candidate_name(preview), tail=200, follow=True)
+
+    def services(self, preview: Preview) -> tuple[str, ...]:
+        """See Desk."""
+        del preview
+        return ()
+
+    def mails(self, preview: Preview) -> tuple[Mail, ...]:
+        """See Desk."""
+        del preview
+        return ()
+
+
+def _text(line: Mapping[str, Any]) -> str:
+    """A job's line for a person."""
+    text = str(line.get("text", ""))
+    if line.get("kind") == "started":
+        return f"{line.get('state')} ..."
+    if line.get("kind") in ("finished", "failed"):
+        return f"{line.get('state')}: {text}" if text else str(line.get("state"))
+    return text
+
+
+def _problem(job: Row) -> Problem | None:
+    if not job.error or job.error.get("kind") in _NO_PROBLEM:
+        return None
+    return Problem(
+        message=f"{job.act}: {job.error.get('message', '')}",
+        hint=str(job.error.get("hint") or ""),
+        detail=str(job.error.get("detail") or ""),
+    )
+
+
+def _error(said: Mapping[str, Any]) -> OrchestratorError:
+    return Refused(
+        str(said.get("message", "")), hint=str(said.get("hint") or ""), detail=str(said.get("detail") or "")
+    )
