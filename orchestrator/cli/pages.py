@@ -12,7 +12,9 @@ def register(app: typer.Typer) -> None:
 
 
 def dashboard(
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where `preview serve` listens.")] = 8600,
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65535, help="Where `preview serve` listens.")
+    ] = 8600,
     browser: Annotated[bool, typer.Option(help="Open it in a browser, when there is a terminal.")] = True,
 ) -> None:
     """Open the dashboard of a running `preview serve`, and print its address.
@@ -42,7 +44,8 @@ def dashboard(
             httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=5, trust_env=False).raise_for_status()
         except httpx.HTTPError:
             raise ServerUnreachable(
-                f"no server answers at http://127.0.0.1:{port}", hint="`preview serve` starts one; or give its --port"
+                f"no server answers at http://127.0.0.1:{port}",
+                hint="`preview serve` starts one; or give its --port",
             ) from None
         with open_store(settings) as store:
             url = f"{place.origin}/enter?ticket={Sessions(session_key(store)).ticket()}"

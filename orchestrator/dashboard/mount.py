@@ -40,4 +40,8 @@ class Mounted:
         """The port that it got; the address with which a person comes in: on a laptop it is good once."""
         self._desk.place = place_of(self._site.settings, host=self._host, port=port)
         place = self._desk.place
-        return f"{place.origin}/enter?ticket={self._frame.sessions.ticket()}" if place.local else f"{place.origin}/"
+        return (
+            f"{place.origin}/enter?ticket={self._frame.sessions.ticket()}"
+            if place.local
+            else f"{place.origin}/"
+        )
