@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 from fastapi.testclient import TestClient
 
+from orchestrator.access import Caller
 from orchestrator.dashboard.desk import Job, Mail, Problem
 from orchestrator.errors import Refused
 from orchestrator.lifecycle import State, Store
-from tests.orchestrator.dashboard.desk import FakeDesk, bring, facts, question
+from tests.orchestrator.dashboard.desk import PEOPLE, FakeDesk, bring, facts, question
 
 Browse = Callable[..., TestClient]
 
@@ -116,8 +117,16 @@ def test_an_author_is_refused_on_the_page_where_the_setting_says_so(
 def test_who_may_what(browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]) -> None:
     """Every role and every verb, on dan's preview; the same by its button and by a form made by hand."""
     verbs = ("up", "rebase", "sleep", "discard", "approve", "promote")
-    may = {"vera": (), "dan": verbs[:4], "ada": ("sleep", "approve", "promote"), "root": verbs}
-    bring(open_store("dan"), "pr-1", State.READY, facts("public.t"))
+    preview = bring(open_store("dan"), "pr-1", State.READY, facts("public.t"))
+    callers = {who: Caller(who=who, role=role) for who, role in PEOPLE.items()}
+    may = {
+        who: [verb for verb in verbs if not desk.forbids(verb, each, preview)]
+        for who, each in callers.items()
+    }
+    assert may["vera"] == []
+    assert may["dan"][-1] == "discard"
+    assert may["ada"][-2:] == ["approve", "promote"]
+    assert may["root"] == list(verbs)
 
     for who, allowed in may.items():
         browser = browse(who)
