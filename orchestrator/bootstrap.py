@@ -3,23 +3,27 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
+from orchestrator.admission import Admission
 from orchestrator.approval import Guards
 from orchestrator.checks.policy import Policy
 from orchestrator.checks.sums import Limits
 from orchestrator.controller import Controller
 from orchestrator.errors import StepFailed
+from orchestrator.healing import Healing
 from orchestrator.hooks import Hooks
 from orchestrator.lifecycle import Engine, Observer, Preview, State, Store
+from orchestrator.lifetime import Lifetime
 from orchestrator.migration.keeping import Keeping
 from orchestrator.migration.online import Online
 from orchestrator.opening import EMBEDDED, open_neon, open_store, runtime
 from orchestrator.postgres.care import Care
 from orchestrator.projects import find_project
 from orchestrator.resources import Ledger, World
-from orchestrator.sections import parse_size
+from orchestrator.sections import parse_duration, parse_size
 from orchestrator.settings import Settings, home
 from orchestrator.sleeping import Sleeping
 from orchestrator.steps.border import translating
@@ -30,6 +34,7 @@ from orchestrator.steps.command import Command
 from orchestrator.steps.commanded import Commanded
 from orchestrator.steps.compatibility import Compatibility
 from orchestrator.steps.discard import DiscardStep
+from orchestrator.steps.discarded import Discarded
 from orchestrator.steps.freshness import Freshness
 from orchestrator.steps.goal import Goal
 from orchestrator.steps.launch import Candidates, LaunchStep
@@ -43,6 +48,7 @@ from orchestrator.steps.release import Releases
 from orchestrator.steps.restore_point import RestorePoints
 from orchestrator.steps.safety import Scrub, production_names
 from orchestrator.steps.workload import Workload
+from orchestrator.sweeping import Sweeping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +64,9 @@ class Assembly:
     controller: Controller
     ledger: Ledger
     sleeping: Sleeping
+    lifetime: Lifetime
+    sweeping: Sweeping
+    healing: Healing
 
 
 @contextmanager
@@ -82,6 +91,7 @@ def assemble(
     """Everything, connected; closed at the end of the block."""
     with open_project(settings) as project, open_store(settings) as store:
         candidates = Candidates(settings, runtime, cache(lambda: production_names(project, settings)))
+        discarded = Discarded(project)
         ledger = Ledger(World(project=project, open_runtime=runtime, home=home()))
         releases = Releases(settings, project, candidates, runtime, home())
         goal, scrub = Goal(project, settings), Scrub(project, settings)
@@ -98,6 +108,7 @@ def assemble(
         def endpoint(preview: Preview) -> Mapping[str, Any] | None:
             return _endpoint_settings(settings, preview)
 
+        launch = LaunchStep(project, candidates)
         engine = Engine(
             store,
             {
@@ -116,7 +127,7 @@ def assemble(
                     prove_reverse=settings.migration.prove_reverse,
                     limits=much,
                 ),
-                State.LAUNCHING: LaunchStep(project, candidates),
+                State.LAUNCHING: launch,
                 State.CHECKING: CheckStep(
                     project,
                     policy(settings),
@@ -147,7 +158,7 @@ def assemble(
                     compare=settings.compare,
                     releases=releases,
                 ),
-                State.DISCARDING: DiscardStep(ledger),
+                State.DISCARDING: DiscardStep(ledger, discarded),
             },
             observer,
         )
@@ -160,6 +171,11 @@ def assemble(
                 withdraw=candidates.withdraw,
                 freshness=Freshness(project, goal, candidates, observer.detail, command=command, own=own),
                 runtime_kind=lambda: runtime_kind(settings),
+                admit=Admission(
+                    limits=settings.limits, project=project, ledger=ledger, home=home(), who=lambda: store.who
+                ).admit,
+                lives_until=lambda: _lives_until(settings),
+                keep_discarded=_span(settings.lifetime.keep_discarded) or timedelta(0),
                 under_way=on_main.holder,
                 one_port=settings.runtime.host_port is not None,
             ),
@@ -170,6 +186,16 @@ def assemble(
             ),
             wait=wait,
         )
+        lifetime = Lifetime(
+            store=store,
+            project=project,
+            controller=controller,
+            engine=engine,
+            discarded=discarded,
+            lives_until=lambda: _lives_until(settings),
+        )
+        sleeping = Sleeping(store, store.visits(), project, candidates, detail=observer.detail, wait=wait)
+        idle = _span(settings.lifetime.idle)
         yield Assembly(
             settings=settings,
             store=store,
@@ -179,13 +205,21 @@ def assemble(
             goal=goal,
             controller=controller,
             ledger=ledger,
-            sleeping=Sleeping(
-                store,
-                store.visits(),
-                project,
-                candidates,
+            sleeping=sleeping,
+            lifetime=lifetime,
+            sweeping=Sweeping(
+                store=store, project=project.key, ledger=ledger, lifetime=lifetime, controller=controller
+            ),
+            healing=Healing(
+                store=store,
+                project=project,
+                candidates=candidates,
+                launch=launch,
+                controller=controller,
+                lifetime=lifetime,
+                health=settings.app.health,
+                put_idle_to_sleep=lambda: sleeping.put_idle_to_sleep(idle) if idle else (),
                 detail=observer.detail,
-                wait=wait,
             ),
         )
 
@@ -208,6 +242,17 @@ def care(settings: Settings) -> Care:
 def keeping(settings: Settings) -> Keeping:
     """Whether what a plan drops is kept aside, and how long."""
     return Keeping(days=settings.promote.keep_days if settings.promote.drops == "soft" else 0)
+
+
+def _span(text: str | None) -> timedelta | None:
+    """A duration of the settings; None for none."""
+    return (parse_duration(text) if text else None) or None
+
+
+def _lives_until(settings: Settings) -> datetime | None:
+    """When a preview that is brought up now expires; None: never."""
+    span = _span(settings.lifetime.ttl)
+    return datetime.now(UTC) + span if span else None
 
 
 def _last_image(store: Store, project: str) -> str | None:

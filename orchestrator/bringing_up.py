@@ -1,6 +1,7 @@
 """The verbs that bring a preview up: up, answer. Knows no adapter; is handed the engine and the rooms below."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from orchestrator.errors import (
@@ -38,6 +39,10 @@ _OF_A_BRANCH = (
     ),
     *("report", "url", "safety", "public_url", "sleeping_since", "command", "own_steps"),
 )
+
+
+#: A life that would become longer by less is left as it is.
+_RENEWED_FROM = timedelta(minutes=1)
 
 
 class UpVerbs(Verbs):
@@ -96,6 +101,8 @@ class UpVerbs(Verbs):
                     "store": self._store.mark,
                     **brought,
                 },
+                expires_at=self._hooks.lives_until(),
+                admit=self._hooks.admit,
             )
         except NameTaken:
             found = self._store.find(name)
@@ -128,6 +135,7 @@ class UpVerbs(Verbs):
                 hint=f"`preview promote {preview.name}` goes on with it",
             )
         preview = self._keep_brought(lease, preview, brought or {})
+        preview = self._renew(preview)
         self._hooks.prepare(preview)
         before = preview
         told = {**preview.facts.get("answers", {}), **answers}
@@ -147,6 +155,14 @@ class UpVerbs(Verbs):
         except UsageError:
             self._forget_answers(lease, before)
             raise
+
+    def _renew(self, preview: Preview) -> Preview:
+        """Whoever brings a preview up wants it for a while; what was extended or kept lives as long as was said."""
+        until = self._hooks.lives_until()
+        if until is None or preview.expires_at is None or until - preview.expires_at < _RENEWED_FROM:
+            return preview
+        note = f"until {until:%Y-%m-%d %H:%M} UTC"
+        return self._store.live_until(preview.id, until, kind="renewed", note=note)
 
     def _forget_answers(self, lease: Lease, before: Preview) -> None:
         """An answer that fits nothing must not stick: the next `up` would trip over it again."""

@@ -1,7 +1,10 @@
 """The verbs: what a person can ask for, as methods. Knows no adapter; is handed the engine and the rooms below."""
 
+from datetime import UTC, datetime, timedelta
+
 from orchestrator.errors import Refused
 from orchestrator.lifecycle import Preview, State, Wanted
+from orchestrator.lifecycle.store import Lease
 from orchestrator.promotions import PromotionVerbs
 from orchestrator.verbs import failed_in
 
@@ -9,8 +12,13 @@ from orchestrator.verbs import failed_in
 class Controller(PromotionVerbs):
     """The verbs on previews of one project; see `Verbs` for what it is made of."""
 
-    def discard(self, name: str, *, force: bool = False) -> Preview:
+    def discard(self, name: str, *, force: bool = False, keep_for: timedelta | None = None) -> Preview:
         """Remove everything of this preview; also while another process works on it.
+
+        Args:
+            name: which.
+            force: also when its promotion stopped half-way, or a runtime does not answer.
+            keep_for: how long its branch is kept, so that it can be restored; None: as the settings say.
 
         Raises:
             Refused: main is half-way through its plan (unless `force`).
@@ -29,6 +37,7 @@ class Controller(PromotionVerbs):
                 # It was ready when we asked, and its promotion has failed half-way since.
                 self._store.want(preview.id, Wanted.PROMOTED, note="not discarded: half-way promoted")
                 raise
+            preview = self._keep_branch(lease, preview, keep_for)
             if force:
                 preview = self._store.record(
                     lease,
@@ -48,6 +57,22 @@ class Controller(PromotionVerbs):
                 with self._store.lease(shadow.id, wait=self._wait) as of_shadow:
                     self._close(of_shadow, self._store.get(shadow.id))
             return self._close(lease, preview)
+
+    def _keep_branch(self, lease: Lease, preview: Preview, keep_for: timedelta | None) -> Preview:
+        """Write down how long the branch is to be kept: only one that was rehearsed can be restored."""
+        span = self._hooks.keep_discarded if keep_for is None else keep_for
+        rehearsed = "reached" in preview.facts and "promotion" not in preview.facts
+        until = (datetime.now(UTC) + span).isoformat(timespec="seconds") if span and rehearsed else None
+        if until == preview.facts.get("keep_until"):
+            return preview
+        return self._store.record(
+            lease,
+            to=preview.state,
+            kind="keeping" if until else "not keeping",
+            note=f"the branch until {until}" if until else "the branch",
+            facts={"keep_until": until},
+            error=preview.error,
+        )
 
 
 def refuse_half_promoted(preview: Preview, *, force: bool) -> None:

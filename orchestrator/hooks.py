@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from orchestrator.lifecycle import Preview, State
@@ -28,6 +29,9 @@ class Hooks:
         runtime_kind: which runtime a new preview is begun on (asks the machine once).
         under_way: who changes main at this moment, in words; empty when nobody does.
         one_port: whether every candidate must listen on the same port, so that two cannot be up at once.
+        admit: told of every live preview before a new one is made; raises when one more is too many.
+        lives_until: when a preview that is brought up now expires; None: never.
+        keep_discarded: how long the branch of a discarded preview is kept.
     """
 
     prepare: Callable[[Preview], None]
@@ -36,3 +40,6 @@ class Hooks:
     runtime_kind: Callable[[], str]
     under_way: Callable[[], str] = lambda: ""
     one_port: bool = False
+    admit: Callable[[tuple[Preview, ...]], None] = lambda _live: None
+    lives_until: Callable[[], datetime | None] = lambda: None
+    keep_discarded: timedelta = timedelta(0)

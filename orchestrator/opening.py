@@ -14,7 +14,8 @@ from neon_client.retry import Patience
 from orchestrator import faults
 from orchestrator.database import COLD_SECONDS, LOOPBACK, connect
 from orchestrator.errors import SettingsError, StepFailed
-from orchestrator.lifecycle.store import Store, losing_store, whoami
+from orchestrator.lifecycle.around import losing_store, whoami
+from orchestrator.lifecycle.store import Store
 from orchestrator.projects import STORE_PROJECT
 from orchestrator.settings import Settings, home
 from orchestrator.steps.border import translating

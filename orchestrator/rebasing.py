@@ -78,6 +78,7 @@ class RebaseVerbs(UpVerbs):
             },
             shadow=True,
             note=f"a rebase of preview {old.id}",
+            expires_at=old.expires_at,
         )
         if self._hooks.one_port:
             self._hooks.withdraw(old)  # both cannot listen where the settings want it

@@ -21,6 +21,8 @@ from orchestrator.sections import (
     DashboardSection,
     GatewaySection,
     GoalSection,
+    LifetimeSection,
+    LimitsSection,
     MigrationSection,
     ProjectSection,
     PromoteSection,
@@ -50,6 +52,8 @@ class Settings(Section):
     release: ReleaseSection = ReleaseSection()
     report: ReportSection = ReportSection()
     safety: SafetySection = SafetySection()
+    lifetime: LifetimeSection = LifetimeSection()
+    limits: LimitsSection = LimitsSection()
     store: StoreSection = StoreSection()
     dashboard: DashboardSection = DashboardSection()
     gateway: GatewaySection = GatewaySection()

@@ -8,7 +8,7 @@ from psycopg.pq import TransactionStatus
 
 from orchestrator.database import COLD_SECONDS, Connection, connect
 from orchestrator.errors import DatabaseUnreachable
-from orchestrator.lifecycle.store import losing_store
+from orchestrator.lifecycle.around import losing_store
 
 
 class Connections:

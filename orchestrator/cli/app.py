@@ -16,6 +16,7 @@ from orchestrator.cli import (
     beginning,
     demo,
     gateway,
+    living,
     pages,
     planning,
     previews,
@@ -35,7 +36,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (beginning, planning, previews, gateway, promoting, releasing, reporting, serving, pages, demo):
+for module in (
+    beginning,
+    planning,
+    previews,
+    gateway,
+    living,
+    promoting,
+    releasing,
+    reporting,
+    serving,
+    pages,
+    demo,
+):
     module.register(app)
 
 #: The class of all errors that Typer itself raises about a command line; Typer does not export it.

@@ -176,8 +176,9 @@ def show(name: Name, as_json: AsJson = False) -> None:
 
     with render.Progress() as progress, assembled(progress) as rooms:
         preview = rooms.controller.mine(name)
-        seen = _seen(rooms, preview)
-    value = {**preview_json(preview), "seen": seen}
+        parts = rooms.healing.look(preview)
+    seen = {part.name: part.seen for part in parts}
+    value = {**preview_json(preview), "seen": seen, "parts": {part.name: part.to_json() for part in parts}}
     if as_json:
         render.result_json(value)
         return
@@ -185,6 +186,13 @@ def show(name: Name, as_json: AsJson = False) -> None:
     branch = value["branch"]["name"] if value["branch"] else "no branch yet"
     render.result(f"{name}  {value['state']}  {value['url'] or ''}".rstrip())
     out.print(f"  branch {branch}, app {seen['app']}, made by {value['created_by']}", markup=False)
+    for part in parts:
+        if part.well is not True:
+            out.print(f"  {part.name}: wanted {part.wanted}, seen {part.seen}", markup=False)
+    if any(part.well is False for part in parts):
+        out.print(f"  next: preview reconcile {name}", markup=False)
+    if preview.expires_at:
+        out.print(f"  lives until {preview.expires_at:%Y-%m-%d %H:%M} UTC", markup=False)
     if value["error"]:
         out.print(f"  failed while {value['error']['state']}: {value['error']['message']}", markup=False)
         for line in (value["error"].get("detail") or "").splitlines():
@@ -197,35 +205,30 @@ def show(name: Name, as_json: AsJson = False) -> None:
         render.report(value["report"])
 
 
-def _seen(rooms: "Assembly", preview: "Preview") -> dict[str, str]:
-    """What is really there, beside what is remembered."""
-    from orchestrator.steps.launch import candidate_name
-
-    if not preview.facts.get("url"):
-        return {"app": "not started"}
-    if since := preview.facts.get("sleeping_since"):
-        return {"app": f"asleep since {since}"}
-    try:
-        there = rooms.candidates.runtime(preview).observe(candidate_name(preview))
-    except Exception as error:  # noqa: BLE001 - showing goes on; what could not be seen is said
-        return {"app": f"not seen ({getattr(error, 'message', type(error).__name__)})"}
-    return {"app": there.state if there else "gone"}
-
-
 def discard(
     name: Name,
     force: Annotated[
         bool, typer.Option("--force", help="Even when its promotion stopped half-way; main stays as it is.")
     ] = False,
+    keep_for: Annotated[
+        str | None,
+        typer.Option(
+            "--keep-for",
+            help="Keep its branch so long, for `preview restore`: 2d. Default: as the settings say.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Remove everything of a preview: app, image, branch. Its history stays."""
     from orchestrator.cli import render
+    from orchestrator.cli.living import span
     from orchestrator.facts import preview_json
 
+    kept = span(keep_for) if keep_for else None
+
     with render.Progress(quiet=quiet) as progress, assembled(progress, patience_seconds=120) as rooms:
-        preview = rooms.controller.discard(name, force=force)
+        preview = rooms.controller.discard(name, force=force, keep_for=kept)
     if as_json:
         render.result_json(preview_json(preview))
     else:

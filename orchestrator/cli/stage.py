@@ -32,7 +32,7 @@ def alone() -> Iterator[None]:
         Busy: a demo runs already; says whose.
         StepFailed: the file cannot be used.
     """
-    from orchestrator.lifecycle.store import whoami
+    from orchestrator.lifecycle.around import whoami
     from orchestrator.settings import home
 
     file = home() / "demo.lock"

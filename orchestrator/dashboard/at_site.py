@@ -15,8 +15,8 @@ from orchestrator.dashboard.offers import Rules
 from orchestrator.errors import NotAllowed, OrchestratorError, Refused, UsageError
 from orchestrator.jobs.book import Job as Row
 from orchestrator.lifecycle import Preview, Store
+from orchestrator.lifecycle.around import whoami
 from orchestrator.lifecycle.promotions import Promotions
-from orchestrator.lifecycle.store import whoami
 from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
 from orchestrator.steps.launch import candidate_name

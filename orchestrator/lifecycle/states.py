@@ -60,7 +60,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.PROMOTED: frozenset({State.DISCARDING}),
     State.FAILED: frozenset({*WORKING, State.WAITING}),
     State.DISCARDING: frozenset({State.CLOSED, State.FAILED}),
-    State.CLOSED: frozenset(),
+    State.CLOSED: frozenset({State.LAUNCHING}),  # restored, while its branch is kept
 }
 
 

@@ -3,10 +3,8 @@
 Never knows what the facts mean.
 """
 
-import getpass
 import os
 import secrets
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from orchestrator.database import Connection, lock_key, try_advisory_lock
-from orchestrator.errors import Busy, DatabaseUnreachable, NameTaken, OrchestratorError, UnknownPreview
+from orchestrator.errors import Busy, NameTaken, OrchestratorError, UnknownPreview
 from orchestrator.lifecycle.following import Following
 from orchestrator.lifecycle.kept import Kept
 from orchestrator.lifecycle.line import Line
@@ -187,10 +185,19 @@ class Store:
         facts: Mapping[str, Any],
         shadow: bool = False,
         note: str = "preview up",
+        expires_at: datetime | None = None,
+        admit: Callable[[tuple[Preview, ...]], None] = lambda _live: None,
     ) -> Preview:
         """A new row in ``branching``, wanted ``ready``: the intent, before the first effect.
 
-        With ``shadow`` it stands beside the live preview of that name until `change_places`.
+        Args:
+            name: what people call it.
+            project: the project's key.
+            facts: what is known from the beginning.
+            shadow: it stands beside the live preview of that name until `change_places`.
+            note: of the event.
+            expires_at: see Preview.
+            admit: told of every live preview; raises when one more is too many. Two that ask at once take turns.
 
         Raises:
             NameTaken: a live preview has this name (also when two ask at once).
@@ -199,8 +206,13 @@ class Store:
         try:
             with self._connection.transaction():
                 self._connection.execute(
-                    "insert into preview_control.preview (id, name, project, wanted, state, facts, created_by, shadow) "
-                    "values (%s, %s, %s, %s, %s, %s, %s, %s)",
+                    "select pg_advisory_xact_lock(%s)", (lock_key("store", "admission"),)
+                )
+                admit(self.live())
+                self._connection.execute(
+                    "insert into preview_control.preview "
+                    "(id, name, project, wanted, state, facts, created_by, shadow, expires_at) "
+                    "values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
                     (
                         preview_id,
                         name,
@@ -210,6 +222,7 @@ class Store:
                         Jsonb(dict(facts)),
                         self.who,
                         shadow,
+                        expires_at,
                     ),
                 )
                 self._event(preview_id, "requested", State.BRANCHING, note=note)
@@ -250,6 +263,40 @@ class Store:
                         hint="run the same command again",
                     )
                 self._event(lease.preview_id, "replaced" if shadow else "replaces", State(row[0]), note=note)
+
+    def live_until(self, preview_id: str, expires_at: datetime | None, *, kind: str, note: str) -> Preview:
+        """Record how long a preview lives; needs no lease, so that it reaches one that is being worked on."""
+        with self._connection.transaction():
+            row = self._connection.execute(
+                "update preview_control.preview set expires_at = %s where id = %s returning state",
+                (expires_at, preview_id),
+            ).fetchone()
+            if row is None:
+                raise UnknownPreview(f"there is no preview with id {preview_id}")
+            self._event(preview_id, kind, State(row[0]), note=note)
+        return self.get(preview_id)
+
+    def reopen(self, lease: Lease, *, to: State, expires_at: datetime | None, note: str) -> Preview:
+        """Make a closed preview live again, wanted ready, in one transaction; it forgets what was kept of it.
+
+        Raises:
+            NameTaken: a live preview has its name now.
+            LeaseLost: it is not closed any more.
+        """
+        try:
+            with self._connection.transaction():
+                row = self._connection.execute(
+                    "update preview_control.preview set state = %s, wanted = %s, expires_at = %s, error = null, "
+                    "facts = facts - 'kept', updated_at = now() "
+                    "where id = %s and lease = %s and state = 'closed' returning name",
+                    (to.value, Wanted.READY.value, expires_at, lease.preview_id, lease.token),
+                ).fetchone()
+                if row is None:
+                    raise LeaseLost(f"preview {lease.preview_id} is not closed any more")
+                self._event(lease.preview_id, "restored", to, note=note)
+        except UniqueViolation:
+            raise NameTaken("a live preview has this name now", hint="`preview list` shows it") from None
+        return self.get(lease.preview_id)
 
     def record(
         self,
@@ -370,38 +417,5 @@ class Store:
         return f"{row[0].rsplit(' ', 1)[0]} since {taken:%H:%M:%S}"
 
 
-def whoami() -> str:
-    """The person and machine for events: ``user@host``."""
-    try:
-        user = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        user = f"uid{os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
-
-
 def _preview(row: Mapping[str, Any]) -> Preview:
     return Preview(**{**row, "wanted": Wanted(row["wanted"]), "state": State(row["state"])})
-
-
-@contextmanager
-def losing_store() -> Iterator[None]:
-    """Turn a lost connection to the store into DatabaseUnreachable, whatever was under way."""
-    try:
-        yield
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        if _interrupted(error):
-            raise KeyboardInterrupt from None  # Ctrl-C in the middle of a query: the connection is of no use now
-        first = str(error).strip().split("\n", 1)[0]
-        raise DatabaseUnreachable(
-            f"lost the connection to the store: {first}", hint="nothing is lost: run the same command again"
-        ) from error
-
-
-def _interrupted(error: BaseException) -> bool:
-    """Whether an error came up while a Ctrl-C was on its way out."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, KeyboardInterrupt):
-            return True
-        cause = cause.__context__
-    return False

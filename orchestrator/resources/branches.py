@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from neon_client.models import Branch
@@ -11,6 +13,8 @@ from orchestrator.resources.thing import Kind, Thing, owner_in
 from orchestrator.steps.border import translating
 
 _ID = "[0-9a-f]{8}"
+#: Neon's longest end: how long a restore point may live that has none.
+_KEPT = timedelta(days=30)
 
 
 class _Branches(Kind):
@@ -77,6 +81,7 @@ class GoalBranch(_Branches):
     name = "goal branch"
     says = "where a migration command makes the goal"
     made_in = ("orchestrator.steps.commanded:Commanded.wanted",)
+    passing = True
     pattern = re.compile(rf"preview/.+-{_ID}-goal")
 
 
@@ -86,6 +91,7 @@ class WayBackBranch(_Branches):
     name = "way-back branch"
     says = "where the way back is tried"
     made_in = ("orchestrator.steps.way_back:WayBack._applied",)
+    passing = True
     pattern = re.compile(rf"preview/.+-{_ID}-back")
 
 
@@ -95,6 +101,7 @@ class UntouchedBranch(_Branches):
     name = "untouched branch"
     says = "a copy of main to compare queries with"
     made_in = ("orchestrator.steps.workload:Workload._untouched",)
+    passing = True
     pattern = re.compile(rf"preview/.+-{_ID}-untouched")
 
 
@@ -103,7 +110,8 @@ class TrialBranch(_Branches):
 
     name = "trial branch"
     says = "where a version of the app is tried"
-    made_in = ("orchestrator.steps.compatibility:Compatibility._branch",)
+    made_in = ("orchestrator.steps.compatibility:Compatibility._made",)
+    passing = True
     pattern = re.compile(rf"check/.+-{_ID}")
 
 
@@ -114,6 +122,37 @@ class PreviewBranch(_Branches):
     says = "the preview's database, with its endpoint and its roles"
     made_in = ("orchestrator.steps.branch:BranchStep.run",)
     pattern = re.compile(rf"preview/.+-{_ID}")
+
+
+class DiscardedBranch(_Branches):
+    """See says."""
+
+    name = "discarded branch"
+    says = "a discarded preview's database, kept so that it can be restored"
+    made_in = ()  # a preview's branch under another name
+    lasts = True
+    pattern = re.compile(rf"discarded/.+-{_ID}")
+
+    def _thing(self, branch: Branch) -> Thing:
+        return replace(super()._thing(branch), until=branch.expires_at)
+
+
+class RestorePoint(_Branches):
+    """See says."""
+
+    name = "restore point"
+    says = "main as it was before a promotion, or before it was restored"
+    made_in = ("orchestrator.steps.restore_point:RestorePoints.make",)
+    lasts = True
+    pattern = re.compile(r"restore/.+")
+
+    def _thing(self, branch: Branch) -> Thing:
+        # What main was before it was restored has children, so that Neon gives it no end.
+        made = branch.created_at or datetime.now(UTC)
+        return replace(super()._thing(branch), owner=None, until=branch.expires_at or made + _KEPT)
+
+    def _descends(self, branch: Branch) -> bool:
+        return super()._descends(branch) or "preview-promotion" in branch.annotations
 
 
 class _Parts(Kind):
@@ -145,6 +184,7 @@ class Endpoint(_Parts):
 
     name = "endpoint"
     says = "a branch's compute"
+    made_in = ("orchestrator.healing:Healing._heal",)  # others come with their branch
 
     def find(self, preview: Preview | None) -> Iterable[Thing]:
         """See Kind.find."""

@@ -3,18 +3,29 @@
 `discard` and `sweep` work from it, so that nothing can be made that they do not know. Decides nothing about when.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import OrchestratorError, StepFailed
 from orchestrator.lifecycle import Preview
-from orchestrator.resources.branches import BRANCHES, Endpoint, Role
+from orchestrator.resources.branches import BRANCHES, DiscardedBranch, Endpoint, RestorePoint, Role
+from orchestrator.resources.files import FILES
 from orchestrator.resources.machine import ON_THIS_MACHINE, OfRuntime
-from orchestrator.resources.main import HelperObject
+from orchestrator.resources.main import HelperObject, SoftDrop
 from orchestrator.resources.thing import Kind, Thing, World
 
 #: In the order in which they are removed: who uses something goes before it.
-KINDS: tuple[type[Kind], ...] = (*ON_THIS_MACHINE, *BRANCHES, Endpoint, Role, HelperObject)
+KINDS: tuple[type[Kind], ...] = (
+    *ON_THIS_MACHINE,
+    *FILES,
+    *BRANCHES,
+    Endpoint,
+    Role,
+    DiscardedBranch,
+    RestorePoint,
+    HelperObject,
+    SoftDrop,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +62,10 @@ class Ledger:
         self.kinds: tuple[Kind, ...] = tuple(make(world) for make in KINDS)
         self._by_name = {kind.name: kind for kind in self.kinds}
 
+    def kind(self, name: str) -> Kind:
+        """The kind of this name."""
+        return self._by_name[name]
+
     def of(self, preview: Preview) -> Seen:
         """Everything that one preview has: parts of things too, and what lasts."""
         return self._look(self.kinds, preview)
@@ -78,13 +93,16 @@ class Ledger:
         """
         self._by_name[thing.kind].remove(thing)
 
-    def remove_all(self, preview: Preview, detail: Callable[[str], None], *, forced: bool) -> tuple[str, ...]:
+    def remove_all(
+        self, preview: Preview, detail: Callable[[str], None], *, forced: bool, but: Sequence[str] = ()
+    ) -> tuple[str, ...]:
         """Remove everything of one preview that does not last, and see that it is gone.
 
         Args:
             preview: whose.
             detail: told what is being done.
             forced: go on when a runtime cannot be looked at, or does not remove something.
+            but: names of kinds that stay.
 
         Returns:
             What was given up by force, in words.
@@ -95,7 +113,7 @@ class Ledger:
         given_up = []
         self._world.look_anew()
         for kind in self.kinds:
-            if kind.lasts or kind.part_of:
+            if kind.lasts or kind.part_of or kind.name in but:
                 continue
             try:
                 self._remove_kind(kind, preview, detail)

@@ -55,6 +55,7 @@ class Kind(ABC):
         made_in: the places in the code that make one, ``module:function``; a test compares them with the code.
         lasts: whether it stays when its preview is discarded (a restore point does), and a sweep ends it.
         may_stay: whether it is left alone while somebody else uses it.
+        passing: whether it lives for minutes only: one of a preview at rest was left by a run that died.
         part_of: the kind with which it goes by itself; empty: none.
     """
 
@@ -63,6 +64,7 @@ class Kind(ABC):
     made_in: ClassVar[tuple[str, ...]] = ()
     lasts: ClassVar[bool] = False
     may_stay: ClassVar[bool] = False
+    passing: ClassVar[bool] = False
     part_of: ClassVar[str] = ""
 
     def __init__(self, world: "World") -> None:

@@ -5,9 +5,10 @@ The descriptions in them are the manual: `docs/settings.md` is generated from th
 
 from orchestrator.sections.access import AccessSection
 from orchestrator.sections.app import AppSection, RuntimeSection
-from orchestrator.sections.base import Section, parse_size
+from orchestrator.sections.base import Section, parse_duration, parse_size
 from orchestrator.sections.dashboard import DashboardSection
 from orchestrator.sections.gateway import GatewaySection
+from orchestrator.sections.lifetime import LifetimeSection, LimitsSection
 from orchestrator.sections.migration import MigrationSection, MigrationStepSection
 from orchestrator.sections.project import GoalSection, ProjectSection, StoreSection
 from orchestrator.sections.promote import PromoteSection
@@ -23,6 +24,8 @@ __all__ = [
     "GatewaySection",
     "GoalSection",
     "IgnoreRule",
+    "LifetimeSection",
+    "LimitsSection",
     "MigrationSection",
     "MigrationStepSection",
     "ProjectSection",
@@ -35,5 +38,6 @@ __all__ = [
     "ServerSection",
     "StoreSection",
     "VerifySection",
+    "parse_duration",
     "parse_size",
 ]

@@ -5,6 +5,7 @@ from typing import Any
 
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.postgres.inspect import inspect
+from orchestrator.steps.backstop import backstop
 from orchestrator.steps.border import translating
 from orchestrator.steps.project import NeonProject, annotations, branch_name
 from orchestrator.steps.safety import Scrub
@@ -52,6 +53,7 @@ class BranchStep:
                     parent_id=project.main.id,
                     endpoint_settings=self._endpoint_settings(preview),
                     annotations=annotations(preview),
+                    expires_at=backstop(preview.expires_at),
                 ).branch
             neon.assert_disposable(project.id, branch.id)
             detail("rotating the inherited passwords")

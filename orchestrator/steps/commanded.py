@@ -28,6 +28,7 @@ from orchestrator.schema.dumped import Seen
 from orchestrator.schema.names import literal
 from orchestrator.schema.objects import Column
 from orchestrator.schema.questions import Question
+from orchestrator.steps.backstop import lending, throwaway_end
 from orchestrator.steps.border import translating
 from orchestrator.steps.command import Command, Ran
 from orchestrator.steps.project import NeonProject, annotations, scratch_name
@@ -77,30 +78,32 @@ class Commanded:
             StepFailed: the branch cannot be made, or the command failed.
         """
         project, name = self._project, scratch_name(preview)
-        project.remove_scratch(preview)  # a dead run's
-        try:
-            with translating(f"making branch {name}"):
-                detail(f"branching {preview.facts['branch']['name']} for the migration command")
-                branch = project.neon.create_branch(
-                    project.id,
-                    name=name,
-                    parent_id=preview.facts["branch"]["id"],
-                    endpoint_settings=self._endpoint_settings(preview),
-                    annotations=annotations(preview),
-                ).branch
-                project.neon.assert_disposable(project.id, branch.id)
-                project.rotate(branch.id)
-            ran = self._command.rehearse(preview, project.uri(branch.id), detail)
-            detail("looking at what the command made")
-            with (
-                project.connect_reading(branch.id, "look at what the command made") as connection,
-                translating("looking at what the command made"),
-            ):
-                goal = inspect(connection)
-                books = read_books(connection, self._command.bookkeeping)
-                yield Wanted(goal=goal, seen=see(connection), books=books, connection=connection, ran=ran)
-        finally:
-            project.remove_scratch(preview)
+        with lending(project.neon, project.id, preview.facts["branch"]["id"]):
+            project.remove_scratch(preview)  # a dead run's
+            try:
+                with translating(f"making branch {name}"):
+                    detail(f"branching {preview.facts['branch']['name']} for the migration command")
+                    branch = project.neon.create_branch(
+                        project.id,
+                        name=name,
+                        parent_id=preview.facts["branch"]["id"],
+                        endpoint_settings=self._endpoint_settings(preview),
+                        annotations=annotations(preview),
+                        expires_at=throwaway_end(),
+                    ).branch
+                    project.neon.assert_disposable(project.id, branch.id)
+                    project.rotate(branch.id)
+                ran = self._command.rehearse(preview, project.uri(branch.id), detail)
+                detail("looking at what the command made")
+                with (
+                    project.connect_reading(branch.id, "look at what the command made") as connection,
+                    translating("looking at what the command made"),
+                ):
+                    goal = inspect(connection)
+                    books = read_books(connection, self._command.bookkeeping)
+                    yield Wanted(goal=goal, seen=see(connection), books=books, connection=connection, ran=ran)
+            finally:
+                project.remove_scratch(preview)
 
 
 def plan_for(

@@ -6,7 +6,7 @@ Touches Neon and the runtime. Never the preview's own branch, which a person cli
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from orchestrator.errors import SettingsError, StepFailed
 from orchestrator.lifecycle import Preview
 from orchestrator.migration.plan import Plan
 from orchestrator.settings import Settings
+from orchestrator.steps.backstop import lending, throwaway_end
 from orchestrator.steps.border import translating
 from orchestrator.steps.launch import Candidates, Patience, Version
 from orchestrator.steps.project import NeonProject, annotations, trial_name
@@ -197,17 +198,24 @@ class Compatibility:
 
     @contextmanager
     def _branch(self, preview: Preview, *, new: bool) -> Iterator[ConnectionURI]:
-        project, name = self._project, trial_name(preview)
+        project = self._project
         self._candidates.stop_trial(preview)  # a dead run's
         project.remove_trial(preview)
+        own = preview.facts["branch"]["id"]
+        with lending(project.neon, project.id, own) if new else nullcontext():
+            yield from self._made(preview, own if new else project.main.id, new=new)
+
+    def _made(self, preview: Preview, parent_id: str, *, new: bool) -> Iterator[ConnectionURI]:
+        project, name = self._project, trial_name(preview)
         try:
             with translating(f"making branch {name}"):
                 branch = project.neon.create_branch(
                     project.id,
                     name=name,
-                    parent_id=preview.facts["branch"]["id"] if new else project.main.id,
+                    parent_id=parent_id,
                     endpoint_settings=self._endpoint_settings(preview),
                     annotations=annotations(preview),
+                    expires_at=throwaway_end(),
                 ).branch
                 project.neon.assert_disposable(project.id, branch.id)
                 project.rotate(branch.id)

@@ -78,6 +78,10 @@ class Candidates:
         with translating("getting the image"):
             return self._builds[preview.id].result(detail)
 
+    def rely_on(self, preview: Preview, image: Image) -> None:
+        """Take this image for the preview's, instead of building one."""
+        self._builds[preview.id] = _Build(lambda _say: image)
+
     def _make_image(self, runtime: Runtime, preview: Preview, say: Callable[[str], None]) -> Image | None:
         app = self._settings.app
         if app.image and runtime.kind != "process":

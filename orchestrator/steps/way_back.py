@@ -12,6 +12,7 @@ from orchestrator.postgres.apply import apply
 from orchestrator.postgres.inspect import inspect
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import describe_difference
+from orchestrator.steps.backstop import lending, throwaway_end
 from orchestrator.steps.border import translating
 from orchestrator.steps.project import NeonProject, way_back_name
 
@@ -68,25 +69,30 @@ class WayBack:
     def _applied(self, branch_id: str, reverse: Reverse, base: Snapshot) -> Sequence[str]:
         project, neon = self.project, self.project.neon
         assert reverse.plan is not None  # noqa: S101 - the caller looked
-        with translating("making a branch for the way back"):
-            parent = neon.branch(project.id, branch_id)
-            name = way_back_name(parent.name)
-            left = project.branch_of(parent, name)
-            if left is not None:
-                neon.delete_branch(project.id, left.id)
-            branch = neon.create_branch(
-                project.id, name=name, parent_id=parent.id, annotations={"preview-way-back": parent.name}
-            ).branch
-        try:
-            apply(lambda: project.connect_disposable(branch.id, "try the way back"), reverse.plan)
-            with (
-                translating("looking at the way back"),
-                project.connect_reading(branch.id, "inspect the way back") as connection,
-            ):
-                return describe_difference(inspect(connection), base, compare=reverse.compare)
-        finally:
-            with translating(f"deleting branch {name}"):
-                neon.delete_branch(project.id, branch.id)
+        with lending(neon, project.id, branch_id):
+            with translating("making a branch for the way back"):
+                parent = neon.branch(project.id, branch_id)
+                name = way_back_name(parent.name)
+                left = project.branch_of(parent, name)
+                if left is not None:
+                    neon.delete_branch(project.id, left.id)
+                branch = neon.create_branch(
+                    project.id,
+                    name=name,
+                    parent_id=parent.id,
+                    annotations={"preview-way-back": parent.name},
+                    expires_at=throwaway_end(),
+                ).branch
+            try:
+                apply(lambda: project.connect_disposable(branch.id, "try the way back"), reverse.plan)
+                with (
+                    translating("looking at the way back"),
+                    project.connect_reading(branch.id, "inspect the way back") as connection,
+                ):
+                    return describe_difference(inspect(connection), base, compare=reverse.compare)
+            finally:
+                with translating(f"deleting branch {name}"):
+                    neon.delete_branch(project.id, branch.id)
 
 
 def counted(connection: Connection, reverse: Reverse) -> Reverse:

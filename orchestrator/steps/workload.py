@@ -17,6 +17,7 @@ from orchestrator.database import Connection
 from orchestrator.errors import SettingsError
 from orchestrator.lifecycle import Preview
 from orchestrator.settings import Settings
+from orchestrator.steps.backstop import throwaway_end
 from orchestrator.steps.border import translating
 from orchestrator.steps.project import NeonProject, annotations, untouched_name
 
@@ -102,6 +103,7 @@ class Workload:
                     parent_id=project.main.id,
                     endpoint_settings=self._endpoint_settings(preview),
                     annotations=annotations(preview),
+                    expires_at=throwaway_end(),
                 ).branch
                 project.neon.assert_disposable(project.id, branch.id)
                 project.rotate(branch.id)

@@ -11,6 +11,7 @@ import pytest
 from neon_client import NeonClient
 from neon_embedded import ensure_running, stop
 from tests.acceptance.shop import SHOP, Shop
+from tests.acceptance.small import make_small
 from tests.acceptance.tool import APP, FIRST, TOOL, Tool
 
 
@@ -79,6 +80,25 @@ def make_shop(
     for shop in made:
         discard_all(shop)
         neon.delete_project(shop.project_id)
+
+
+@pytest.fixture
+def make_small_shop(
+    shops_home: Path, neon: NeonClient, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Shop]]:
+    """Makes small projects; see `tests.acceptance.small`."""
+    made: list[Shop] = []
+
+    def make(*, runtime: str = "process", more: str = "") -> Shop:
+        name = f"small-{zlib.crc32(request.node.name.encode())}-{len(made)}"
+        small = make_small(shops_home, neon, tmp_path / name, name, runtime, more)
+        made.append(small)
+        return small
+
+    yield make
+    for small in made:
+        discard_all(small)
+        neon.delete_project(small.project_id)
 
 
 @pytest.fixture

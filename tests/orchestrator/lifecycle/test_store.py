@@ -14,8 +14,9 @@ import pytest
 from orchestrator.database import connect
 from orchestrator.errors import Busy, DatabaseUnreachable, NameTaken, OrchestratorError, UnknownPreview
 from orchestrator.lifecycle import Preview, State, Store, Wanted
+from orchestrator.lifecycle.around import losing_store
 from orchestrator.lifecycle.states import TRANSITIONS, WORKING
-from orchestrator.lifecycle.store import LeaseLost, losing_store
+from orchestrator.lifecycle.store import LeaseLost
 from orchestrator.lifecycle.versions import scripts
 
 

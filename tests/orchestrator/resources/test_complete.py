@@ -33,6 +33,7 @@ NOT_OF_A_PREVIEW = {
     "orchestrator.cli.stage:alone": "the demo's folder, removed by the demo",
     "orchestrator.cli.stage:Stage.__enter__": "the demo's folder, removed by the demo",
     "orchestrator.cli.stage:Stage._remove": "what went wrong in a demo, kept for the person who reports it",
+    "orchestrator.jobs.contexts:Contexts.unpack": "the store's sources, shared by previews; go when unused",
     "orchestrator.cli.app:_crash_file": "a fault's traceback, kept for the person who reports it",
 }
 

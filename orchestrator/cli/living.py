@@ -1,0 +1,149 @@
+"""The commands about how long previews live and what is left of them: extend, keep, restore, sweep, reconcile."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.given import AsJson, Name, Quiet, assembled, checked_name
+from orchestrator.errors import OrchestratorError, UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (extend, keep, restore, sweep, reconcile):
+        app.command(name=command.__name__)(command)
+
+
+def span(text: str) -> timedelta:
+    """A duration from the command line.
+
+    Raises:
+        UsageError: it is none.
+    """
+    from orchestrator.sections import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def extend(
+    name: Name,
+    by: Annotated[str, typer.Option("--for", help="How much longer: 12h, 3d, 2w.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Let a preview live longer than was said."""
+    from orchestrator.cli import render
+    from orchestrator.facts import preview_json
+
+    more = span(by)
+    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+        preview = rooms.lifetime.extend(name, more)
+    if as_json:
+        render.result_json(preview_json(preview))
+    else:
+        render.result(f"{name} lives until {preview.expires_at:%Y-%m-%d %H:%M} UTC")
+
+
+def keep(name: Name, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Let a preview live until it is discarded."""
+    from orchestrator.cli import render
+    from orchestrator.facts import preview_json
+
+    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+        preview = rooms.lifetime.keep(name)
+    if as_json:
+        render.result_json(preview_json(preview))
+    else:
+        render.result(f"{name} lives until it is discarded")
+
+
+def restore(name: Name, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Bring back a discarded preview whose branch was kept: its data, plan, answers and approval."""
+    from orchestrator.cli import render
+    from orchestrator.facts import preview_json
+
+    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+        preview = rooms.lifetime.restore(name)
+    if as_json:
+        render.result_json(preview_json(preview))
+    else:
+        render.result(preview.facts["url"])
+
+
+def sweep(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what was found, instead of showing it.")] = False,
+    of_store: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--of-store",
+            help="Take things of this other store, which is lost for good, for orphans; `unknown`: things without "
+            "a mark. May be repeated.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what should not be there any more: things without a preview, previews without a thing, time that is over."""
+    from orchestrator.cli import render
+
+    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+        found = rooms.sweeping.look(of_stores=of_store or ())
+        failures = rooms.sweeping.remove(found, progress.detail) if yes else ()
+    if as_json:
+        left = [{**orphan.to_json(), "error": why} for orphan, why in failures]
+        render.result_json({**found.to_json(), "removed": yes, "left": left})
+    else:
+        for orphan in found.orphans:
+            kind = orphan.thing.kind if orphan.thing else "preview"
+            render.result(f"{kind} {orphan.name}: {orphan.why}")
+        out = render.console()
+        for thing in found.strangers:
+            mark = thing.store or "unknown"
+            out.print(f"  left alone: {thing.kind} {thing.name} is of another store ({mark})", markup=False)
+        for unseen in found.unseen:
+            out.print(f"  not looked at: {unseen.kind}: {unseen.why}", markup=False)
+        if not found.orphans:
+            out.print("  nothing is left over", markup=False)
+        elif not yes:
+            out.print("  next: preview sweep --yes", markup=False)
+    if failures:
+        orphan, why = failures[0]
+        raise OrchestratorError(
+            f"{len(failures)} of {len(found.orphans)} could not be removed; the first is {orphan.name}: {why}",
+            hint="mend that and run `preview sweep --yes` again",
+        )
+
+
+def reconcile(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="One preview; all of the project when not given.", callback=checked_name),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Bring back what should be there: an app that died, a run that was killed; says what cannot be brought back."""
+    from orchestrator.cli import render
+
+    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+        outcomes = [rooms.healing.reconcile(rooms.controller.mine(name))] if name else rooms.healing.round()
+        healed = [each for each in outcomes if each.done or each.cannot]
+    if as_json:
+        render.result_json([each.to_json() for each in outcomes])
+    else:
+        for each in healed:
+            for text in each.done:
+                render.result(f"{each.name}: {text}")
+            for text in each.cannot:
+                render.result(f"{each.name}: cannot: {text}")
+        if not healed:
+            render.console().print("  all is as it should be", markup=False)
+    cannot = [f"{each.name}: {text}" for each in healed for text in each.cannot]
+    if cannot:
+        raise OrchestratorError(
+            f"{len(cannot)} could not be brought back; {cannot[0]}", hint="`preview show NAME` says more"
+        )
