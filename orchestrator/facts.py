@@ -110,6 +110,7 @@ def preview_json(preview: Preview) -> dict[str, Any]:
         "project": preview.project,
         "url": clicked(facts),
         "local_url": facts.get("url"),
+        "public_url": facts.get("public_url"),
         "sleeping_since": facts.get("sleeping_since"),
         "branch": facts.get("branch"),
         "image": facts.get("image"),

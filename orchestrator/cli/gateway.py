@@ -69,11 +69,9 @@ def gateway(
 def share(
     name: Name,
     lasts: Annotated[
-        timedelta,
-        typer.Option(
-            "--for", parser=_span, metavar="SPAN", help="How long it is good: 30m, 12h, 2d (at most 90d)."
-        ),
-    ] = timedelta(days=2),
+        str,
+        typer.Option("--for", metavar="SPAN", help="How long it is good: 30m, 12h, 2d (at most 90d)."),
+    ] = "2d",
     note: Annotated[str, typer.Option("--note", help="Whom it is for.")] = "",
     list_: Annotated[bool, typer.Option("--list", help="List the preview's links instead.")] = False,
     revoke: Annotated[
@@ -87,7 +85,7 @@ def share(
     from orchestrator.opening import open_store
     from orchestrator.settings import find, load
 
-    settings = load(find(Path.cwd()))
+    settings, span = load(find(Path.cwd())), _span(lasts)
     with open_store(settings) as store:
         preview = store.find(name)
         if preview is None:
@@ -112,7 +110,7 @@ def share(
                 "a link leads through the gateway, which is not enabled",
                 hint="set `enabled = true` and the domain in [gateway] of preview.toml; docs/gateway.md",
             )
-        made, secret = shares.make(preview.id, lasts=lasts, by=store.who, note=note)
+        made, secret = shares.make(preview.id, lasts=span, by=store.who, note=note)
     url = f"{settings.gateway.url(name)}/.preview/share/{secret}"
     if as_json:
         render.result_json({"url": url, **made.to_json(now)})

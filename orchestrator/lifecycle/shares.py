@@ -125,6 +125,12 @@ class Shares:
         ).fetchall()
         return dict(rows)
 
+    def move(self, old: str, new: str) -> None:
+        """A preview's links open the one that takes its place."""
+        self._connection.execute(
+            "update preview_control.share set preview_id = %s where preview_id = %s", (new, old)
+        )
+
     def revoke(self, preview_id: str, share_id: str, *, by: str) -> Share:
         """Make a link of a preview no good, also for those who came by it; again is harmless.
 

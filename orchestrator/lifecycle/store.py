@@ -263,6 +263,7 @@ class Store:
                         hint="run the same command again",
                     )
                 self._event(lease.preview_id, "replaced" if shadow else "replaces", State(row[0]), note=note)
+            self.shares().move(old.preview_id, new.preview_id)
 
     def live_until(self, preview_id: str, expires_at: datetime | None, *, kind: str, note: str) -> Preview:
         """Record how long a preview lives; needs no lease, so that it reaches one that is being worked on."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.lifecycle import Preview, Store
+from orchestrator.lifecycle import Preview, State, Store
 
 
 @pytest.fixture
@@ -63,3 +63,16 @@ def test_one_for_one_use_is_good_once_and_is_not_listed(store: Store, one: Previ
 def test_it_lasts_some_time_and_not_for_ever(store: Store, one: Preview, lasts: timedelta) -> None:
     with pytest.raises(UsageError, match="90 days"):
         store.shares().make(one.id, lasts=lasts, by="ada")
+
+
+def test_the_links_of_a_preview_open_the_one_that_takes_its_place(store: Store, one: Preview) -> None:
+    shares = store.shares()
+    _, secret = shares.make(one.id, lasts=timedelta(days=1), by="ada")
+    with store.lease(one.id) as lease:
+        for to in (State.MIGRATING, State.LAUNCHING, State.CHECKING, State.READY):
+            store.record(lease, to=to, kind="step")
+    shadow = store.create(name="one", project="embedded/p-1", facts={}, shadow=True)
+    with store.lease(one.id) as old, store.lease(shadow.id) as new:
+        store.change_places(old, new, note="rebased")
+    assert shares.use(secret, shadow.id)
+    assert shares.use(secret, one.id) is None

@@ -30,6 +30,7 @@ NOT_OF_A_PREVIEW = {
     "orchestrator.projects:ensure_embedded": "the user's own project, asked for by `init`",
     "orchestrator.opening:_embedded_store_uri": "the diary itself",
     "orchestrator.steps.release:Releases._source": "a copy of what runs in production, kept for a revert",
+    "orchestrator.gate.serving:_the_only_one": "the gateway's own files: one for all previews",
     "orchestrator.cli.stage:alone": "the demo's folder, removed by the demo",
     "orchestrator.cli.stage:Stage.__enter__": "the demo's folder, removed by the demo",
     "orchestrator.cli.stage:Stage._remove": "what went wrong in a demo, kept for the person who reports it",
