@@ -37,7 +37,7 @@ _OF_A_BRANCH = (
         "values_before",
         "preflight",
     ),
-    *("report", "url", "safety", "public_url", "sleeping_since", "command", "own_steps"),
+    *("expanded", "phase", "report", "url", "safety", "public_url", "sleeping_since", "command", "own_steps"),
 )
 
 
@@ -149,6 +149,12 @@ class UpVerbs(Verbs):
             self._hooks.withdraw(preview)
         if to is not None and to is not preview.state:
             facts = dict.fromkeys(_OF_A_BRANCH) if to is State.BRANCHING else {}
+            if to is State.BRANCHING and preview.facts.get("expanded"):
+                # What is left is rehearsed anew, and will be a promotion of its own.
+                history = self._store.promotions(self._project)
+                history.record(
+                    preview.facts["promotion_id"], "superseded", note=f"after its first phase: {why}"
+                )
             preview = self._store.record(lease, to=to, kind="resumed", note=why, facts=facts)
         try:
             return self._until_rest(lease)

@@ -128,6 +128,7 @@ def preview_json(preview: Preview) -> dict[str, Any]:
         "command": facts.get("command"),
         "approval": facts.get("approval"),
         "promotion": facts.get("promotion"),
+        "expanded": facts.get("expanded"),
         "release": facts.get("release"),
         "error": preview.error,
         "created_by": preview.created_by,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from orchestrator.approval import facts_of
+from orchestrator.approval import Approval, facts_of, moved
 from orchestrator.errors import MainMoved, PromotionUnderWay, Refused
 from orchestrator.lifecycle import Preview, Promotion, Promotions, State, Wanted
 from orchestrator.lifecycle.store import Lease
@@ -40,6 +40,7 @@ class PromotionVerbs(RebaseVerbs):
         keep: bool,
         rebase: bool = True,
         wait: Callable[[str], bool] = lambda _holder: False,
+        phase: str = "",
     ) -> Preview:
         """Put exactly what was rehearsed on main; then, unless `keep`, discard the preview.
 
@@ -50,6 +51,8 @@ class PromotionVerbs(RebaseVerbs):
             rebase: when main has moved, rehearse again on main as it is now, and go on if nothing else is different.
             wait: asked while somebody else has the turn on main, who is named; it waits a little and returns True to
                 look again, or returns False to give up.
+            phase: ``expand``: only what the running version of the app survives; the preview rests in the middle.
+                ``contract``: the rest, after that. Empty: all that is left.
 
         Raises:
             HazardNotAllowed: a blocking hazard is not allowed by name; prints the flags.
@@ -61,16 +64,25 @@ class PromotionVerbs(RebaseVerbs):
         with self._store.lease(preview.id, wait=self._wait) as lease:
             times = _REBASES if rebase else 0
             return self._in_turn(
-                f"promote {name}", wait, lambda: self._promote(lease, allow, keep=keep, rebases=times)
+                f"promote {name}",
+                wait,
+                lambda: self._promote(lease, allow, keep=keep, rebases=times, phase=phase),
             )
 
-    def _promote(self, lease: Lease, allow: Iterable[str], *, keep: bool, rebases: int) -> Preview:
+    def _promote(
+        self, lease: Lease, allow: Iterable[str], *, keep: bool, rebases: int, phase: str = ""
+    ) -> Preview:
         preview = self._store.get(lease.preview_id)
         name = preview.name
+        check_phase(preview, phase)
+        if phase == "expand" and preview.state is State.READY and preview.facts.get("expanded"):
+            return preview
         if preview.wanted is Wanted.CLOSED and preview.state is State.READY:
             raise Refused(f"{name} is being discarded", hint=f"`preview discard {name}` finishes it")
-        if preview.state is State.READY:
-            self._begin_promotion(lease, preview, allow)
+        if preview.state is State.READY and self._begin_second_phase(lease, preview):
+            pass
+        elif preview.state is State.READY:
+            self._begin_promotion(lease, preview, allow, phase)
         elif preview.state is State.PROMOTING or failed_in(preview) is State.PROMOTING:
             self._resume(lease, preview)
         elif "promotion" in preview.facts and preview.state in (State.DISCARDING, State.FAILED):
@@ -87,14 +99,24 @@ class PromotionVerbs(RebaseVerbs):
         except MainMoved as moved:
             if not (rebases and moved.nothing_done):
                 raise
-            return self._promote_rebased(lease, moved, allow, keep=keep, rebases=rebases - 1)
+            return self._promote_rebased(lease, moved, allow, keep=keep, rebases=rebases - 1, phase=phase)
+        if promoted.state is State.READY:
+            self._store.want(preview.id, Wanted.READY, note="the first phase is done")
+            return self._store.get(preview.id)
         if keep:
             return promoted
         self._store.want(preview.id, Wanted.CLOSED, note="discard after the promotion")
         return self._engine.run_until_rest(lease)
 
     def _promote_rebased(
-        self, lease: Lease, moved: MainMoved, allow: Iterable[str], *, keep: bool, rebases: int
+        self,
+        lease: Lease,
+        moved: MainMoved,
+        allow: Iterable[str],
+        *,
+        keep: bool,
+        rebases: int,
+        phase: str = "",
     ) -> Preview:
         """Rehearse on main as it is now, and go on there if that is what was said yes to."""
 
@@ -106,7 +128,7 @@ class PromotionVerbs(RebaseVerbs):
                     detail="\n".join(changed),
                     hint=f"`preview report {name}` shows what it is now; `preview promote {name}` then promotes that",
                 )
-            return self._promote(fresh, allow, keep=keep, rebases=rebases)
+            return self._promote(fresh, allow, keep=keep, rebases=rebases, phase=phase)
 
         old = self._store.get(lease.preview_id)
         self._store.want(old.id, Wanted.READY, note="main has moved: rehearsing again")
@@ -177,7 +199,28 @@ class PromotionVerbs(RebaseVerbs):
             facts={"approval": approval.to_json()},
         )
 
-    def _begin_promotion(self, lease: Lease, preview: Preview, allow: Iterable[str]) -> None:
+    def _begin_second_phase(self, lease: Lease, preview: Preview) -> bool:
+        """Go on after the first phase with the yes that was given for both; False: that does not hold any more."""
+        if not preview.facts.get("expanded"):
+            return False
+        now = facts_of(preview)
+        now["goal_fingerprint"] = self._hooks.freshness.goal(preview)
+        approval = Approval.from_json(preview.facts["approval"])
+        if gone := moved(approval, now):
+            name = preview.name
+            raise Refused(
+                f"the yes to {name} by {approval.who}, for both phases, does not hold any more: {'; '.join(gone)}",
+                hint=f"`preview up {name} --fresh` rehearses what is left on main as it is now",
+            )
+        with self._promotions.together():
+            note = f"contract: approved by {approval.who} at {approval.at}"
+            self._promotions.record(preview.facts["promotion_id"], "resumed", note=note)
+            self._store.record(
+                lease, to=State.PROMOTING, kind="promoting", note=note, facts={"phase": "contract"}
+            )
+        return True
+
+    def _begin_promotion(self, lease: Lease, preview: Preview, allow: Iterable[str], phase: str = "") -> None:
         """Go on from a yes that was given before, or take this as the yes; the promotion is written down with it."""
         now = facts_of(preview)
         if preview.facts.get("approval"):
@@ -192,7 +235,7 @@ class PromotionVerbs(RebaseVerbs):
                 to=State.PROMOTING,
                 kind="promoting",
                 note=f"approved by {given['who']} at {given['at']}",
-                facts={"promotion_id": self._written_down(preview).id},
+                facts={"promotion_id": self._written_down(preview).id, "phase": phase or None},
             )
 
     def _resume(self, lease: Lease, preview: Preview) -> None:
@@ -229,3 +272,30 @@ class PromotionVerbs(RebaseVerbs):
     def refused_hazards(self, plan: Plan, allowed: Iterable[str] = ()) -> tuple[Hazard, ...]:
         """See Guards."""
         return self._guards.refused_hazards(plan, allowed)
+
+
+def check_phase(preview: Preview, phase: str) -> None:
+    """Refuse a phase that is not this preview's next one.
+
+    Raises:
+        Refused: it is not; says what can be done.
+    """
+    name = preview.name
+    if phase == "contract" and preview.state is State.READY and not preview.facts.get("expanded"):
+        raise Refused(
+            f"nothing of {name} is on main yet, so there is nothing to contract",
+            hint=f"`preview promote {name} --phase expand` comes first; without --phase both are done",
+        )
+    if phase == "expand" and (preview.facts.get("command") or {}).get("on_main"):
+        raise Refused(
+            "a migration command runs as a whole: it cannot be promoted in phases",
+            hint='set migration.promote_with = "plan", or promote it without --phase',
+        )
+    under_way = preview.state is State.PROMOTING or failed_in(preview) is State.PROMOTING
+    begun = preview.facts.get("phase") or ""
+    if phase and under_way and phase != begun:
+        what = f"its phase {begun}" if begun else "all of it"
+        raise Refused(
+            f"{name} is being promoted already: {what} has begun",
+            hint=f"`preview promote {name}` goes on with that",
+        )

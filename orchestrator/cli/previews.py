@@ -198,6 +198,13 @@ def show(name: Name, as_json: AsJson = False) -> None:
         for line in (value["error"].get("detail") or "").splitlines():
             out.print(f"    {line}", markup=False)
     render.questions(open_questions(preview))
+    if value["expanded"] and not value["promotion"]:
+        left = len(value["expanded"]["left"])
+        out.print(
+            f"  main has the first phase since {value['expanded']['at']}; {left} statement{'s' * (left != 1)} left: "
+            f"preview promote {name} --phase contract",
+            markup=False,
+        )
     if value["plan"]["digest"]:
         out.print(f"  plan {value['plan']['digest'][:12]}", markup=False)
         render.plan(value["plan"])

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
 
 #: How often main is looked at while somebody else has the turn, seconds.
 _LOOK_SECONDS = 0.5
+
+
+class Phase(StrEnum):
+    """Half of a promotion."""
+
+    EXPAND = "expand"
+    CONTRACT = "contract"
+
 
 Wait = Annotated[
     bool,
@@ -42,6 +51,13 @@ def promote(
         bool,
         typer.Option("--no-rebase", help="When production has moved, say so instead of rehearsing again."),
     ] = False,
+    phase: Annotated[
+        Phase | None,
+        typer.Option(
+            "--phase",
+            help="`expand`: only what the running version of the app survives; later `contract`: the rest.",
+        ),
+    ] = None,
     wait: Wait = False,
     at_most: AtMost = None,
     as_json: AsJson = False,
@@ -60,10 +76,21 @@ def promote(
     with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
         progress.say(f"{name} to {rooms.project.main.name}")
         preview = rooms.controller.promote(
-            name, allow=allow or [], keep=keep, rebase=not no_rebase, wait=patience(progress)
+            name,
+            allow=allow or [],
+            keep=keep,
+            rebase=not no_rebase,
+            wait=patience(progress),
+            phase=phase.value if phase else "",
         )
     if as_json:
         render.result_json(preview_json(preview))
+    elif "promotion" not in preview.facts:
+        expanded = preview.facts["expanded"]
+        render.result(
+            f"expanded {name}: {len(expanded['applied']['statements'])} statements, {len(expanded['left'])} left; "
+            f"next: preview promote {name} --phase contract"
+        )
     else:
         done = preview.facts["promotion"]
         render.result(

@@ -60,8 +60,8 @@ def in_order(steps: Sequence[Step]) -> list[Step]:
     Raises:
         DependencyCycle: some steps wait for each other; the message spells the circle.
     """
-    hard = _edges(steps, hopes=False)
-    soft = _edges(steps, hopes=True)
+    hard = edges(steps, hopes=False)
+    soft = edges(steps, hopes=True)
     before = [hard[i] | soft[i] for i in range(len(steps))]
     done: list[int] = []
     left = set(range(len(steps)))
@@ -101,8 +101,8 @@ def in_order(steps: Sequence[Step]) -> list[Step]:
     return [steps[i] for i in done]
 
 
-def _edges(steps: Sequence[Step], *, hopes: bool) -> list[set[int]]:
-    """For each step the indexes of the steps that must run before it."""
+def edges(steps: Sequence[Step], *, hopes: bool) -> list[set[int]]:
+    """For each step the indexes of the steps that must, or (with ``hopes``) had better, run before it."""
     givers: dict[Token, list[int]] = {}
     for i, step in enumerate(steps):
         for token in step.gives:

@@ -109,6 +109,8 @@ class Statement:
         batch: it is repeated, each time in a transaction of its own, until it changes no row.
         keeps: what it sets aside, or None.
         forgets: the reserved name of what is set aside no more after it, or empty.
+        late: whether the version of the app that runs now would notice it, so that it belongs to the second phase;
+            None where nobody knows: it is not generated.
     """
 
     sql: str
@@ -130,6 +132,7 @@ class Statement:
     batch: bool = False
     keeps: Keeps | None = None
     forgets: str = ""
+    late: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All attributes by name; ``lock`` as PostgreSQL writes it in pg_locks."""
@@ -153,6 +156,7 @@ class Statement:
             "batch": self.batch,
             "keeps": self.keeps.to_json() if self.keeps else None,
             "forgets": self.forgets,
+            "late": self.late,
         }
 
     @classmethod
@@ -179,6 +183,7 @@ class Statement:
             batch=value.get("batch", False),
             keeps=_keeps(value.get("keeps")),
             forgets=value.get("forgets", ""),
+            late=value.get("late"),
         )
 
 

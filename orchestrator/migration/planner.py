@@ -11,6 +11,7 @@ from orchestrator.migration.at_stake import AtStake, at_stake
 from orchestrator.migration.keeping import Keeping
 from orchestrator.migration.online import Online, decide
 from orchestrator.migration.order import grouped, in_order
+from orchestrator.migration.phases import marked
 from orchestrator.migration.plan import Plan, Statement
 from orchestrator.migration.probes import Today
 from orchestrator.migration.rebuild import Rebuild, rebuild
@@ -42,7 +43,7 @@ from orchestrator.migration.recipes import (
     views,
 )
 from orchestrator.migration.recursion import spread
-from orchestrator.migration.step import Phase, Step, Token
+from orchestrator.migration.step import RENAMED, Phase, Step
 from orchestrator.migration.trees import parted
 from orchestrator.migration.weighing import with_scale
 from orchestrator.migration.work import Work
@@ -351,7 +352,7 @@ def _unwound(work: Work, done: Renames) -> tuple[Statement, ...]:
 
 def _statements(work: Work, done: Renames) -> tuple[Statement, ...]:
     steps: list[Step] = [*leftovers.steps(work), *renames.steps(work, done)]
-    barrier: Token = ("all", "renamed", ())
+    barrier = RENAMED
     rename_steps = {i for i, step in enumerate(steps) if step.phase is Phase.RENAME}
     waited = {token for i in rename_steps for token in steps[i].wants}
     for i in rename_steps:
@@ -370,11 +371,12 @@ def _statements(work: Work, done: Renames) -> tuple[Statement, ...]:
         except DependencyCycle:
             _refuse(aside.refusal(work, found))
         _refuse(aside.refusal(work, aside.torn(ordered)))
-    return grouped(ordered, _spans(work, ordered))
+    together = _together(work, ordered)
+    return marked(ordered, grouped(ordered, [(min(at), max(at)) for at in together]), together)
 
 
-def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
-    """From the drop of each rebuilt object to its making: others should never see it missing."""
+def _together(work: Work, ordered: list[Step]) -> list[list[int]]:
+    """What must be seen at once, by its places: the drop of each rebuilt object and its making, and the like."""
     made: dict[Key, list[int]] = {}
     left: dict[Key, list[int]] = {}
     given: dict[Key, list[int]] = {}
@@ -385,26 +387,26 @@ def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
             if isinstance(key, Key):
                 {"ready": made, "gone": left, "away": left}.get(kind, {}).setdefault(key, []).append(i)
     renamed_at = [i for i, step in enumerate(ordered) if step.phase is Phase.RENAME]
-    spans = []
+    found: list[list[int]] = []
     for key in work.rebuilt:
         if key in left and key in made:
             first = [*left[key], *renamed_at] if key.kind == "view" else left[key]
             # A type that stepped aside goes after its new form is there.
             last = [*made[key], *left[key]] if key.kind in TYPES else made[key]
-            spans.append((min(first), max(last)))
-    spans += [(min(left[key]), max(left[key])) for key in work.exchanged if key in left]
+            found.append([*first, *last])
+    found += [left[key] for key in work.exchanged if key in left]
     # A rule or default that goes for a moment is back before anybody can write without it.
     short = {*work.reruled, *(Key("default", key.path) for key in work.retyped)}
-    spans += [(min(left[key]), max(made[key])) for key in short & left.keys() & made.keys()]
-    spans += aside.span(ordered)
-    spans += kept.spans(ordered)
+    found += [[*left[key], *made[key]] for key in short & left.keys() & made.keys()]
+    found += [list(range(first, last + 1)) for first, last in aside.span(ordered)]
+    found += kept.together(ordered)
     for table in work.online.retyped:
         # Nobody may see a column without its old form and without its new one.
         swap = [
             i for i, step in enumerate(ordered) if step.gives & {("swap begins", table), ("swapped", table)}
         ]
-        spans.append((min(swap), max(swap)))
-    spans += [(min(made[key]), max(given[key])) for key in work.makes & made.keys() & given.keys()]
+        found.append(swap)
+    found += [[*made[key], *given[key]] for key in work.makes & made.keys() & given.keys()]
     again = {key for key in work.rebuilt if key.kind == "materialized view"}
     for table in work.found.added | again:
         # What belongs to a new table comes with it, so that nobody ever has to add it beside traffic.
@@ -413,8 +415,8 @@ def _spans(work: Work, ordered: list[Step]) -> list[tuple[int, int]]:
             if work.will.is_partitioned(table):
                 continue
             at = [i for key in (table, *indexes_too) for i in made.get(key, ())]
-            spans.append((min(at), max(at)))
-    return spans
+            found.append(at)
+    return found
 
 
 def _uncompared(base: Snapshot, goal: Snapshot) -> tuple[str, ...]:

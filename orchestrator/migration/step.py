@@ -10,6 +10,10 @@ from orchestrator.schema.names import TYPES, Key
 Token = tuple[str, Key] | tuple[str, str, tuple[str, ...]]
 
 
+#: Given when every rename is done: all other statements use the new names.
+RENAMED: Token = ("all", "renamed", ())
+
+
 class Phase(IntEnum):
     """When a step runs if its tokens leave a choice: what adds comes early, what drops comes last."""
 

@@ -51,7 +51,8 @@ class Freshness:
             project.connect_reading(project.main.id, "compare") as connection,
             translating("inspecting main"),
         ):
-            if inspect(connection).fingerprint() != facts["base"]:
+            known = {facts["base"], (facts.get("expanded") or {}).get("main")}
+            if inspect(connection).fingerprint() not in known:
                 return State.BRANCHING, "main has changed"
         if moved := self._moved(preview):
             return moved

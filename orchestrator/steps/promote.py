@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.checks.books import read_books
@@ -22,6 +23,7 @@ from orchestrator.migration.books import Books
 from orchestrator.migration.compose import compose
 from orchestrator.migration.keeping import keeping_of
 from orchestrator.migration.online import as_in
+from orchestrator.migration.phases import split
 from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.inspect import inspect
@@ -41,6 +43,9 @@ from orchestrator.steps.project import NeonProject
 from orchestrator.steps.release import Releases
 from orchestrator.steps.restore_point import RestorePoints
 from orchestrator.steps.telling import plan_with_traces, rehearsed_times
+
+#: How often the first phase looks for more that the running app survives.
+_ROUNDS = 4
 
 
 @dataclass(slots=True)
@@ -119,12 +124,18 @@ class PromoteStep:
         approved = Plan.from_json(preview.facts["plan"])
         before = inspect(main)
         remaining = self._remaining(preview, main, before, goal, books, approved)
+        first_only = preview.facts.get("phase") == "expand"
+        if first_only:
+            remaining = split(remaining).expand
         if self._command.on_main:
             self._command.rehearsed_image(preview, detail)  # refuses while nothing is done
         else:
             detail("asking production's data")
             _refuse_what_would_fail(preview, softened(preflight(main, remaining), remaining))
         promotion = self._ready_to_apply(preview, main, before, remaining, detail)
+        if first_only:
+            attempt.began = True
+            return self._expand(preview, main, remaining, approved, detail)
         detail(f"applying {len(remaining.statements)} of {len(approved.statements)} statements")
         attempt.began = True
         traces, released = self._applied(preview, main, remaining, detail)
@@ -157,7 +168,53 @@ class PromoteStep:
                 },
                 "release": released,
                 "resumed": None,
+                "phase": None,
             },
+        )
+
+    def _expand(
+        self,
+        preview: Preview,
+        main: Connection,
+        first: Plan,
+        approved: Plan,
+        detail: Callable[[str], None],
+    ) -> Next:
+        """The first phase alone: what the running version of the app survives; the preview rests in the middle."""
+        goal, books = self._goal(preview)
+        done: list[dict[str, Any]] = []
+        for _ in range(_ROUNDS):
+            detail(f"applying {len(first.statements)} statements that the running app survives")
+            traces = self._on_main.apply(
+                preview.facts["promotion_id"],
+                main,
+                first,
+                purpose=f"promote {preview.name}",
+                detail=detail,
+                expected=rehearsed_times(preview.facts["plan"]),
+            )
+            done += plan_with_traces(first, traces)["statements"]
+            detail("looking what is left for the second phase")
+            middle = inspect(main)
+            left = self._remaining(preview, main, middle, goal, books, approved)
+            # What shared a transaction with the second phase may be free of it now.
+            first = split(left).expand
+            if not first.statements:
+                break
+        later = len(left.statements)
+        note = (
+            f"expand: {len(done)} statement{'s' * (len(done) != 1)} on {self._project.main.name}; "
+            f"{later} left to contract"
+        )
+        expanded = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "main": middle.fingerprint(),
+            "applied": {"statements": done},
+            "left": [each.why for each in left.statements],
+        }
+        self._promotions.record(preview.facts["promotion_id"], "expanded", note=note, detail=expanded)
+        return Advance(
+            to=State.READY, note=note, facts={"expanded": expanded, "phase": None, "resumed": None}
         )
 
     def _ready_to_apply(

@@ -160,14 +160,14 @@ def _days(keeps: Keeps) -> str:
     return f"{keeps.days} day{'s' * (keeps.days != 1)}"
 
 
-def spans(ordered: list[Step]) -> list[tuple[int, int]]:
-    """From the first statement to the last of each thing that is set aside, or of what was and must go now."""
+def together(ordered: list[Step]) -> list[list[int]]:
+    """The statements of each thing that is set aside, or that was and must go now, by their places."""
     places: dict[tuple[str, tuple[str, ...]], list[int]] = {}
     for i, step in enumerate(ordered):
         for token in step.gives:
             if token[0] == "kept" and len(token) == 3:
                 places.setdefault((token[1], token[2][:-1]), []).append(i)
-    return [(min(at), max(at)) for at in places.values()]
+    return list(places.values())
 
 
 def steps(work: Work) -> Iterator[Step]:
