@@ -10,9 +10,11 @@ import uvicorn
 
 from orchestrator.api.app import make_app
 from orchestrator.api.site import Site
+from orchestrator.dashboard.frame import Page, visitor_of
 from orchestrator.dashboard.mount import ROUTERS, Mounted
 from orchestrator.database import LOOPBACK
 from orchestrator.errors import StepFailed, UsageError
+from orchestrator.gate.routes import gate_routes
 from orchestrator.jobs.work import Works
 from orchestrator.jobs.worker import Worker
 from orchestrator.settings import Settings
@@ -53,7 +55,7 @@ def serve(
     site = Site(settings)
     worker = _worker(settings, site, workers) if workers else None
     pages = settings.dashboard.enabled
-    app = make_app(site, routers=ROUTERS if pages else ())
+    app = make_app(site, routers=(*ROUTERS, gate_routes(visitor_of, Page)) if pages else ())
     mounted = Mounted(app, site, host=host, port=port) if pages else None
 
     def told(url: str) -> None:
