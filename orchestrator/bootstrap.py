@@ -47,6 +47,7 @@ from orchestrator.steps.queries import PastQueries
 from orchestrator.steps.release import Releases
 from orchestrator.steps.restore_point import RestorePoints
 from orchestrator.steps.safety import Scrub, production_names
+from orchestrator.steps.surroundings import Surroundings
 from orchestrator.steps.workload import Workload
 from orchestrator.sweeping import Sweeping
 
@@ -90,8 +91,10 @@ def assemble(
 ) -> Iterator[Assembly]:
     """Everything, connected; closed at the end of the block."""
     with open_project(settings) as project, open_store(settings) as store:
-        candidates = Candidates(settings, runtime, cache(lambda: production_names(project, settings)))
         discarded = Discarded(project)
+        around = Surroundings(settings, runtime, home())
+        names = cache(lambda: production_names(project, settings))
+        candidates = Candidates(settings, runtime, names, around)
         ledger = Ledger(World(project=project, open_runtime=runtime, home=home()))
         releases = Releases(settings, project, candidates, runtime, home())
         goal, scrub = Goal(project, settings), Scrub(project, settings)

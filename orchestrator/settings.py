@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from orchestrator.errors import SettingsError, UsageError
 from orchestrator.schema.privileges import Compare
@@ -32,7 +32,9 @@ from orchestrator.sections import (
     SafetySection,
     Section,
     ServerSection,
+    ServiceSection,
     StoreSection,
+    in_order,
 )
 
 FILE_NAME = "preview.toml"
@@ -51,6 +53,7 @@ class Settings(Section):
     promote: PromoteSection = PromoteSection()
     release: ReleaseSection = ReleaseSection()
     report: ReportSection = ReportSection()
+    services: dict[str, ServiceSection] = Field(default_factory=dict)
     safety: SafetySection = SafetySection()
     lifetime: LifetimeSection = LifetimeSection()
     limits: LimitsSection = LimitsSection()
@@ -65,6 +68,11 @@ class Settings(Section):
     def compare(self) -> Compare:
         """How much of the goal's owners and grants counts."""
         return Compare(self.migration.privileges)
+
+    @field_validator("services")
+    @classmethod
+    def _startable(cls, services: dict[str, ServiceSection]) -> dict[str, ServiceSection]:
+        return {name: services[name] for name in in_order(services)}
 
     @model_validator(mode="after")
     def _one_goal(self) -> "Settings":
@@ -138,6 +146,7 @@ def load(file: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not TOML: {error}") from None
     content.pop("directory", None)
+    content = _with_compose(content, file.parent)
     try:
         settings = Settings.model_validate({**content, "directory": file.parent.resolve()})
     except ValidationError as error:
@@ -146,6 +155,31 @@ def load(file: Path) -> Settings:
             hint="docs/settings.md lists every key",
         ) from None
     return settings
+
+
+def _with_compose(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """What preview.toml says, on top of what its compose file says; that one's paths made relative to our folder."""
+    app = content.get("app")
+    if not isinstance(app, dict) or not app.get("compose"):
+        return content
+    # YAML costs a tenth of a second, which settings without it should not pay.
+    from orchestrator.compose_file import read_compose
+
+    if not isinstance(app.get("service"), str):
+        raise SettingsError("app.compose needs app.service", hint="name the service that is the app")
+    path = folder / str(app["compose"])
+    without = app.get("compose_without", [])
+    said = read_compose(path, app["service"], without if isinstance(without, list) else [])
+    if "context" in said["app"]:
+        said["app"]["context"] = os.path.relpath(path.parent / said["app"]["context"], folder)
+    own_env = app.get("env", {})
+    env = {**said["app"]["env"], **own_env} if isinstance(own_env, dict) else own_env
+    own = content.get("services", {})
+    return {
+        **content,
+        "app": {**said["app"], **app, "env": env},
+        "services": {**said["services"], **(own if isinstance(own, dict) else {})},
+    }
 
 
 def _explain(problem: Any) -> str:

@@ -8,7 +8,7 @@ Functions here let the SDK's errors pass; the caller translates them (`engine_er
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -21,7 +21,8 @@ from preview.health import LOOPBACK
 from preview.image import OURS
 from preview.network import ensure_network, is_missing_network
 from preview.ports import FIRST, LAST, free_ports
-from preview.spec import Candidate, CandidateSpec, HealthCheck, TaskSpec, fingerprint
+from preview.private_network import address_of, ensure_private
+from preview.spec import Candidate, CandidateSpec, HealthCheck, Private, TaskSpec, fingerprint
 
 HOST_NAME = "host.docker.internal"
 SPEC_LABEL = "dev.preview.runtime.spec"
@@ -226,17 +227,47 @@ def _create(client: Any, spec: CandidateSpec, port: int, network: str) -> Any:
     inside = port if spec.host_network else spec.port
     environment = {"PORT": str(inside), "PREVIEW_URL": f"http://{LOOPBACK}:{port}", **spec.environment}
     asked: dict[str, Any] = {}
-    if not spec.host_network:
+    labels = {**spec.labels, OURS: "1", SPEC_LABEL: fingerprint(spec), PORT_LABEL: str(port)}
+    if not spec.published:
+        labels[PORT_LABEL] = "0"
+    elif not spec.host_network and not (spec.private and spec.private.closed):
         asked["ports"] = {f"{spec.port}/tcp": (LOOPBACK, port)}
     if spec.command:
         asked["command"] = [word.replace("{port}", environment["PORT"]) for word in spec.command]
     return client.containers.create(
         spec.image.id if spec.image else None,
         environment=environment,
-        labels={**spec.labels, OURS: "1", SPEC_LABEL: fingerprint(spec), PORT_LABEL: str(port)},
+        labels=labels,
         **asked,
         **_confined(client, spec, network),
     )
+
+
+def _on_private(client: Any, private: Private, labels: Mapping[str, str]) -> dict[str, Any]:
+    gateway = ensure_private(client, private, labels)
+    place: dict[str, Any] = {"ipv4_address": address_of(gateway, private.place)} if private.closed else {}
+    endpoint = client.api.create_endpoint_config(aliases=[private.alias], **place)
+    asked: dict[str, Any] = {"network": private.name, "networking_config": {private.name: endpoint}}
+    if private.closed:
+        # Names are resolved by the engine, which would ask the world's servers: a way out for whoever encodes well.
+        return asked | {"dns": [LOOPBACK], "extra_hosts": dict.fromkeys((HOST_NAME, *private.hosts), gateway)}
+    return asked | {"extra_hosts": {HOST_NAME: "host-gateway"}}
+
+
+def reached_at(container: Any) -> tuple[str, int] | None:
+    """Where this machine reaches what is not published, its own port left out (0); None: on its published port."""
+    if (
+        container.attrs["HostConfig"].get("PortBindings")
+        or container.attrs["HostConfig"]["NetworkMode"] == "host"
+    ):
+        return None
+    for network in container.attrs["NetworkSettings"]["Networks"].values():
+        if address := network.get("IPAddress"):
+            environment = dict(
+                line.partition("=")[::2] for line in container.attrs["Config"].get("Env") or []
+            )
+            return str(address), int(environment.get("PORT") or 0)
+    return None
 
 
 def create_task(client: Any, spec: TaskSpec, network: str) -> Any:
@@ -266,6 +297,8 @@ def _confined(client: Any, spec: CandidateSpec | TaskSpec, network: str) -> dict
         asked["working_dir"] = str(spec.working_directory)
     if spec.host_network:
         asked["network_mode"] = "host"
+    elif spec.private is not None:
+        asked |= _on_private(client, spec.private, spec.labels)
     else:
         asked |= {"network": ensure_network(client, network), "extra_hosts": {HOST_NAME: "host-gateway"}}
     return {

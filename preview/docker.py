@@ -20,7 +20,17 @@ from preview.image import build_image, find_image, image_environment, keep_image
 from preview.lines import pieces_of
 from preview.network import withdraw_network
 from preview.on_engine import on_engine, remove_volume
-from preview.spec import BuildSpec, Candidate, CandidateSpec, HealthCheck, HostAddress, Image, TaskSpec
+from preview.private_network import ensure_private
+from preview.spec import (
+    BuildSpec,
+    Candidate,
+    CandidateSpec,
+    HealthCheck,
+    HostAddress,
+    Image,
+    Private,
+    TaskSpec,
+)
 
 
 class DockerRuntime:
@@ -110,6 +120,20 @@ class DockerRuntime:
         container.update(restart_policy={"Name": "unless-stopped"})
         container.reload()
         return containers.candidate(container)
+
+    def open_network(self, private: Private, labels: Mapping[str, str]) -> str | None:
+        """See Runtime.open_network."""
+        with engine_errors(f"making network {private.name}"):
+            return ensure_private(self._client(), private, labels)
+
+    def can_close(self) -> str | None:
+        """See Runtime.can_close."""
+        with engine_errors("looking at the engine"):
+            if runs_in_a_machine_of_its_own(self._client()):
+                return (
+                    "the Docker engine runs in a virtual machine, whose networks this machine does not reach"
+                )
+        return None
 
     def sleep(self, name: str) -> None:
         """See Runtime.sleep: a container that is stopped holds no memory, and its file system stays."""
@@ -203,8 +227,9 @@ class DockerRuntime:
 
     @staticmethod
     def _wait(spec: CandidateSpec, container: Any) -> None:
-        port = containers.published_port(container)
-        seen = wait_until_healthy(port, spec.health, lambda: containers.ended(container))
+        container.reload()
+        host, port = containers.reached_at(container) or (LOOPBACK, containers.published_port(container))
+        seen = wait_until_healthy(port, spec.health, lambda: containers.ended(container), host=host)
         if seen.healthy:
             return
         ended = containers.ended(container)

@@ -1,6 +1,7 @@
 """Asks a candidate over HTTP whether it serves. Dials this machine only, follows no redirect, starts nothing."""
 
 import http.client
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ def look(
     A container's published port accepts connections before the app listens (the engine's proxy does), so a reset
     or an empty answer means "not yet", like a refused connection.
     """
+    if check.over != "http":
+        return _look_beneath(host, port, check)
     connection = http.client.HTTPConnection(host, port, timeout=answer_seconds)
     try:
         connection.request("GET", check.path, headers={"User-Agent": "preview-health", "Connection": "close"})
@@ -52,13 +55,27 @@ def look(
     return Look(healthy=200 <= status < 400, status=f"HTTP {status}", answered=True)
 
 
-def wait_until_healthy(port: int, check: HealthCheck, ended: Callable[[], str | None]) -> Look:
+def _look_beneath(host: str, port: int, check: HealthCheck) -> Look:
+    """Whether a connection is taken; or nothing at all, where running is enough."""
+    if check.over == "nothing":
+        return Look(healthy=True, status="runs")
+    try:
+        socket.create_connection((host, port), timeout=_LONGEST_ANSWER_SECONDS).close()
+    except OSError as error:
+        return Look(healthy=False, status=str(error.strerror or error).lower())
+    return Look(healthy=True, status="takes connections")
+
+
+def wait_until_healthy(
+    port: int, check: HealthCheck, ended: Callable[[], str | None], *, host: str = LOOPBACK
+) -> Look:
     """Look again and again until the candidate is healthy, has ended, answers steadily otherwise, or the time is over.
 
     Args:
-        port: on 127.0.0.1.
+        port: on the host.
         check: what counts as healthy, and how long to wait.
         ended: None while the candidate lives, else how it ended, fit for a sentence.
+        host: an address of this machine, or of a container on it.
 
     Returns:
         The last look; not healthy when the candidate ended, even if somebody else answers on its port.
@@ -68,7 +85,7 @@ def wait_until_healthy(port: int, check: HealthCheck, ended: Callable[[], str | 
     since, same = begun, ""
     while True:
         left = deadline - time.monotonic()
-        seen = look(port, check, answer_seconds=min(max(left, 0.5), _LONGEST_ANSWER_SECONDS))
+        seen = look(port, check, answer_seconds=min(max(left, 0.5), _LONGEST_ANSWER_SECONDS), host=host)
         how = ended()
         if how is not None:
             return Look(healthy=False, status=how)

@@ -34,6 +34,7 @@ from preview.spec import (
     HealthCheck,
     HostAddress,
     Image,
+    Private,
     TaskSpec,
     fingerprint,
 )
@@ -84,6 +85,15 @@ class ProcessRuntime:
 
     def let_go(self, reference: str) -> None:
         """Nothing was kept."""
+
+    def open_network(self, private: Private, labels: Mapping[str, str]) -> str | None:
+        """None: processes share this machine's network."""
+        del private, labels
+        return None
+
+    def can_close(self) -> str | None:
+        """Never."""
+        return "a local process shares this machine's network"
 
     def image_environment(self, image: Image) -> Mapping[str, str]:
         """None: what runs is a folder."""

@@ -4,7 +4,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from preview.belongings import Belonging
-from preview.spec import BuildSpec, Candidate, CandidateSpec, HealthCheck, HostAddress, Image, TaskSpec
+from preview.spec import (
+    BuildSpec,
+    Candidate,
+    CandidateSpec,
+    HealthCheck,
+    HostAddress,
+    Image,
+    Private,
+    TaskSpec,
+)
 
 
 class Runtime(Protocol):
@@ -37,6 +46,18 @@ class Runtime(Protocol):
         Raises:
             ImageNotFound: it is neither here nor to be pulled.
         """
+        ...
+
+    def open_network(self, private: Private, labels: Mapping[str, str]) -> str | None:
+        """Make sure that a network is there; the address of this machine on it, None where there are none (processes).
+
+        Raises:
+            LaunchFailed: it cannot be made.
+        """
+        ...
+
+    def can_close(self) -> str | None:
+        """None when a closed network can be had here; else why not."""
         ...
 
     def image_environment(self, image: Image) -> Mapping[str, str]:

@@ -3,22 +3,25 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthCheck:
-    """How to see over HTTP that a candidate serves: any 2xx or 3xx answer to a GET; redirects are not followed.
+    """How to see that a candidate serves: any 2xx or 3xx answer to a GET; redirects are not followed.
 
     Attributes:
+        over: `http`; `tcp`, where taking a connection is enough; `nothing`, where running is.
         path: the path asked for, with its leading slash.
         timeout_seconds: how long a candidate may take to become healthy, in seconds.
         interval_seconds: the pause between two looks, in seconds.
         steady_seconds: an HTTP answer that is not healthy and stays the same so long is final, in seconds.
     """
 
+    over: Literal["http", "tcp", "nothing"] = "http"
     path: str = "/healthz"
     timeout_seconds: float = 60.0
     interval_seconds: float = 0.2
@@ -75,6 +78,25 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Private:
+    """A network of a preview's own, where containers reach each other by name. Processes have none.
+
+    Attributes:
+        name: the network's name.
+        alias: by which the others on it reach this container.
+        place: its place on a closed network, 2 to 14.
+        closed: nothing leads out of it or into it but what somebody passes on at its gateway's address.
+        hosts: names that lead to that address.
+    """
+
+    name: str
+    alias: str
+    place: int = 2
+    closed: bool = False
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateSpec:
     """How to run a candidate. Two equal specs are the same candidate; see `fingerprint`.
 
@@ -94,6 +116,9 @@ class CandidateSpec:
         resources: its limits.
         host_network: a container shares this machine's own network, to reach what listens on 127.0.0.1 only; then the
             app has to listen on PORT, as a process does.
+        private: the preview's own network; None: the one that all share, on which nobody reaches another.
+        published: whether it has a port on 127.0.0.1. On a closed network none is published either: its URL is that
+            of a port that is kept for it, on which somebody has to pass on what comes.
     """
 
     name: str
@@ -107,6 +132,8 @@ class CandidateSpec:
     health: HealthCheck = field(default_factory=HealthCheck)
     resources: Resources = field(default_factory=Resources)
     host_network: bool = False
+    private: Private | None = None
+    published: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +150,7 @@ class TaskSpec:
         resources: its limits.
         timeout_seconds: how long it may take, in seconds; then it is ended.
         host_network: a container shares this machine's own network, to reach what listens on 127.0.0.1 only.
+        private: see CandidateSpec.
     """
 
     name: str
@@ -134,6 +162,7 @@ class TaskSpec:
     resources: Resources = field(default_factory=Resources)
     timeout_seconds: float = 600.0
     host_network: bool = False
+    private: Private | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +216,8 @@ def fingerprint(spec: CandidateSpec) -> str:
         "resources": [spec.resources.memory_bytes, spec.resources.cpus, spec.resources.pids],
         # Only where it is so: what was started by earlier versions stays equal.
         **({"host_network": True} if spec.host_network else {}),
+        **({"private": asdict(spec.private)} if spec.private else {}),
+        **({} if spec.published else {"published": False}),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

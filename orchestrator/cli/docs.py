@@ -12,7 +12,13 @@ from pydantic_core import PydanticUndefined
 
 from orchestrator.cli.app import app
 from orchestrator.migration import hazards
-from orchestrator.sections import MigrationSection, MigrationStepSection, SafetySection, VerifySection
+from orchestrator.sections import (
+    MigrationSection,
+    MigrationStepSection,
+    SafetySection,
+    ServiceSection,
+    VerifySection,
+)
 from orchestrator.settings import Settings
 
 #: Texts that tests run; the pages are made in a checkout only.
@@ -87,6 +93,8 @@ def _settings() -> str:
         lines += _section(f"[{section}]", model)
         if model is MigrationSection:
             lines += _section("[[migration.steps]]", MigrationStepSection)
+        if section == "safety":
+            lines += _section("[services.NAME]", ServiceSection)
         if model is SafetySection:
             lines += _section("[[safety.verify]]", VerifySection)
     lines += [

@@ -35,6 +35,9 @@ def logs(
     migration: Annotated[
         bool, typer.Option("--migration", help="What the migration command said on the branch, instead.")
     ] = False,
+    service: Annotated[
+        str | None, typer.Option("--service", help="The log of a service beside the app, instead.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help='Print each line as JSON: {"line": ...}, one a line.')
     ] = False,
@@ -44,14 +47,19 @@ def logs(
     from orchestrator.facts import migration_log
     from orchestrator.steps.border import translating
     from orchestrator.steps.launch import candidate_name
+    from orchestrator.steps.surroundings import service_name
 
     with render.Progress() as progress, assembled(progress) as rooms:
         preview = rooms.controller.mine(name)
+        if service is not None and service not in rooms.settings.services:
+            known = ", ".join(rooms.settings.services) or "none"
+            raise UsageError(f"there is no service {service!r} in preview.toml", hint=f"services: {known}")
+        whose = service_name(preview, service) if service else candidate_name(preview)
         with translating(f"reading the log of {name}"):
             lines: Iterable[str] = (
                 migration_log(preview)[-tail or None :]
                 if migration
-                else rooms.candidates.runtime(preview).logs(candidate_name(preview), tail=tail, follow=follow)
+                else rooms.candidates.runtime(preview).logs(whose, tail=tail, follow=follow)
             )
             for line in lines:
                 text = line.rstrip("\n")

@@ -1,15 +1,17 @@
 """Kinds of things on this machine, which a runtime made: containers, processes, images, networks, volumes, folders."""
 
+import shutil
 from collections.abc import Iterable
 from typing import ClassVar
 
 from orchestrator.lifecycle import Preview
 from orchestrator.resources.thing import Kind, Thing, owner_in
 from orchestrator.steps.border import translating
-from preview.belongings import Belonging, What
+from preview.belongings import Belonging, What, folders
 
 #: On what a release made; it is production's, however much it came from a preview.
 RELEASED = "dev.preview.release"
+SIDECAR = "-side"
 
 
 class OfRuntime(Kind):
@@ -59,9 +61,60 @@ class Process(OfRuntime):
     made_in = (
         "orchestrator.steps.launch:Candidates.start",
         "orchestrator.steps.launch:Candidates.start_trial",
+        "orchestrator.steps.surroundings:Surroundings.start_services",
     )
     runtime = "process"
     what = "process"
+
+    def _is_ours(self, belonging: Belonging) -> bool:
+        return not belonging.name.endswith(SIDECAR) and super()._is_ours(belonging)
+
+
+class Sidecar(OfRuntime):
+    """See says; a local process whatever the preview runs on."""
+
+    name = "sidecar"
+    says = "the mail sink of a preview, and the ways out of its closed network"
+    made_in = ("orchestrator.steps.surroundings:Surroundings._rule",)
+    runtime = "process"
+    what = "process"
+
+    def find(self, preview: Preview | None) -> Iterable[Thing]:
+        """See Kind.find."""
+        for each in self._world.belongings(self.runtime):
+            if each.what == self.what and each.name.endswith(SIDECAR) and self._is_ours(each):
+                thing = self._thing(each)
+                if preview is None or thing.owner == preview.id:
+                    yield thing
+
+
+class SideFolder(Kind):
+    """See says."""
+
+    name = "side folder"
+    says = "the rules and the mails of a preview's sidecar, in $PREVIEW_HOME/sides"
+    made_in = (
+        "orchestrator.steps.surroundings:Surroundings._port",
+        "orchestrator.steps.surroundings:Surroundings._rule",
+    )
+
+    def find(self, preview: Preview | None) -> Iterable[Thing]:
+        """See Kind.find."""
+        for each in folders(self._world.home / "sides"):
+            owner = owner_in(each.name)
+            if preview is None or owner == preview.id:
+                yield Thing(
+                    kind=self.name,
+                    name=each.name,
+                    key=each.name,
+                    owner=owner,
+                    created_at=each.created_at,
+                    size_bytes=each.size_bytes,
+                )
+
+    def remove(self, thing: Thing) -> None:
+        """See Kind.remove."""
+        shutil.rmtree(self._world.home / "sides" / thing.key, ignore_errors=True)
 
 
 class Folder(OfRuntime):
@@ -83,6 +136,7 @@ class Container(OfRuntime):
         "orchestrator.steps.command:Command._run",
         "orchestrator.steps.launch:Candidates.start",
         "orchestrator.steps.launch:Candidates.start_trial",
+        "orchestrator.steps.surroundings:Surroundings.start_services",
     )
     runtime = "docker"
     what = "container"
@@ -108,6 +162,10 @@ class Network(OfRuntime):
 
     name = "network"
     says = "what containers of previews are on; the shared one goes with its last container"
+    made_in = (
+        "orchestrator.steps.surroundings:Surroundings.ensure",
+        "orchestrator.steps.surroundings:Surroundings.let_in",
+    )
     runtime = "docker"
     what = "network"
     may_stay = True
@@ -125,4 +183,4 @@ class Volume(OfRuntime):
 
 CANDIDATE_IMAGE = "preview-candidate:"
 #: Who uses something goes before it.
-ON_THIS_MACHINE = (Process, Folder, Container, Image, Volume, Network)
+ON_THIS_MACHINE = (Process, Folder, Sidecar, SideFolder, Container, Image, Volume, Network)

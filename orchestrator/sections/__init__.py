@@ -16,6 +16,7 @@ from orchestrator.sections.release import ReleaseSection
 from orchestrator.sections.report import IgnoreRule, ReportSection
 from orchestrator.sections.safety import SafetySection, VerifySection
 from orchestrator.sections.server import ServerSection
+from orchestrator.sections.services import ServiceSection, in_order
 
 __all__ = [
     "AccessSection",
@@ -36,8 +37,10 @@ __all__ = [
     "SafetySection",
     "Section",
     "ServerSection",
+    "ServiceSection",
     "StoreSection",
     "VerifySection",
+    "in_order",
     "parse_duration",
     "parse_size",
 ]

@@ -23,6 +23,16 @@ class AppSection(Section):
     container_command: list[str] = Field(
         default_factory=list, description="Replaces the image's own command in a container."
     )
+    compose: str | None = Field(
+        None,
+        description="A compose file, relative to preview.toml, one service of which is the app; those that it depends "
+        "on become `[services]`. What preview.toml says itself is stronger.",
+    )
+    service: str | None = Field(None, description="With `compose`: the service that is the app.")
+    compose_without: list[str] = Field(
+        default_factory=list,
+        description="With `compose`: services that are left out, such as the database, whose place the branch takes.",
+    )
     port: int = Field(
         8000, ge=1, le=65535, description="The port that the app listens on (also given as PORT)."
     )

@@ -10,7 +10,8 @@ from orchestrator.errors import Refused
 from orchestrator.lifecycle import Preview
 from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
-from orchestrator.steps.launch import Candidates, labels, task_name
+from orchestrator.steps.launch import Candidates, task_name
+from orchestrator.steps.surroundings import labels
 from preview.spec import Image, Resources, TaskSpec
 
 #: How many of its last lines the diary keeps.
@@ -105,9 +106,11 @@ class Command:
         local = runtime.kind == "process"
         # Main on this machine listens on loopback only: no container but one on the machine's own network gets there.
         beside = main and not local and uri.host in LOOPBACK
+        if not main:
+            self._candidates.surround(preview, "migrate", uri, detail)
         if not beside:
             uri = self._candidates.reachable(runtime, uri)
-        given = {**app.env, **self._candidates.passed_on()} if main else self._candidates.environment()
+        given = {**app.env, **self._candidates.passed_on()} if main else self._candidates.environment(preview)
         spec = TaskSpec(
             name=task_name(preview),
             command=migration.argv,
@@ -123,6 +126,7 @@ class Command:
             resources=Resources(memory_bytes=app.memory_bytes, cpus=app.cpus, pids=app.pids),
             timeout_seconds=migration.timeout_seconds,
             host_network=beside,
+            private=None if main else self._candidates.private(preview, "migrate", uri),
         )
         shown = migration.command if isinstance(migration.command, str) else " ".join(migration.argv)
         detail(f"running the migration command: {shown}")
@@ -134,6 +138,10 @@ class Command:
             detail(f"| {line}")
 
         began = time.perf_counter()
-        with translating("the migration command"):
-            runtime.run(spec, say)
+        try:
+            with translating("the migration command"):
+                runtime.run(spec, say)
+        finally:
+            if not main:
+                self._candidates.leave(preview, "migrate")
         return Ran(lines=tuple(lines), milliseconds=round((time.perf_counter() - began) * 1000, 1))

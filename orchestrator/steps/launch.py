@@ -15,9 +15,10 @@ from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.safety import NO_PRODUCTION, refuse_production, scan
+from orchestrator.steps.surroundings import Surroundings, labels, service_name
 from preview.errors import LaunchFailed, PreviewError, Unhealthy
 from preview.runtime import Runtime
-from preview.spec import BuildSpec, CandidateSpec, HealthCheck, Image, Resources
+from preview.spec import BuildSpec, CandidateSpec, HealthCheck, Image, Private, Resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +51,10 @@ class Candidates:
         self,
         settings: Settings,
         open_runtime: Callable[[str], Runtime],
-        production: Callable[[], tuple[str, ...]] = tuple,
+        production: Callable[[], tuple[str, ...]],
+        surroundings: Surroundings,
     ) -> None:
+        self._surroundings = surroundings
         self._settings = settings
         self._production = production
         self._open_runtime = open_runtime
@@ -121,10 +124,23 @@ class Candidates:
         Raises:
             StepFailed: it does not start, does not get healthy, or the wanted port is in use.
         """
-        spec = self._candidate(preview, uri, image)
+        runtime = self.runtime(preview)
+        spec = self._around(preview, uri, image, detail)
         detail(f"starting {spec.name} and waiting until {self._settings.app.health} is healthy")
         with translating(f"starting {spec.name}"):
-            return self.runtime(preview).start(spec).url
+            url = runtime.start(spec).url
+        self._surroundings.let_in(preview, runtime, "app", url)
+        return url
+
+    def _around(
+        self, preview: Preview, uri: ConnectionURI, image: Image | None, detail: Callable[[str], None]
+    ) -> CandidateSpec:
+        """Make what stands around the candidate; returns how it runs."""
+        runtime = self.runtime(preview)
+        self._surroundings.ensure(preview, runtime, "app", uri, detail)
+        spec = self._candidate(preview, uri, image)
+        self._surroundings.start_services(preview, runtime, image, spec.environment, detail)
+        return spec
 
     def _candidate(self, preview: Preview, uri: ConnectionURI, image: Image | None) -> CandidateSpec:
         """What runs for a preview."""
@@ -163,12 +179,16 @@ class Candidates:
         spec = self._spec(preview, uri, version, trial_candidate(preview))
         waits = replace(spec.health, timeout_seconds=health.seconds, steady_seconds=health.steady)
         spec = replace(spec, health=waits)
+        runtime = self.runtime(preview)
+        self._surroundings.ensure(preview, runtime, "trial", uri, lambda _text: None)
         try:
-            return self.runtime(preview).start(spec).url
+            url = runtime.start(spec).url
         except (LaunchFailed, Unhealthy):
             raise
         except PreviewError as error:
             raise StepFailed(f"starting {spec.name}: {error.message}", hint=error.hint) from error
+        self._surroundings.let_in(preview, runtime, "trial", url)
+        return url
 
     def trial_log(self, preview: Preview, lines: int) -> tuple[str, ...]:
         """The last lines of the version that is tried."""
@@ -179,6 +199,7 @@ class Candidates:
         """Stop the version that is tried; absent is fine."""
         with translating(f"stopping {trial_candidate(preview)}"):
             self.runtime(preview).stop(trial_candidate(preview))
+        self._surroundings.forget(preview, "trial")
 
     def _spec(self, preview: Preview, uri: ConnectionURI, version: "Version", name: str) -> CandidateSpec:
         app = self._settings.app
@@ -189,7 +210,7 @@ class Candidates:
             working_directory=version.folder,
             # The runtime adds PORT, and PREVIEW_URL where there is no gateway: it is the one that chooses the port.
             environment={
-                **self.environment(),
+                **self.environment(preview),
                 "DATABASE_URL": self.reachable(self.runtime(preview), uri).reveal(),
                 "PREVIEW_NAME": preview.name,
                 **({"PREVIEW_URL": url} if (url := self.public_url(preview)) else {}),
@@ -198,7 +219,26 @@ class Candidates:
             labels=labels(preview),
             health=HealthCheck(path=app.health, timeout_seconds=app.health_timeout_seconds),
             resources=Resources(memory_bytes=app.memory_bytes, cpus=app.cpus, pids=app.pids),
+            private=self.private(preview, "app" if name == candidate_name(preview) else "trial", uri),
         )
+
+    def private(self, preview: Preview, alias: str, uri: ConnectionURI) -> Private | None:
+        """The network of a preview on which this container of it is."""
+        return self._surroundings.private(preview, self.runtime(preview), alias, uri)
+
+    def surround(
+        self, preview: Preview, alias: str, uri: ConnectionURI, detail: Callable[[str], None]
+    ) -> None:
+        """The network and the ways out of a container that is no candidate; `leave` takes them back."""
+        self._surroundings.ensure(preview, self.runtime(preview), alias, uri, detail)
+
+    def leave(self, preview: Preview, alias: str) -> None:
+        """See surround."""
+        self._surroundings.forget(preview, alias)
+
+    def egress(self, preview: Preview) -> Finding:
+        """What the report says of the ways out."""
+        return self._surroundings.finding(self.runtime(preview))
 
     def public_url(self, preview: Preview) -> str | None:
         """The URL of this preview's name, where there is a gateway."""
@@ -209,6 +249,8 @@ class Candidates:
         """End the candidate and keep what waking needs; absent is fine."""
         with translating(f"putting {candidate_name(preview)} to sleep"):
             self.runtime(preview).sleep(candidate_name(preview))
+            for name in self._settings.services:
+                self.runtime(preview).sleep(service_name(preview, name))
 
     def wake(self, preview: Preview, uri: Callable[[], ConnectionURI], detail: Callable[[str], None]) -> str:
         """Start the candidate that sleeps, and return its URL.
@@ -224,22 +266,29 @@ class Candidates:
             image = Image(reference=kept["reference"], id=kept["id"]) if kept else None
             return self._candidate(preview, uri(), image)
 
+        if self._settings.services or not self._surroundings.stand(preview, runtime):
+            kept = preview.facts.get("image")
+            image = Image(reference=kept["reference"], id=kept["id"]) if kept else None
+            self._around(preview, uri(), image, detail)
         detail(f"waking {candidate_name(preview)} and waiting until {app.health} is healthy")
         with translating(f"waking {candidate_name(preview)}"):
-            return runtime.wake(candidate_name(preview), health, make).url
+            url = runtime.wake(candidate_name(preview), health, make).url
+        self._surroundings.let_in(preview, runtime, "app", url)
+        return url
 
     def reachable(self, runtime: Runtime, uri: ConnectionURI) -> ConnectionURI:
         """The URI as a candidate has to dial it."""
         with translating(f"reaching this machine from the {runtime.kind} runtime"):
             return uri.with_host(runtime.host_address().name) if uri.host in LOOPBACK else uri
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, preview: Preview) -> dict[str, str]:
         """What the settings give to everything of the app that runs for a preview; never to production's.
 
         Raises:
             Refused: it names a machine of production.
         """
-        given = {**self._settings.app.env, **self.passed_on(), **self._settings.safety.env}
+        around = self._surroundings.environment(preview, self.runtime(preview))
+        given = {**self._settings.app.env, **self.passed_on(), **around}
         refuse_production(self.scanned(given))
         return given
 
@@ -259,6 +308,7 @@ class Candidates:
         """Stop the candidate and keep its image; absent is fine."""
         with translating(f"stopping {candidate_name(preview)}"):
             self.runtime(preview).stop(candidate_name(preview))
+        self._surroundings.stop_services(preview, self.runtime(preview))
 
 
 class LaunchStep:
@@ -275,8 +325,9 @@ class LaunchStep:
         runtime = self._candidates.runtime(preview)
         detail("looking for production's machines in the environment")
         baked = runtime.image_environment(image) if image else {}
-        found = self._candidates.scanned({**baked, **self._candidates.environment()})
+        found = self._candidates.scanned({**baked, **self._candidates.environment(preview)})
         refuse_production(found)
+        egress = self._candidates.egress(preview)
         url = self._candidates.start(preview, uri, image, detail)
         kind = runtime.kind
         how = "local process, no isolation" if kind == "process" else (image.reference if image else "")
@@ -288,7 +339,7 @@ class LaunchStep:
                 "public_url": self._candidates.public_url(preview),
                 "sleeping_since": None,
                 "image": {"reference": image.reference, "id": image.id} if image else None,
-                "safety": [finding.to_json() for finding in (found or (NO_PRODUCTION,))],
+                "safety": [finding.to_json() for finding in (*(found or (NO_PRODUCTION,)), egress)],
             },
         )
 
@@ -355,9 +406,3 @@ def trial_candidate(preview: Preview) -> str:
 def image_tag(preview: Preview) -> str:
     """The derived tag of a preview's image."""
     return f"preview-candidate:{preview.slug}"
-
-
-def labels(preview: Preview) -> dict[str, str]:
-    """The labels by which a sweep finds what belongs to whom."""
-    mark = {"dev.preview.store": preview.facts["store"]} if preview.facts.get("store") else {}
-    return {"dev.preview.id": preview.id, "dev.preview.name": preview.name, **mark}

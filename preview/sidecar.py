@@ -1,0 +1,232 @@
+"""What stands beside one preview: a mail sink, and the only ways out of its closed network. One event loop.
+
+Run as a program, `python -m preview.sidecar FOLDER`. It follows the files in FOLDER/rules, each one owner's:
+
+    {"ways": [{"bind": "10.0.0.1", "port": 443, "to": [["api.example.com", 443]]}],
+     "mail": {"bind": ["10.0.0.1"], "port": 20025}}
+
+`GET /healthz` on PORT says which rules are in force. Mails lie in FOLDER/mail: NAME.eml, and
+NAME.json for the envelope. It forwards bytes and reads no more of them than the name that a connection asks for.
+"""
+
+import asyncio
+import hashlib
+import http.client
+import json
+import os
+import re
+import struct
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+LOOK_SECONDS = 0.1
+LONGEST_HELLO_SECONDS = 10.0
+KEPT_MAILS = 1_000
+LARGEST_MAIL_BYTES = 10 * 1024 * 1024
+
+Targets = tuple[tuple[str, int], ...]
+
+
+def digest_of(rules: Mapping[str, Any]) -> str:
+    """What tells whether these rules are the ones in force."""
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+
+
+def read_rules(folder: Path) -> dict[str, Any]:
+    """The rules of every owner; a file that goes away while we look is not there."""
+    found = {}
+    for file in sorted((folder / "rules").glob("*.json")):
+        with suppress(FileNotFoundError, ValueError):
+            found[file.stem] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def ways_of(rules: Mapping[str, Any]) -> dict[tuple[str, int], Targets]:
+    """Where to listen, and where each leads."""
+    found: dict[tuple[str, int], list[tuple[str, int]]] = {}
+    for rule in rules.values():
+        for way in rule.get("ways", ()):
+            targets = found.setdefault((way["bind"], int(way["port"])), [])
+            targets += [(str(host), int(port)) for host, port in way["to"] if (host, port) not in targets]
+    return {key: tuple(dict.fromkeys(targets)) for key, targets in found.items()}
+
+
+def name_in(first: bytes) -> str | None:
+    """The host name that a TLS client hello or an HTTP request asks for; None when it says none."""
+    if first[:1] == b"\x16":
+        with suppress(IndexError, struct.error, UnicodeDecodeError):
+            return _server_name(first)
+        return None
+    found = re.search(rb"\r\n[Hh][Oo][Ss][Tt]:[ \t]*([^\r\n:]+)", first)
+    return found[1].decode("ascii", "replace").strip().lower() if found else None
+
+
+def _server_name(hello: bytes) -> str | None:
+    """RFC 8446, 4.1.2 and RFC 6066, 3: two headers, version, random, then lists up to the extensions."""
+    at = 5 + 4 + 2 + 32
+    at += 1 + hello[at]
+    at += 2 + struct.unpack_from(">H", hello, at)[0]
+    at += 1 + hello[at]
+    end = at + 2 + struct.unpack_from(">H", hello, at)[0]
+    at += 2
+    while at < end:
+        kind, length = struct.unpack_from(">HH", hello, at)
+        at += 4
+        if kind == 0:
+            (size,) = struct.unpack_from(">H", hello, at + 3)
+            return hello[at + 5 : at + 5 + size].decode("ascii").lower()
+        at += length
+    return None
+
+
+def target_for(targets: Targets, first: bytes) -> tuple[str, int] | None:
+    """Where a connection goes: the only place, or the one that it names."""
+    if len(targets) == 1:
+        return targets[0]
+    name = name_in(first)
+    return next((target for target in targets if target[0].lower() == name), None)
+
+
+class Sidecar:
+    """Follows the rules."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.in_force = ""
+        self.refused: list[str] = []
+        self._servers: dict[tuple[str, int], tuple[Any, asyncio.Server]] = {}
+
+    async def run(self, port: int) -> None:
+        """Serve until we are ended."""
+        await asyncio.start_server(self._control, "127.0.0.1", port)
+        while True:
+            rules = read_rules(self.folder)
+            wanted = digest_of(rules)
+            if wanted != self.in_force or self.refused:
+                await self._follow(rules)
+                self.in_force = wanted
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _follow(self, rules: Mapping[str, Any]) -> None:
+        wanted: dict[tuple[str, int], Any] = dict(ways_of(rules))
+        for rule in rules.values():
+            for bind in (rule.get("mail") or {}).get("bind", ()):
+                wanted[bind, int(rule["mail"]["port"])] = "mail"
+        for key in [key for key, (what, _) in self._servers.items() if wanted.get(key) != what]:
+            _, server = self._servers.pop(key)
+            server.close()
+        self.refused = []
+        for (bind, port), what in wanted.items():
+            if (bind, port) in self._servers:
+                continue
+            try:
+                server = await self._listen(bind, port, what)
+            except OSError as error:  # its network is made again just now, or somebody else listens there
+                self.refused.append(f"{bind}:{port}: {error.strerror or error}")
+            else:
+                self._servers[bind, port] = (what, server)
+
+    async def _listen(self, bind: str, port: int, what: Any) -> asyncio.Server:
+        if what == "mail":
+            from aiosmtpd.smtp import SMTP
+
+            sink = Sink(self.folder / "mail")
+            return await asyncio.get_running_loop().create_server(
+                lambda: SMTP(
+                    sink, enable_SMTPUTF8=True, data_size_limit=LARGEST_MAIL_BYTES, auth_required=False
+                ),
+                bind,
+                port,
+            )
+        return await asyncio.start_server(
+            lambda reader, writer: self._pass_on(what, reader, writer), bind, port
+        )
+
+    async def _pass_on(
+        self, targets: Targets, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        other: asyncio.StreamWriter | None = None
+        try:
+            first = b""
+            if len(targets) > 1:
+                first = await asyncio.wait_for(reader.read(16_384), LONGEST_HELLO_SECONDS)
+            target = target_for(targets, first)
+            if target is None:
+                return
+            there, other = await asyncio.open_connection(*target)
+            other.write(first)
+            await asyncio.gather(_copy(reader, other), _copy(there, writer))
+        except (TimeoutError, OSError):
+            return
+        finally:
+            for each in (writer, other):
+                if each is not None:
+                    each.close()
+
+    async def _control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.TimeoutError):
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), LONGEST_HELLO_SECONDS)
+            body = json.dumps({"digest": self.in_force, "refused": self.refused}).encode()
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            )
+            await writer.drain()
+        writer.close()
+
+
+def followed(url: str, folder: Path, *, seconds: float) -> tuple[str, ...]:
+    """Wait until the sidecar at this URL follows the rules of its folder; what it cannot do after so long."""
+    deadline = time.monotonic() + seconds
+    said = ["it does not answer"]
+    while time.monotonic() < deadline:
+        with suppress(OSError, http.client.HTTPException, ValueError):
+            connection = http.client.HTTPConnection(url.partition("//")[2], timeout=5)
+            with closing(connection):
+                connection.request("GET", "/healthz")
+                value = json.loads(connection.getresponse().read())
+            said = value["refused"] or ["it does not follow its rules"]
+            if value["digest"] == digest_of(read_rules(folder)) and not value["refused"]:
+                return ()
+        time.sleep(LOOK_SECONDS / 2)
+    return tuple(said)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Everything, then the end: each direction ends by itself."""
+    with suppress(OSError):
+        while some := await reader.read(65_536):
+            writer.write(some)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+
+
+class Sink:
+    """Takes every mail and sends none."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._count = 0
+
+    async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        """Keep it; the oldest go when there are many."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._count += 1
+        name = f"{time.time_ns():020d}-{os.getpid()}-{self._count}"
+        said = {"from": envelope.mail_from, "to": list(envelope.rcpt_tos), "peer": str(session.peer[0])}
+        (self._folder / f"{name}.eml").write_bytes(envelope.original_content or envelope.content or b"")
+        new = self._folder / f"{name}.json.new"
+        new.write_text(json.dumps(said), encoding="utf-8")
+        new.replace(self._folder / f"{name}.json")  # a mail is there when its envelope is
+        for old in sorted(self._folder.glob("*.json"))[:-KEPT_MAILS]:
+            old.unlink(missing_ok=True)
+            old.with_suffix(".eml").unlink(missing_ok=True)
+        return "250 kept, and sent to nobody"
+
+
+if __name__ == "__main__":
+    asyncio.run(Sidecar(Path(sys.argv[1])).run(int(os.environ["PORT"])))
