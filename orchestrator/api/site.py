@@ -13,9 +13,10 @@ from orchestrator.jobs.queue import install
 from orchestrator.jobs.submit import Submissions
 from orchestrator.lifecycle import Observer, Store
 from orchestrator.opening import runtime, store_uri
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, home
 from orchestrator.steps.border import translating
 from orchestrator.steps.launch import Candidates
+from orchestrator.steps.surroundings import Surroundings
 
 
 class Site:
@@ -101,7 +102,7 @@ class Site:
     @cached_property
     def candidates(self) -> Candidates:
         """For looking at apps: nothing is started or stopped by it."""
-        return Candidates(self.settings, runtime)
+        return Candidates(self.settings, runtime, tuple, Surroundings(self.settings, runtime, home()))
 
     def write(
         self, caller: Caller | None, action: str, *, on: str = "", outcome: str, note: str = ""
