@@ -27,8 +27,9 @@ VARIABLE = "PREVIEW_FAULT"
 RUNTIME_VERBS = frozenset({"build", "image", "start", "run", "stop", "remove_image", "remove_belonging"})
 #: Statements that change nothing that outlives the session.
 _READING = frozenset(
-    {"select", "show", "set", "explain", "table", "values", "begin", "declare", "fetch", "copy"}
+    {"select", "show", "set", "explain", "table", "values", "begin", "declare", "fetch", "copy", "with"}
 )
+_REMARKS = re.compile(r"\A(?:\s|--[^\n]*|/\*.*?\*/)+", re.DOTALL)
 _WORDS_OF_NEON = re.compile(r"[a-z_]+")
 
 T = TypeVar("T")
@@ -144,7 +145,7 @@ class Cursor(psycopg.Cursor[Any]):
             if isinstance(query, bytes)
             else query.as_string(self)
         )
-        words = text.split(maxsplit=3)[:3]
+        words = _REMARKS.sub("", text).split(maxsplit=3)[:3]
         if not words or words[0].lower() in _READING:
             return super().execute(query, *arguments, **more)
         purpose = self.connection.info.parameter_status("application_name") or ""
