@@ -16,6 +16,7 @@ from orchestrator.bootstrap import Assembly, assemble
 from orchestrator.lifecycle import Preview, Promotion, State
 from orchestrator.settings import load
 from orchestrator.steps.compatibility import Compatibility
+from orchestrator.steps.discard import DiscardStep
 from orchestrator.steps.launch import Candidates
 
 SETTINGS = """
@@ -147,12 +148,17 @@ def make_yard(
         apps[preview.id] = f"http://127.0.0.1/{preview.id}"
         return apps[preview.id]
 
-    def remove(candidates: Any, preview: Preview) -> None:
-        apps.pop(preview.id, None)
+    def ended(really: Callable[..., Any]) -> Callable[..., Any]:
+        def run(it: Any, preview: Preview, *rest: Any) -> Any:
+            done = really(it, preview, *rest)
+            apps.pop(preview.id, None)
+            return done
+
+        return run
 
     monkeypatch.setattr(Candidates, "start", start)
-    monkeypatch.setattr(Candidates, "remove", remove)
-    monkeypatch.setattr(Candidates, "withdraw", remove)
+    monkeypatch.setattr(Candidates, "withdraw", ended(Candidates.withdraw))
+    monkeypatch.setattr(DiscardStep, "run", ended(DiscardStep.run))
     monkeypatch.setattr(Compatibility, "run", lambda *_: ((), ()))
     made: list[Yard] = []
     with NeonClient(api_key=embedded.api_key, base_url=embedded.base_url) as neon:
