@@ -23,6 +23,7 @@ from orchestrator.opening import EMBEDDED, open_neon, open_store, runtime
 from orchestrator.postgres.care import Care
 from orchestrator.projects import find_project
 from orchestrator.resources import Ledger, World
+from orchestrator.reverting import Reverts
 from orchestrator.sections import parse_duration, parse_size
 from orchestrator.settings import Settings, home
 from orchestrator.sleeping import Sleeping
@@ -46,8 +47,11 @@ from orchestrator.steps.promote import PromoteStep
 from orchestrator.steps.queries import PastQueries
 from orchestrator.steps.release import Releases
 from orchestrator.steps.restore_point import RestorePoints
+from orchestrator.steps.revert import ReversePlans
 from orchestrator.steps.safety import Scrub, production_names
 from orchestrator.steps.surroundings import Surroundings
+from orchestrator.steps.to_restore_point import RestorePointWay
+from orchestrator.steps.ways import Ways
 from orchestrator.steps.workload import Workload
 from orchestrator.sweeping import Sweeping
 
@@ -63,6 +67,7 @@ class Assembly:
     releases: Releases
     goal: Goal
     controller: Controller
+    reverts: Reverts
     ledger: Ledger
     sleeping: Sleeping
     lifetime: Lifetime
@@ -107,6 +112,25 @@ def assemble(
 
         promotions = store.promotions(project.key)
         on_main = OnMain(project, promotions, lock_attempts=attempts, care=care(settings))
+
+        points = RestorePoints(
+            project,
+            keep_days=settings.promote.keep_days,
+            wanted=settings.promote.restore_point == "branch",
+        )
+        ways = Ways(
+            ReversePlans(
+                project,
+                promotions,
+                on_main,
+                points=points,
+                releases=releases,
+                compare=settings.compare,
+                policy=online(settings),
+                keeping=keeping(settings),
+            ),
+            RestorePointWay(project, promotions, on_main, releases=releases),
+        )
 
         def endpoint(preview: Preview) -> Mapping[str, Any] | None:
             return _endpoint_settings(settings, preview)
@@ -153,11 +177,7 @@ def assemble(
                     by_command=by_command,
                     promotions=promotions,
                     on_main=on_main,
-                    points=RestorePoints(
-                        project,
-                        keep_days=settings.promote.keep_days,
-                        wanted=settings.promote.restore_point == "branch",
-                    ),
+                    points=points,
                     compare=settings.compare,
                     releases=releases,
                 ),
@@ -207,6 +227,13 @@ def assemble(
             releases=releases,
             goal=goal,
             controller=controller,
+            reverts=Reverts(
+                store=store,
+                project=project.key,
+                ways=ways,
+                under_way=on_main.holder,
+                detail=observer.detail,
+            ),
             ledger=ledger,
             sleeping=sleeping,
             lifetime=lifetime,

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from orchestrator.approval import Approval, facts_of, moved
-from orchestrator.errors import MainMoved, PromotionUnderWay, Refused
+from orchestrator.errors import MainMoved, Refused
 from orchestrator.lifecycle import Preview, Promotion, Promotions, State, Wanted
 from orchestrator.lifecycle.store import Lease
 from orchestrator.migration.plan import Hazard, Plan
 from orchestrator.rebasing import RebaseVerbs
+from orchestrator.turns import in_turn
 from orchestrator.verbs import failed_in
 
 #: What of a preview its promotion keeps: the preview will be gone when somebody asks.
@@ -21,8 +21,6 @@ _CARRIED = (
 
 #: How often one promotion is rehearsed again because main has moved.
 _REBASES = 3
-
-T = TypeVar("T")
 
 
 class PromotionVerbs(RebaseVerbs):
@@ -63,10 +61,12 @@ class PromotionVerbs(RebaseVerbs):
         preview = self.mine(name)
         with self._store.lease(preview.id, wait=self._wait) as lease:
             times = _REBASES if rebase else 0
-            return self._in_turn(
+            return in_turn(
+                self._store.line(self._project),
                 f"promote {name}",
-                wait,
                 lambda: self._promote(lease, allow, keep=keep, rebases=times, phase=phase),
+                under_way=self._hooks.under_way,
+                wait=wait,
             )
 
     def _promote(
@@ -133,25 +133,6 @@ class PromotionVerbs(RebaseVerbs):
         old = self._store.get(lease.preview_id)
         self._store.want(old.id, Wanted.READY, note="main has moved: rehearsing again")
         return self._rebase(lease, old, {}, then)
-
-    def _in_turn(self, purpose: str, wait: Callable[[str], bool], act: Callable[[], T]) -> T:
-        """Do what needs the turn on main when it is ours; whoever came before goes first."""
-        line = self._store.line(self._project)
-        with line.place(purpose) as number:
-            holder = line.ahead(number)
-            while True:
-                if not holder:
-                    try:
-                        return act()
-                    except PromotionUnderWay as taken:
-                        if not wait(self._hooks.under_way() or taken.message):
-                            raise
-                elif not wait(holder):
-                    raise PromotionUnderWay(
-                        f"production is taken: {holder}",
-                        hint="try again when that is done, or wait for it: add --wait",
-                    )
-                holder = line.ahead(number) or self._hooks.under_way()
 
     def approve(self, name: str, *, allow: Iterable[str], note: str = "") -> Preview:
         """Say yes to a ready preview; bound to what it is now. `promote` asks for it and refuses when it moved.

@@ -1,4 +1,4 @@
-"""The commands about production: promote, rebase. Verb to render only."""
+"""The commands about production: promote, rebase, revert. Verb to render only."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.given import AsJson, Name, Quiet, assembled, parse_answers
-from orchestrator.errors import UsageError, WaitingForAnswers
+from orchestrator.errors import Refused, UsageError, WaitingForAnswers
 
 if TYPE_CHECKING:
     from orchestrator.bootstrap import Assembly
@@ -36,7 +36,7 @@ AtMost = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (promote, rebase):
+    for command in (promote, rebase, revert):
         app.command()(command)
 
 
@@ -126,6 +126,58 @@ def rebase(
         render.result_json(preview_json(preview))
     else:
         render.result(preview.facts["url"])
+
+
+def revert(
+    promotion: Annotated[
+        str | None,
+        typer.Argument(help="The promotion's id, from `preview history`; default: the last one."),
+    ] = None,
+    to_restore_point: Annotated[
+        bool,
+        typer.Option(
+            "--to-restore-point",
+            help="Give production the data of the promotion's restore point; what was written since is lost.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what it would do and what it would lose.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: Wait = False,
+    at_most: AtMost = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Take a promotion back: shown first, done after a yes, proved afterwards.
+
+    By a plan that keeps every row written since; what was dropped comes back with its values while it is kept aside,
+    and the app goes back in the same act. Run it again after a crash: it goes on with what remains.
+    """
+    from orchestrator.cli import ask, promotions_out, render
+
+    patience = turn(wait=wait, at_most=at_most)
+    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+        chosen = rooms.reverts.choose(promotion)
+        outlook = rooms.reverts.look(chosen, to_restore_point=to_restore_point)
+        progress.rest()
+        if dry_run or not as_json:
+            promotions_out.outlook(outlook.to_json(), as_json=as_json)
+        if dry_run:
+            return
+        if not yes:
+            if not ask.can_ask() or as_json:
+                raise WaitingForAnswers(
+                    f"the revert of {chosen.preview_name} waits for a yes",
+                    hint=f"preview revert {chosen.id}{' --to-restore-point' * to_restore_point} --yes",
+                )
+            if not typer.confirm("Do this on production?", default=False, err=True):
+                raise Refused("not reverted: the answer was no")
+        done = rooms.reverts.revert(outlook, wait=patience(progress))
+    if as_json:
+        render.result_json(done.to_json())
+    else:
+        render.result(f"reverted {chosen.preview_name}: promotion {chosen.id}, revert {done.id}")
 
 
 def _ask(rooms: "Assembly", name: str, *, as_json: bool) -> None:

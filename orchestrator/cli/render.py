@@ -133,6 +133,10 @@ class Progress:
         """See lifecycle.Observer."""
         self._line(_WORDS.get(state, state.value), "failed", milliseconds, style="red")
 
+    def rest(self) -> None:
+        """End the spinner: something else will be written."""
+        self._stop()
+
     def say(self, text: str) -> None:
         """A line that belongs to no step."""
         self._stop()

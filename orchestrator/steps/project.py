@@ -10,8 +10,10 @@ from neon_client import NeonClient
 from neon_client.models import Branch, ConnectionURI
 from orchestrator.database import COLD_SECONDS, Connection, connect
 from orchestrator.errors import SettingsError, StepFailed
-from orchestrator.lifecycle import Preview
+from orchestrator.lifecycle import Preview, Promotion
 from orchestrator.steps.border import translating
+
+_FORMER = "-before"
 
 
 @dataclass(kw_only=True)
@@ -51,13 +53,22 @@ class NeonProject:
             branch = self.neon.find_branch(self.id, name)
         if branch is None:
             return None
-        if branch.id == self.main.id or branch.default or branch.parent_id != self.main.id:
+        if branch.id == self.main.id or branch.default or not self._is_mains(branch):
             raise StepFailed(
                 f"branch {name} ({branch.id}) is not a child of {self.main.name} ({self.main.id}); "
                 "it will not be touched",
                 hint="rename that branch in Neon, or use another preview name",
             )
         return branch
+
+    def _is_mains(self, branch: Branch) -> bool:
+        """Whether a branch was made of main: of what it is, or of a state that a revert to a restore point kept."""
+        if branch.parent_id == self.main.id:
+            return True
+        if branch.parent_id is None:
+            return False
+        parent = self.neon.branch(self.id, branch.parent_id)
+        return is_former_main(parent.name) and not parent.default
 
     def remove_scratch(self, preview: Preview) -> None:
         """Remove the branch that a migration command made the goal on; absent is fine.
@@ -193,6 +204,21 @@ def way_back_name(name: str) -> str:
 def branch_name(preview: Preview) -> str:
     """The derived name of a preview's branch."""
     return f"preview/{preview.slug}"
+
+
+def restore_name(promotion: Promotion) -> str:
+    """The derived name of a promotion's restore point."""
+    return f"restore/{promotion.slug}"
+
+
+def former_main_name(revert: Promotion) -> str:
+    """The derived name of the branch that keeps main as it was before a revert went to a restore point."""
+    return f"{restore_name(revert)}{_FORMER}"
+
+
+def is_former_main(name: str) -> bool:
+    """Whether a branch of this name keeps such a state."""
+    return name.startswith("restore/") and name.endswith(_FORMER)
 
 
 def scratch_name(preview: Preview) -> str:

@@ -245,6 +245,7 @@ class PromoteStep:
                     "main": before.fingerprint(),
                     "statements": [each.why for each in remaining.statements],
                     "rows": rows,
+                    "written": proof.written(main),
                 },
             )
         return promotions.get(promotion.id)

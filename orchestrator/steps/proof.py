@@ -89,3 +89,12 @@ def analyze(main: Connection, plan: Plan, after: Snapshot) -> list[str]:
     for table in tables:
         main.execute(f"analyze (skip_locked) {table}".encode())
     return tables
+
+
+def written(main: Connection) -> dict[str, list[int]]:
+    """Rows inserted, updated and deleted so far, by table, as the server counts; a crash begins at 0 again."""
+    rows = main.execute(
+        "select pg_catalog.quote_ident(schemaname) || '.' || pg_catalog.quote_ident(relname), n_tup_ins::int8, "
+        "n_tup_upd::int8, n_tup_del::int8 from pg_catalog.pg_stat_user_tables"
+    ).fetchall()
+    return {name: list(counts) for name, *counts in rows}

@@ -16,7 +16,7 @@ from orchestrator.lifecycle import Promotion
 from orchestrator.postgres.inspect import inspect
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.steps.border import translating
-from orchestrator.steps.project import NeonProject
+from orchestrator.steps.project import NeonProject, restore_name
 
 #: Neon's limit of an expiry, days.
 _LONGEST = 30
@@ -112,11 +112,6 @@ class RestorePoints:
                 neon.suspend_endpoint(project_id, endpoint.id)
         except NeonError:
             return
-
-
-def restore_name(promotion: Promotion) -> str:
-    """The derived name of a promotion's restore point."""
-    return f"restore/{promotion.slug}"
 
 
 def _point(main: Connection) -> dict[str, Any]:

@@ -1,0 +1,188 @@
+"""Giving main the data of a promotion's restore point back: what was written since is lost, and said. Touches Neon.
+
+Main keeps its id, its endpoint and its address; the state before stays as a branch of its own.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from orchestrator.database import Connection
+from orchestrator.errors import OrchestratorError, PlanDoesNotConverge, Refused
+from orchestrator.lifecycle import Promotion, Promotions
+from orchestrator.postgres.inspect import inspect
+from orchestrator.steps import proof
+from orchestrator.steps.border import translating
+from orchestrator.steps.on_main import OnMain
+from orchestrator.steps.project import NeonProject, former_main_name
+from orchestrator.steps.release import Releases
+from orchestrator.steps.revert import Outlook, finish, put_image_back
+from orchestrator.steps.telling import table_names
+
+Say = Callable[[str], None]
+
+
+class RestorePointWay:
+    """Takes promotions back by their restore points."""
+
+    def __init__(
+        self, project: NeonProject, promotions: Promotions, on_main: OnMain, *, releases: Releases
+    ) -> None:
+        self._project = project
+        self._promotions = promotions
+        self._on_main = on_main
+        self._releases = releases
+
+    def look(self, promotion: Promotion, detail: Say) -> Outlook:
+        """What it would lose, as far as can be known; changes nothing.
+
+        Raises:
+            Refused: there is no restore point any more.
+        """
+        point = self._point(promotion)
+        with (
+            translating(f"looking at the restore point of {promotion.preview_name}"),
+            self._project.connect_reading(self._project.main.id, "look at the way back") as main,
+            self._project.connect_reading(point["branch"]["id"], "look at the restore point") as kept,
+        ):
+            detail("counting rows in production and in the restore point")
+            losses = [
+                f"everything that was written since {point['at'][:19].replace('T', ' ')} UTC, in all databases of main",
+                *_rows(main, kept, promotion),
+            ]
+        return Outlook(
+            promotion=promotion,
+            way="restore_point",
+            losses=tuple(losses),
+            app=self._releases.would_put_back(promotion.last("release")),
+        )
+
+    def _point(self, promotion: Promotion) -> Mapping[str, Any]:
+        point = promotion.last("restore_point")
+        if not point or not point.get("branch"):
+            raise Refused(
+                f"the promotion {promotion.id} of {promotion.preview_name} has no restore point",
+                hint="Neon's own history may reach back to it: `preview history show "
+                f"{promotion.id}` has the time and the LSN",
+            )
+        with translating("looking for the restore point"):
+            found = self._project.neon.find_branch(self._project.id, point["branch"]["name"])
+        if found is None or found.id != point["branch"]["id"]:
+            raise Refused(
+                f"the restore point {point['branch']['name']} is gone",
+                hint="it was kept as long as promote.keep_days says",
+            )
+        return point
+
+    def run(self, outlook: Outlook, revert: Promotion, detail: Say) -> dict[str, Any]:
+        """Do it; running again goes on, and never restores twice.
+
+        Returns:
+            The proof.
+
+        Raises:
+            PromotionUnderWay: somebody else has the turn on main.
+            Refused: the restore point is gone.
+        """
+        promotion = outlook.promotion
+        try:
+            with translating(f"going back to the restore point of {promotion.preview_name}"):
+                return self._run(promotion, revert, detail)
+        except OrchestratorError as error:
+            error.nothing_done = not self._promotions.get(revert.id).touched
+            self._promotions.record(
+                revert.id,
+                "refused" if error.nothing_done else "failed",
+                note=error.message,
+                detail={"kind": type(error).__name__, "hint": error.hint, "detail": error.detail},
+            )
+            raise
+
+    def _run(self, promotion: Promotion, revert: Promotion, detail: Say) -> dict[str, Any]:
+        project, kept_as = self._project, former_main_name(revert)
+        point = self._point(promotion)
+        before = project.uri(project.main.id)
+        with self._on_main.turn(revert.id, f"revert {promotion.preview_name}") as main:
+            done = project.neon.find_branch(project.id, kept_as)
+            if done is None:
+                now = inspect(main)
+                with self._promotions.together():
+                    self._promotions.carry(revert.id, "base", now.to_json())
+                    self._promotions.record(
+                        revert.id,
+                        "applying",
+                        note=f"to the restore point {point['branch']['name']}",
+                        detail={"main": now.fingerprint(), "statements": [], "rows": {}},
+                    )
+                detail(f"giving main the data of {point['branch']['name']}; its state is kept as {kept_as}")
+                began = time.perf_counter()
+                with _ending(main):
+                    project.neon.restore_branch(
+                        project.id,
+                        project.main.id,
+                        source_branch_id=point["branch"]["id"],
+                        preserve_under_name=kept_as,
+                        overwrite_main=True,
+                    )
+                self._promotions.record(
+                    revert.id,
+                    "restored",
+                    note=f"the state before is kept as {kept_as}",
+                    detail={"kept_as": kept_as, "from": point["branch"]},
+                    milliseconds=(time.perf_counter() - began) * 1000,
+                )
+        put_image_back(self._promotions, self._releases, promotion, revert, detail)
+        return self._proved(revert, point, before.reveal() != project.uri(project.main.id).reveal(), detail)
+
+    def _proved(
+        self, revert: Promotion, point: Mapping[str, Any], changed: bool, detail: Say
+    ) -> dict[str, Any]:
+        detail("proving that production is what it was")
+        began = time.perf_counter()
+        with self._project.connect_main("prove the restore") as main:
+            after = inspect(main)
+        if after.fingerprint() != point["fingerprint"]:
+            raise PlanDoesNotConverge(
+                "production's schema is not that of the restore point",
+                hint=f"its state before is kept as {former_main_name(revert)}; look at both before anything else",
+            )
+        found = {"equal": True, "fingerprint": after.fingerprint(), "password_changed": changed}
+        finish(self._promotions, revert, after, found, (time.perf_counter() - began) * 1000)
+        return found
+
+
+@contextmanager
+def _ending(main: Connection) -> Iterator[None]:
+    """The restore ends every connection to main, this one and its turn too: nothing more is asked of it."""
+    try:
+        yield
+    finally:
+        main.close()
+
+
+def _rows(main: Connection, kept: Connection, promotion: Promotion) -> Iterator[str]:
+    """How many rows each table has more or less than the restore point, and what the server counted of writes."""
+    now_tables = table_names(inspect(main))
+    now, then = proof.count(main, now_tables), proof.count(kept, table_names(inspect(kept)))
+    written = proof.written(main)
+    before = (promotion.last("applying") or {}).get("written", {})
+    for table in sorted(now.keys() | then.keys()):
+        if table not in now:
+            yield f"{table} comes back with {then[table]['rows']:,} rows"
+            continue
+        said = [] if table in then else [f"goes, with {now[table]['rows']:,} rows"]
+        if table in then and (more := now[table]["rows"] - then[table]["rows"]):
+            exact = now[table]["exact"] and then[table]["exact"]
+            said.append(
+                f"{'' if exact else 'about '}{abs(more):,} rows {'more' if more > 0 else 'less'} than then"
+            )
+        counts = written.get(table)
+        old = before.get(table)
+        if counts and old and all(a >= b for a, b in zip(counts, old, strict=True)) and counts != old:
+            inserted, updated, deleted = (a - b for a, b in zip(counts, old, strict=True))
+            said.append(
+                f"{inserted:,} inserts, {updated:,} updates and {deleted:,} deletes since, as the server counts"
+            )
+        if said:
+            yield f"{table}: {'; '.join(said)}"
