@@ -36,6 +36,12 @@ def gateway(
     stop: Annotated[
         bool, typer.Option("--stop", help="End the gateway that an ended `preview gateway` left running.")
     ] = False,
+    gate_only: Annotated[
+        bool,
+        typer.Option(
+            "--gate-only", help="Run the gate; Caddy runs elsewhere, with what --show-config prints."
+        ),
+    ] = False,
     show_config: Annotated[
         bool, typer.Option("--show-config", help="Print Caddy's config, and run nothing.")
     ] = False,
@@ -61,7 +67,7 @@ def gateway(
     with render.Progress() as progress:
         site = Site(settings)
         try:
-            serving.run_gateway(site, say=render.result, tell=progress.say)
+            serving.run_gateway(site, say=render.result, tell=progress.say, with_caddy=not gate_only)
         finally:
             site.close()
 

@@ -6,9 +6,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -90,7 +91,9 @@ def open_gate(site: Site) -> Gate:
     )
 
 
-def run_gateway(site: Site, *, say: Callable[[str], None], tell: Callable[[str], None]) -> None:
+def run_gateway(
+    site: Site, *, say: Callable[[str], None], tell: Callable[[str], None], with_caddy: bool = True
+) -> None:
     """Run gate and gateway until a signal ends the gate.
 
     Ctrl-C ends the gateway with it. On any other end Caddy stays, with everybody who is connected through it: whoever
@@ -100,6 +103,7 @@ def run_gateway(site: Site, *, say: Callable[[str], None], tell: Callable[[str],
         site: whose previews.
         say: told the URL once previews can be reached.
         tell: told what goes wrong meanwhile, and better again.
+        with_caddy: whether Caddy is ours to run, too.
 
     Raises:
         Busy: a gate of this machine runs already.
@@ -108,34 +112,43 @@ def run_gateway(site: Site, *, say: Callable[[str], None], tell: Callable[[str],
     gateway = site.settings.gateway
     with _the_only_one():
         dialled = gate_address(gateway)
-        config = gateway_config(gateway, dialled)
-        with translating("starting the gateway"):
-            caddy().ensure(config)
-        over = threading.Event()
-
-        def supervise() -> None:
-            while not over.wait(_LOOK_SECONDS):
-                try:
-                    if caddy().ensure(config):
-                        tell("the gateway had ended; it is started again")
-                except PreviewError as error:
-                    tell(f"{error.message}; {error.hint}")
-
-        supervisor = threading.Thread(target=supervise, name="gateway", daemon=True)
         # uvicorn raises again what ended it; without this SIGTERM would end us before the last visits are written.
         before = signal.signal(signal.SIGTERM, lambda *_: None)
         try:
-            supervisor.start()
-            _Told(_listening(site, dialled), lambda: say(gateway.url("NAME"))).run()
-        except KeyboardInterrupt:
-            over.set()
-            supervisor.join()
-            caddy().stop()
-            raise
+            with _kept_going(gateway_config(gateway, dialled), tell) if with_caddy else nullcontext():
+                _Told(_listening(site, dialled), lambda: say(gateway.url("NAME"))).run()
         finally:
-            over.set()
-            supervisor.join()
             signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _kept_going(config: Mapping[str, Any], tell: Callable[[str], None]) -> Iterator[None]:
+    """Run Caddy for a block, and start it again when it ends; Ctrl-C ends it."""
+    with translating("starting the gateway"):
+        caddy().ensure(config)
+    over = threading.Event()
+
+    def supervise() -> None:
+        while not over.wait(_LOOK_SECONDS):
+            try:
+                if caddy().ensure(config):
+                    tell("the gateway had ended; it is started again")
+            except PreviewError as error:
+                tell(f"{error.message}; {error.hint}")
+
+    supervisor = threading.Thread(target=supervise, name="gateway", daemon=True)
+    supervisor.start()
+    interrupted = False
+    try:
+        yield
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
+    finally:
+        over.set()
+        supervisor.join()
+        if interrupted:
+            caddy().stop()
 
 
 def stop_gateway() -> bool:
