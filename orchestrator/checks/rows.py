@@ -73,6 +73,7 @@ def compare(before: Mapping[str, int], after: Mapping[str, int], plan: Plan) -> 
         plan: what was applied.
     """
     deleted = [hazard.on for hazard in plan.hazards if hazard.code == "deletes_data"]
+    aside = {each.keeps.was: each.keeps.days for each in plan.statements if each.keeps}
     findings = []
     for table in sorted(before):
         had, has = before[table], after.get(table)
@@ -82,13 +83,14 @@ def compare(before: Mapping[str, int], after: Mapping[str, int], plan: Plan) -> 
             )
         elif has is None:
             planned = any(same_name(table, on) for on in deleted)
+            where = f"set aside for {aside[parts_of(table)]} days" if parts_of(table) in aside else "gone"
             rows = "an unknown number of" if had == NOT_COUNTED else f"{had:,}"
             findings.append(
                 Finding(
                     check=CHECK,
                     severity=_of_a_gone_table(planned=planned, empty=had == 0),
                     subject=table,
-                    message=f"the table is gone, and {rows} rows with it; "
+                    message=f"the table is {where}, and {rows} rows with it; "
                     + (
                         "the plan says so"
                         if planned

@@ -29,7 +29,8 @@ _KINDS = (
         code="deletes_data",
         title="deletes data",
         blocks=True,
-        effect="Rows or values are gone after this statement, and the reverse plan cannot bring them back.",
+        effect="Rows or values are gone: for good, or, where they are set aside first, after `promote.keep_days`; "
+        "until then a revert brings them back.",
         advice="Answer with a rename if it is one; else allow it by name, or keep the object for one more release.",
     ),
     HazardKind(

@@ -75,6 +75,10 @@ def renamed(base: Snapshot, renames: Renames) -> Snapshot:
         sizes={work.key(key): each for key, each in base.sizes.items()},
         writes={work.key(key): each for key, each in base.writes.items()},
         leftovers=tuple(replace(each, table=work.table(each.table)) for each in base.leftovers),
+        hidden=tuple(
+            replace(each, table=work.table(each.table), needs=tuple(map(work.key, each.needs)))
+            for each in base.hidden
+        ),
         role=base.role,
         roles=base.roles,
         uncompared=base.uncompared,

@@ -134,6 +134,12 @@ def _hazards(work: Work, key: Key, place: Key, pairs: list[tuple[Column, Column]
             yield hazard(
                 "breaks_running_code", was.name, f"code that still names {was.name} fails from here on"
             )
+    for each in work.base.hidden:
+        if each.column and each.table == place.path:
+            on = f"{key.name}.{each.name}"
+            yield hazard(
+                "deletes_data", on, f"the values of {on}, which an earlier promotion set aside, are gone"
+            )
     tables = [place, *work.was.below(place)]
     if not any(work.has_rows(each) for each in tables if not work.was.is_partitioned(each)):
         return

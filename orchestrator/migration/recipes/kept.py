@@ -12,7 +12,7 @@ from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard
 from orchestrator.migration.step import Phase, Step, Token, released
 from orchestrator.migration.work import Work
-from orchestrator.schema.names import Key, dotted, quote
+from orchestrator.schema.names import Key, quote
 from orchestrator.schema.objects import Column, Constraint, Hidden, Sequence, Stated, Table, table_of
 
 
@@ -171,22 +171,22 @@ def together(ordered: list[Step]) -> list[list[int]]:
 
 
 def steps(work: Work) -> Iterator[Step]:
-    """What was set aside earlier and stands on something that goes now must really go, before that."""
-    now = {old: new for new, old in work.today.tables.items()}
+    """What was set aside earlier and stands in the way of something now must really go, before that."""
+    joins = {edge.child for edge in work.trees.joining}
     for each in work.base.hidden:
         away = [needed for needed in each.needs if needed in work.drops]
         if away:
-            yield from _gone(work, each, now.get(each.table, each.table), away)
+            yield from _gone(work, each, away, f"stands on {away[0]}, which goes")
+        elif each.column and each.table in joins:
+            yield from _gone(work, each, [], "is in no table above, which this one joins")
 
 
-def _gone(work: Work, each: Hidden, path: tuple[str, ...], away: list[Key]) -> Iterator[Step]:
-    place = Key("table", path)
-    what = f"column {place.name}.{each.name}" if each.column else f"table {dotted(*path)}"
+def _gone(work: Work, each: Hidden, away: list[Key], reason: str) -> Iterator[Step]:
+    place = Key("table", each.table)
+    what = f"column {place.name}.{each.name}" if each.column else f"table {place.name}"
     on = f"{place.name}.{each.name}" if each.column else place.name
     lost = hazard(
-        "deletes_data",
-        on,
-        f"{what}, which an earlier promotion set aside, stands on {away[0]} and goes with it",
+        "deletes_data", on, f"{what}, which an earlier promotion set aside, {reason}; it goes with it"
     )
     texts = [f"ALTER TABLE {place.name} DROP COLUMN {each.name}"]
     if not each.column:
@@ -194,7 +194,7 @@ def _gone(work: Work, each: Hidden, path: tuple[str, ...], away: list[Key]) -> I
     for i, sql in enumerate(texts):
         last = i == len(texts) - 1
         yield work.step(
-            Key("schema", (each.name,)), Phase.TAKE_DOWN, sql, f"{away[0]} cannot go while {what} stands on it",
+            Key("schema", (each.name,)), Phase.TAKE_DOWN, sql, f"{what} {reason}",
             tables=[place] if each.column else [], lock=LockMode.ACCESS_EXCLUSIVE,
             gives=[("kept", "gone", (each.name, str(i))), *(map(released, away) if last else ())],
             wants=[("kept", "gone", (each.name, str(i - 1)))] if i else [],

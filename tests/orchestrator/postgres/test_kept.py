@@ -1,14 +1,19 @@
 """Soft drops on real databases: out of sight, back with every value, purged when their time has come."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
+import pytest
+
+from orchestrator.migration import part_of
 from orchestrator.migration.keeping import Keeping
 from orchestrator.migration.planner import Planned, make_plan
 from orchestrator.migration.reverse import Reverse, reverse_plan
 from orchestrator.postgres.apply import apply
 from orchestrator.postgres.inspect import inspect
-from orchestrator.postgres.kept import kept
+from orchestrator.postgres.kept import kept, purge
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import describe_difference
 
@@ -66,6 +71,15 @@ def way_back(main: Any, base: Snapshot, planned: Planned) -> Reverse:
 
 
 def test_what_is_dropped_is_out_of_sight_and_comes_back(database: Callable[..., Any]) -> None:
+    _there_and_back(database)
+
+
+@pytest.mark.prove
+def test_the_same_on_18(database_18: Callable[..., Any]) -> None:
+    _there_and_back(database_18)
+
+
+def _there_and_back(database: Callable[..., Any]) -> None:
     dump = database()
     dump.run(BEFORE)
     rows = "select id, fax, code, kind, number from customers order by id"
@@ -96,3 +110,181 @@ def test_what_is_dropped_is_out_of_sight_and_comes_back(database: Callable[..., 
         assert kept(connection) == ()
     main.run("insert into customers (id, name, kind) values (60, 'later', 1)")
     assert main.rows("select code > 50, number > 50 from customers where id = 60") == [(True, True)]
+
+
+def hazards(planned: Planned) -> dict[str, str]:
+    assert planned.plan is not None
+    return {each.on: each.detail for each in planned.plan.hazards if each.code == "deletes_data"}
+
+
+def test_only_what_is_past_its_time_is_purged(database: Callable[..., Any]) -> None:
+    main, _, planned = both(
+        database,
+        "create table t (a int, b text); create table gone (id serial primary key); insert into gone select 1",
+        "create table t (a int)",
+    )
+    assert hazards(planned) == {
+        "public.gone": "table public.gone is set aside with its rows; they are gone after 7 days",
+        "public.t.b": "public.t.b is set aside with its values; they are gone after 7 days",
+    }
+    day = datetime.now(UTC)
+    with main.connect() as connection, main.connect("reader") as reader:
+        assert purge(connection) == ()
+        assert purge(connection, day + timedelta(days=6, hours=23)) == ()
+        reader.execute("begin")
+        reader.execute("select * from t")
+        went = purge(connection, day + timedelta(days=8))  # what somebody holds stays until the next time
+        assert [each.key.name for each in went] == ["public.gone"]
+        reader.execute("rollback")
+        assert [each.key.name for each in purge(connection, day + timedelta(days=8))] == ["public.t.b"]
+        assert purge(connection, day + timedelta(days=8)) == ()
+        assert kept(connection) == ()
+    assert main.value("select count(*) from pg_namespace where nspname ~ '^preview_kept_'") == 0
+    assert main.value("select count(*) from preview_internal.kept") == 0
+
+
+def test_what_somebody_removed_by_hand_is_no_more_in_the_record(database: Callable[..., Any]) -> None:
+    main, _, _ = both(database, "create table t (a int, b text)", "create table t (a int)")
+    with main.connect() as connection:
+        (thing,) = kept(connection)
+        connection.execute(f"alter table t drop column {thing.name}")
+        assert kept(connection) == ()
+        assert purge(connection, datetime.now(UTC) + timedelta(days=8)) == ()
+    assert main.value("select count(*) from preview_internal.kept") == 0
+
+
+def test_a_name_can_be_used_again_and_dropped_again(database: Callable[..., Any]) -> None:
+    """What was made again under the old name stays; what is aside is named, and neither is lost."""
+    before = (
+        "create table t (a int, b text); create table u (id int primary key); insert into t values (1, 'x')"
+    )
+    main, base, planned = both(database, before, "create table t (a int)")
+    again = "create table t (a int, b int); create table u (id text)"
+    goal = database()
+    goal.run(again)
+    more = make_plan(main.inspect(), goal.inspect(), assume_defaults=True, keeping=KEEPING).plan
+    assert more is not None
+    apply(main.connect, more)
+    back = way_back(main, base, planned)
+    stays = {each.on: each.detail for each in back.losses if "stays set aside" in each.detail}
+    assert set(stays) == {"public.t.b", "public.u"}
+    assert all("was made again since" in each for each in stays.values())
+    small = database()
+    small.run("create table t (a int)")
+    once_more = make_plan(main.inspect(), small.inspect(), assume_defaults=True, keeping=KEEPING).plan
+    assert once_more is not None
+    apply(main.connect, once_more)
+    with main.connect() as connection:
+        assert sorted(each.key.name for each in kept(connection)) == ["public.t.b"] * 2 + ["public.u"] * 2
+    assert main.dump() == small.dump()
+
+
+BOUND = """
+create type mood as enum ('sad', 'ok');
+create table log (at date not null, what text) partition by range (at);
+create table log_1 partition of log for values from ('2026-01-01') to ('2026-02-01');
+create table parent (id int); create table child (more text) inherits (parent);
+create table moods (m mood); create table people (id int, m mood, twice int generated always as (id * 2) stored);
+create table sent (id int primary key); create publication all_of_it for table sent;
+"""
+
+
+def test_what_cannot_be_kept_goes_and_the_hazard_says_why(database: Callable[..., Any]) -> None:
+    goal = "create table log (at date not null) partition by range (at); create table parent (id int);"
+    main, _, planned = both(
+        database, BOUND, goal + "create table people (id int); create publication all_of_it"
+    )
+    why = {on: detail.partition("because ")[2] for on, detail in hazards(planned).items()}
+    tree = "its table is partitioned, a partition or in an inheritance tree"
+    assert why == {
+        "public.log.what": tree,
+        "public.log_1": tree,
+        "public.child": tree,
+        "public.moods": "column public.moods.m stands on enum public.mood, which goes or is made anew",
+        "public.people.m": "column public.people.m stands on enum public.mood, which goes or is made anew",
+        "public.people.twice": "its values are computed from others",
+        "public.sent": "publication all_of_it publishes it",
+    }
+    with main.connect() as connection:
+        assert kept(connection) == ()
+
+
+def test_what_is_aside_goes_first_when_what_it_stands_on_goes(database: Callable[..., Any]) -> None:
+    before = "create type mood as enum ('sad'); create function f() returns int language sql as 'select 1';"
+    here = before + "create table t (a int, m mood); create table u (m mood, x int default f())"
+    main, _, _ = both(database, here, before + "create table t (a int)")
+    with main.connect() as connection:
+        assert {each.key.name for each in kept(connection)} == {"public.t.m", "public.u"}
+    goal = database()
+    goal.run("create table t2 (a int)")
+    answers = {"rename:table:public.t2": "t"}
+    planned = make_plan(
+        main.inspect(), goal.inspect(), answers=answers, assume_defaults=True, keeping=KEEPING
+    )
+    assert planned.plan is not None
+    said = hazards(planned)
+    assert len(said) == 2
+    assert all("which an earlier promotion set aside, stands on" in each for each in said.values())
+    apply(main.connect, planned.plan)
+    assert describe_difference(main.inspect(), goal.inspect()) == ()
+    with main.connect() as connection:
+        assert kept(connection) == ()
+    assert main.value("select count(*) from preview_internal.kept") == 0
+
+
+def test_what_is_aside_goes_when_its_table_becomes_another(database: Callable[..., Any]) -> None:
+    before = "create table t (a int not null, b text); insert into t values (1, 'x');"
+    before += "create table one (a int not null, b text); insert into one values (2, 'y')"
+    small = "create table t (a int not null); create table one (a int not null)"
+    main, _, _ = both(database, before, small)
+    goal = database()
+    goal.run(
+        "create table t (a int not null) partition by range (a); create table t_1 partition of t default"
+    )
+    goal.run("create table all_of (a int not null) partition by range (a)")
+    goal.run("create table one partition of all_of for values from (0) to (9)")
+    planned = make_plan(main.inspect(), goal.inspect(), assume_defaults=True, keeping=KEEPING)
+    assert planned.plan is not None
+    said = hazards(planned)
+    assert {on.rpartition(".")[0] for on in said} == {"public.t", "public.one"}
+    assert all("which an earlier promotion set aside" in each for each in said.values())
+    apply(main.connect, planned.plan)
+    assert describe_difference(main.inspect(), goal.inspect()) == ()
+    assert main.rows("select a from t") == [(1,)]
+    assert main.rows("select a from all_of") == [(2,)]
+
+
+def test_a_name_that_is_another_by_now_is_still_what_was_approved(database: Callable[..., Any]) -> None:
+    """Between rehearsal and promotion something was purged: only the reserved names differ."""
+    main, goal = database(), database()
+    main.run("create table t (a int, b text)")
+    goal.run("create table t (a int)")
+    with main.connect() as connection:
+        apply(main.connect, plan_of(main, goal))
+        connection.execute("alter table t add column b text")
+        approved = plan_of(main, goal)
+        purge(connection, datetime.now(UTC) + timedelta(days=8))
+        now = plan_of(main, goal)
+    assert [each.sql for each in now.statements] != [each.sql for each in approved.statements]
+    assert part_of(now, approved) == ()
+
+
+def plan_of(main: Any, goal: Any) -> Any:
+    found = make_plan(main.inspect(), goal.inspect(), assume_defaults=True, keeping=KEEPING).plan
+    assert found is not None
+    return found
+
+
+def test_the_app_cannot_read_a_table_that_is_aside(database: Callable[..., Any]) -> None:
+    main, goal = database(), database()
+    app = f"app_{main.name}"
+    main.run(f"create role {app}; create table secrets (a int); grant select on secrets to {app}")
+    try:
+        apply(main.connect, plan_of(main, goal))
+        with main.connect() as connection:
+            (thing,) = kept(connection)
+            connection.execute(f"set role {app}")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"select * from {'.'.join(thing.table)}")
+    finally:
+        main.run(f"drop owned by {app}; drop role {app}")
