@@ -167,6 +167,7 @@ def assemble(
                         endpoint,
                         lambda: _last_image(store, project.key),
                         scrub=scrub,
+                        live=lambda: releases.live,
                     ),
                     limits=much,
                 ),

@@ -24,7 +24,12 @@ import psycopg
 
 VARIABLE = "PREVIEW_FAULT"
 #: Verbs of a runtime that change something.
-RUNTIME_VERBS = frozenset({"build", "image", "start", "run", "stop", "remove_image", "remove_belonging"})
+RUNTIME_VERBS = frozenset(
+    {
+        *("build", "image", "start", "run", "stop", "sleep", "wake", "remove_image", "remove_belonging"),
+        *("keep_image", "let_go", "open_network"),
+    }
+)
 #: Statements that change nothing that outlives the session.
 _READING = frozenset(
     {"select", "show", "set", "explain", "table", "values", "begin", "declare", "fetch", "copy", "with"}

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from neon_client.models import ConnectionURI
@@ -26,6 +27,7 @@ from orchestrator.steps.launch import Candidates, Patience, Version
 from orchestrator.steps.project import NeonProject, annotations, trial_name
 from orchestrator.steps.safety import Scrub
 from preview.errors import LaunchFailed, PortInUse, Unhealthy
+from preview.released import Release
 from preview.spec import Image
 
 #: How many of the app's last lines are looked through for names of what the plan takes away.
@@ -75,6 +77,7 @@ class Compatibility:
         endpoint_settings: what a branch is created with, so that a container can reach it.
         last_image: the image of the last promotion that the diary knows; None when there was none.
         scrub: run on branches of main before a version sees them.
+        live: what a release put into production; None when nothing did.
     """
 
     def __init__(
@@ -86,7 +89,9 @@ class Compatibility:
         last_image: Callable[[], str | None] = lambda: None,
         *,
         scrub: Scrub,
+        live: Callable[[], Release | None] = lambda: None,
     ) -> None:
+        self._live = live
         self._scrub = scrub
         self._project = project
         self._settings = settings
@@ -127,15 +132,20 @@ class Compatibility:
         known = preview.facts.get("image")
         image = Image(reference=known["reference"], id=known["id"]) if known else None
         if self._candidates.runtime(preview).kind == "process":
+            live = self._live()
+            new = Version(command=tuple(app.command), folder=self._settings.path(app.context))
+            if not report.current_context and live is not None and live.folder:
+                return {"current": Version(command=live.command, folder=Path(live.folder)), "new": new}
             if not report.current_context:
                 return "give report.current_context, the folder of the version that runs in production"
             folder = self._settings.path(report.current_context)
             if not folder.is_dir():
                 raise SettingsError(f"report.current_context: there is no folder {report.current_context}")
             command = tuple(report.current_command or app.command)
-            new = Version(command=tuple(app.command), folder=self._settings.path(app.context))
             return {"current": Version(command=command, folder=folder), "new": new}
-        reference = report.current_image or self._last_image()
+        live = self._live()
+        released = live.image.reference if live and live.image and live.runtime == "docker" else None
+        reference = report.current_image or released or self._last_image()
         if not reference:
             return "give report.current_image, the image that runs in production"
         try:

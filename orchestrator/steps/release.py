@@ -66,6 +66,11 @@ class Releases:
         """Where production is reached, when we run it."""
         return self._settings.release.address if self._settings.release.kind == "container" else None
 
+    @property
+    def live(self) -> Release | None:
+        """The version that production runs, as far as it was released here."""
+        return self.released.live if self.wanted else None
+
     def release(self, preview: Preview, detail: Say) -> dict[str, Any] | None:
         """Put a preview's image into production; again after any crash, with the same outcome.
 
@@ -78,7 +83,7 @@ class Releases:
         if not self.wanted:
             return None
         with translating(f"releasing {preview.name}"):
-            release = self.released.known(preview.slug) or self._remembered(preview, detail)
+            release = self._remembered(preview, detail)
             before = self.released.live
             if before is not None and before.id == release.id:
                 before = self._before(release)
@@ -301,12 +306,17 @@ class Releases:
     # keeping
 
     def _remembered(self, preview: Preview, detail: Say) -> Release:
-        """The version of a preview, kept so that it outlives the preview."""
+        """The version of a preview, kept so that it outlives the preview; found again when we were here before."""
         known = preview.facts.get("image")
         if not known:
             raise StepFailed(f"{preview.name} has no image to release", hint=f"`preview up {preview.name}`")
+        # The image is part of the name: what is brought up to date after a failed promotion is another version.
+        release_id = f"{preview.slug}-{known['id'].removeprefix('sha256:')[:8]}"
+        there = self.released.known(release_id)
+        if there is not None:
+            return there
         return self._kept(
-            preview.slug,
+            release_id,
             self._candidates.runtime(preview),
             Image(reference=known["reference"], id=known["id"]),
             self._settings.app.context,
