@@ -170,7 +170,7 @@ def test_a_local_process_runs_from_a_copy_of_what_was_previewed(
     made = releases("kind = 'command'\ncommand = ['true']")
     previewed_as = {"reference": "x", "id": f"sha256:{tree_hash(app, 'Dockerfile')}"}
     (app / "app.py").write_text("two")
-    with pytest.raises(Refused, match="was changed after pr-1-0123abcd-[0-9a-f]{8} was previewed"):
+    with pytest.raises(Refused, match=r"was changed after pr-1-0123abcd-[0-9a-f]{8} was previewed"):
         made.release(previewed("pr-1", runtime="process", image=previewed_as), lambda _: None)
     (app / "app.py").write_text("one")
     made.release(previewed("pr-1", runtime="process", image=previewed_as), lambda _: None)
