@@ -16,7 +16,7 @@ from orchestrator.migration.plan import Plan
 from orchestrator.verbs import failed_in
 
 #: Facts of a preview that are not about its branch, and go on with the one that takes its place.
-KEPT = ("runtime", "store")
+KEPT = ("runtime", "store", "owner", "authors", "source")
 
 #: How much of a statement a sentence quotes.
 _LONGEST = 160

@@ -22,9 +22,14 @@ class Asked:
     another: bool = False
 
 
+def owner(preview: Preview) -> str:
+    """Whose the preview is: who asked for it first, also when somebody else has rebased it."""
+    return str(preview.facts.get("owner") or preview.created_by)
+
+
 def authors(preview: Preview) -> frozenset[str]:
     """Who made the preview or changed what is in it."""
-    return frozenset({preview.created_by, *preview.facts.get("authors", ())})
+    return frozenset({owner(preview), *preview.facts.get("authors", ())})
 
 
 def check(asked: Asked, caller: Caller, preview: Preview | None, *, author_may_approve: bool) -> None:
@@ -46,9 +51,9 @@ def check(asked: Asked, caller: Caller, preview: Preview | None, *, author_may_a
         )
     if preview is None:
         return
-    if asked.own and not caller.owns(preview.created_by):
+    if asked.own and not caller.owns(owner(preview)):
         raise NotAllowed(
-            f"{preview.name} belongs to {preview.created_by}",
+            f"{preview.name} belongs to {owner(preview)}",
             hint="choose another name, or ask its owner or an admin",
         )
     if asked.another and not author_may_approve and caller.who in authors(preview):

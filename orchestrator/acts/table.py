@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from orchestrator.access import Caller, Role
-from orchestrator.acts.access import Asked
+from orchestrator.acts.access import Asked, owner
 from orchestrator.bootstrap import Assembly
 from orchestrator.lifecycle import Preview, State
 
@@ -42,6 +42,14 @@ class Up(Arguments):
     )
 
 
+class Answers(Arguments):
+    """Answers that are given beforehand."""
+
+    answers: dict[_Word, _Text] = Field(
+        default_factory=dict, max_length=1000, description="By the questions' ids."
+    )
+
+
 class Answer(Arguments):
     """Answers to a waiting preview's questions."""
 
@@ -64,6 +72,9 @@ class Promote(Arguments):
         default_factory=list, max_length=1000, description="Hazards that are allowed by name."
     )
     keep: bool = Field(False, description="Leave the preview up afterwards.")
+    rebase: bool = Field(
+        True, description="When production has moved, rehearse again, and go on if nothing else is different."
+    )
 
 
 class Discard(Arguments):
@@ -107,7 +118,6 @@ class Act:
         asked: who may.
         arguments: their model.
         run: does it, and gives the row afterwards.
-        of_closed: whether the preview may be closed already when it is asked for.
     """
 
     name: str
@@ -115,14 +125,14 @@ class Act:
     asked: Asked
     arguments: type[Arguments]
     run: Callable[[Request, Any], Preview]
-    of_closed: bool = False
 
 
 def _brought(request: Request, arguments: Up | None = None) -> dict[str, Any]:
     """What the diary remembers of who asked and with what."""
     row = request.row
     known = list(row.facts.get("authors", ())) if row else []
-    facts: dict[str, Any] = {"authors": sorted({*known, request.caller.who})}
+    whose = owner(row) if row else request.caller.who
+    facts: dict[str, Any] = {"owner": whose, "authors": sorted({*known, request.caller.who})}
     if arguments is not None and (arguments.context or arguments.image):
         facts["source"] = {"context": arguments.context} if arguments.context else {"image": arguments.image}
     return facts
@@ -152,7 +162,23 @@ def _promote(request: Request, arguments: Promote) -> Preview:
     row = request.row
     if request.again and row is not None and row.state is State.CLOSED and "promotion" in row.facts:
         return row
-    return request.rooms.controller.promote(request.name, allow=arguments.allow, keep=arguments.keep)
+    return request.rooms.controller.promote(
+        request.name, allow=arguments.allow, keep=arguments.keep, rebase=arguments.rebase
+    )
+
+
+def _rebase(request: Request, arguments: Answers) -> Preview:
+    return request.rooms.controller.rebase(request.name, answers=arguments.answers)
+
+
+def _sleep(request: Request, _arguments: NoArguments) -> Preview:
+    rooms = request.rooms
+    return rooms.sleeping.sleep(rooms.controller.mine(request.name).id)
+
+
+def _wake(request: Request, _arguments: NoArguments) -> Preview:
+    rooms = request.rooms
+    return rooms.sleeping.wake(rooms.controller.mine(request.name).id)
 
 
 def _discard(request: Request, arguments: Discard) -> Preview:
@@ -194,6 +220,27 @@ ACTS: Mapping[str, Act] = {
             asked=Asked(role=Role.APPROVER, another=True),
             arguments=Promote,
             run=_promote,
+        ),
+        Act(
+            name="rebase",
+            summary="Rehearse a preview again on production as it is now; then it takes the old one's place.",
+            asked=Asked(role=Role.APPROVER),
+            arguments=Answers,
+            run=_rebase,
+        ),
+        Act(
+            name="sleep",
+            summary="Stop a preview's app until somebody asks for it.",
+            asked=_OWN,
+            arguments=NoArguments,
+            run=_sleep,
+        ),
+        Act(
+            name="wake",
+            summary="Start a sleeping preview's app again.",
+            asked=Asked(role=Role.DEVELOPER),
+            arguments=NoArguments,
+            run=_wake,
         ),
         Act(
             name="discard",

@@ -9,11 +9,9 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from orchestrator.acts.access import authors
 from orchestrator.api.callers import REFUSALS, Doors, Viewer
 from orchestrator.api.site import Site
-from orchestrator.approval import Guards
 from orchestrator.errors import Refused, UnknownPreview
 from orchestrator.facts import migration_log, past, preview_json
 from orchestrator.lifecycle import Preview
-from orchestrator.migration.plan import Plan
 from orchestrator.redaction import clean
 from orchestrator.settings import NAME_PATTERN
 from orchestrator.steps.border import translating
@@ -45,6 +43,8 @@ def read_settings(caller: Viewer, site: Doors) -> dict[str, Any]:
     return {
         "project": site.project,
         "database": site.settings.project.database,
+        "blocking": site.settings.promote.block,
+        "allowed": site.settings.promote.allow,
         "main": site.main,
         "app": {"image": app.image is not None, "dockerfile": app.dockerfile},
         "largest_upload": site.settings.server.upload_bytes,
@@ -74,17 +74,19 @@ def read_row(name: Name, caller: Viewer, site: Doors) -> dict[str, Any]:
     """The preview as the diary holds it, for clients that render it themselves; its shape follows the version."""
     del caller
     preview = find(site, name)
-    promote = site.settings.promote
-    guards = Guards(blocking=frozenset(promote.block), allowed=frozenset(promote.allow))
-    plan = preview.facts.get("plan")
-    hazards = guards.refused_hazards(Plan.from_json(plan)) if plan else ()
-    return {
-        "row": preview.to_json(),
-        "seen": seen(site, preview),
-        "refused_hazards": [
-            {"code": each.code, "on": each.on, "detail": each.detail, "scale": each.scale} for each in hazards
-        ],
-    }
+    return {"row": preview.to_json(), "seen": seen(site, preview)}
+
+
+@router.get("/shadows/{preview_id}")
+def read_shadow(
+    preview_id: Annotated[str, Path(pattern=r"^[0-9a-f]{8}$")], caller: Viewer, site: Doors
+) -> dict[str, Any]:
+    """The preview that is being rehearsed to take another's place, as the diary holds it."""
+    del caller
+    with site.store("server") as store:
+        found = store.shadow_of(preview_id)
+    mine = found is not None and found.project == site.project
+    return {"row": found.to_json() if found is not None and mine else None}
 
 
 def seen(site: Site, preview: Preview) -> dict[str, str]:

@@ -11,7 +11,7 @@ from orchestrator.cli.given import AsJson, Name, Quiet, assembled
 from orchestrator.errors import UnknownPreview, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.bootstrap import Assembly
+    from orchestrator.cli.rooms import Rooms
     from orchestrator.lifecycle import Preview
 
 
@@ -150,7 +150,7 @@ def wake(name: Name, as_json: AsJson = False, quiet: Quiet = False) -> None:
     _tell(preview, clicked(preview.facts) or "", as_json=as_json)
 
 
-def awake(rooms: "Assembly", name: str) -> "Preview":
+def awake(rooms: "Rooms", name: str) -> "Preview":
     """The preview of this project, woken when it sleeps."""
     preview = rooms.controller.mine(name)
     return rooms.sleeping.wake(preview.id) if preview.facts.get("sleeping_since") else preview

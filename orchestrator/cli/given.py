@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,8 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from orchestrator.bootstrap import Assembly
     from orchestrator.cli.render import Progress
+    from orchestrator.cli.rooms import Diary, Rooms
+    from orchestrator.lifecycle import Event, Store
     from orchestrator.settings import Settings
 
 
@@ -54,13 +56,30 @@ def parse_answers(given: list[str]) -> dict[str, str]:
     return answers
 
 
-def answers_file(settings: "Settings") -> Path | None:
+def brought_image(image: str | None) -> dict[str, Any] | None:
+    """What `up` brings along when an image was named.
+
+    Raises:
+        UsageError: there is no server that could take it.
+    """
+    from orchestrator.remote.wire import SERVER, server
+
+    if image is None:
+        return None
+    if server() is None:
+        raise UsageError(
+            f"--image is for a team's server, and ${SERVER} is not set", hint="set app.image in preview.toml"
+        )
+    return {"source": {"image": image}}
+
+
+def answers_file(settings: "Settings | None") -> Path | None:
     """Where answers are kept for review, when that is set."""
-    name = settings.migration.answers
-    return settings.path(name) if name else None
+    name = settings.migration.answers if settings else None
+    return settings.path(name) if settings and name else None
 
 
-def kept_answers(settings: "Settings") -> dict[str, str]:
+def kept_answers(settings: "Settings | None") -> dict[str, str]:
     """The answers in that file."""
     from orchestrator.answers import read_answers
 
@@ -68,7 +87,7 @@ def kept_answers(settings: "Settings") -> dict[str, str]:
     return read_answers(file) if file else {}
 
 
-def keep_answers(settings: "Settings", answers: Mapping[str, str], progress: "Progress") -> None:
+def keep_answers(settings: "Settings | None", answers: Mapping[str, str], progress: "Progress") -> None:
     """Write answers that were taken to that file, when there is to be one."""
     from orchestrator.answers import write_answers
 
@@ -78,13 +97,84 @@ def keep_answers(settings: "Settings", answers: Mapping[str, str], progress: "Pr
 
 
 @contextmanager
-def assembled(progress: "Progress", *, patience_seconds: float = 0.0) -> Iterator["Assembly"]:
-    """Everything for the preview.toml of this folder."""
+def assembled(progress: "Progress", *, patience_seconds: float = 0.0) -> "Iterator[Rooms]":
+    """What commands about previews work with: everything for the preview.toml of this folder, or a team's server."""
+    from orchestrator.remote.wire import server
+
+    if server() is None:
+        with assembled_here(progress, patience_seconds=patience_seconds) as assembly:
+            yield assembly
+        return
+    from orchestrator.remote.rooms import open_rooms
+
+    with open_rooms(_own_settings(), progress) as rooms:
+        yield rooms
+
+
+@contextmanager
+def assembled_here(progress: "Progress", *, patience_seconds: float = 0.0) -> Iterator["Assembly"]:
+    """Everything for the preview.toml of this folder, on this machine.
+
+    Raises:
+        UsageError: the commands go to a server, which does not do this for others.
+    """
+    from orchestrator.remote.wire import SERVER, server
+
+    if server() is not None:
+        raise UsageError(
+            f"this is done on the server's own machine only, and ${SERVER} is set",
+            hint=f"unset {SERVER} to work with this folder's own project",
+        )
     from orchestrator.bootstrap import assemble
     from orchestrator.settings import find, load
 
     with assemble(load(find(Path.cwd())), progress, wait=_waiting(progress, patience_seconds)) as assembly:
         yield assembly
+
+
+@contextmanager
+def diary() -> "Iterator[Diary]":
+    """What `list` and `history` show, here or at a team's server."""
+    from orchestrator.remote.wire import open_wire, server
+
+    if server() is not None:
+        from orchestrator.cli.render import Progress
+        from orchestrator.remote.rooms import RemoteRooms
+
+        with open_wire() as wire:
+            yield RemoteRooms(wire, None, Progress())
+        return
+    from orchestrator.opening import open_store
+    from orchestrator.settings import find, load
+
+    with open_store(load(find(Path.cwd()))) as store:
+        yield _DiaryHere(store)
+
+
+class _DiaryHere:
+    def __init__(self, store: "Store") -> None:
+        self._store = store
+
+    def previews(self, *, closed: bool) -> list[dict[str, Any]]:
+        from orchestrator.facts import preview_json
+
+        return [preview_json(preview) for preview in self._store.live(closed=closed)]
+
+    def past(self, name: str | None) -> "tuple[tuple[str, Event], ...]":
+        from orchestrator.facts import past
+
+        return past(self._store, name)
+
+
+def _own_settings() -> "Settings | None":
+    """This folder's preview.toml, if it has one."""
+    from orchestrator.settings import FILE_NAME, load
+
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / FILE_NAME).is_file():
+            return load(folder / FILE_NAME)
+    return None
 
 
 def _waiting(progress: "Progress", patience_seconds: float) -> Callable[[str], bool]:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import typer
 
-from orchestrator.cli.given import AsJson, Name, assembled, checked_name
+from orchestrator.cli.given import AsJson, Name, assembled, assembled_here, checked_name
 from orchestrator.errors import StepFailed, UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def psql(
 
     if sum((name is not None, main, branch is not None)) != 1:
         raise UsageError("say which database: a preview's name, --main or --branch NAME")
-    with render.Progress() as progress, assembled(progress) as rooms:
+    with render.Progress() as progress, assembled_here(progress) as rooms:
         if main:
             branch_id = rooms.project.main.id
         elif branch is not None:

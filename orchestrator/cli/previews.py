@@ -1,7 +1,6 @@
 """The commands about one preview's life: up, answer, list, show, discard, history. Verb to render only."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,9 @@ from orchestrator.cli.given import (
     Name,
     Quiet,
     assembled,
+    brought_image,
     checked_name,
+    diary,
     keep_answers,
     kept_answers,
     parse_answers,
@@ -20,7 +21,7 @@ from orchestrator.cli.inside import logs, open_, psql
 from orchestrator.errors import OrchestratorError, WaitingForAnswers
 
 if TYPE_CHECKING:
-    from orchestrator.bootstrap import Assembly
+    from orchestrator.cli.rooms import Rooms
     from orchestrator.lifecycle import Preview
     from orchestrator.migration.plan import Hazard, Plan
 
@@ -43,6 +44,12 @@ def up(
             "--write-answers", help="Keep what --answer says in the answers file too (`[migration] answers`)."
         ),
     ] = False,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            "--image", help="With a team's server: run this image instead of this folder's sources."
+        ),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -53,12 +60,14 @@ def up(
     from orchestrator.cli import render
 
     given = parse_answers(answers or [])
+    brought = brought_image(image)
     with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
         kept = kept_answers(rooms.settings)
         progress.say(f"{name} from {rooms.project.main.name}")
 
         def go(more: dict[str, str]) -> "Preview":
-            return rooms.controller.up(name, answers={**kept, **given, **more}, fresh=fresh and not more)
+            told = {**kept, **given, **more}
+            return rooms.controller.up(name, answers=told, fresh=fresh and not more, brought=brought)
 
         def keep(more: dict[str, str]) -> None:
             keep_answers(rooms.settings, {**(given if write_answers else {}), **more}, progress)
@@ -87,7 +96,7 @@ def answer(
 
 
 def _until_ready(
-    rooms: "Assembly",
+    rooms: "Rooms",
     name: str,
     go: "Callable[[dict[str, str]], Preview]",
     keep: "Callable[[dict[str, str]], None]",
@@ -130,7 +139,7 @@ def _until_ready(
     render.result(clicked(preview.facts) or "")
 
 
-def _failed_so(rooms: "Assembly", name: str, error: OrchestratorError) -> "Preview | None":
+def _failed_so(rooms: "Rooms", name: str, error: OrchestratorError) -> "Preview | None":
     """The preview of this project whose row tells of this very error; else the error speaks for itself."""
     try:
         found = rooms.store.find(name)
@@ -155,12 +164,9 @@ def list_(
 ) -> None:
     """List previews."""
     from orchestrator.cli import render
-    from orchestrator.facts import preview_json
-    from orchestrator.opening import open_store
-    from orchestrator.settings import find, load
 
-    with open_store(load(find(Path.cwd()))) as store:
-        values = [preview_json(preview) for preview in store.live(closed=all_)]
+    with diary() as rows:
+        values = rows.previews(closed=all_)
     if as_json:
         render.result_json(values)
     elif values:
@@ -250,12 +256,9 @@ def history(
 ) -> None:
     """Who did what, when, and how long it took."""
     from orchestrator.cli import render
-    from orchestrator.facts import past
-    from orchestrator.opening import open_store
-    from orchestrator.settings import find, load
 
-    with open_store(load(find(Path.cwd()))) as store:
-        events = past(store, name)
+    with diary() as rows:
+        events = rows.past(name)
     if as_json:
         render.result_json([{"name": each, **event.to_json()} for each, event in events])
     else:

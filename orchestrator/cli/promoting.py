@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.given import AsJson, Name, Quiet, assembled, parse_answers
+from orchestrator.cli.given import AsJson, Name, Quiet, assembled, assembled_here, parse_answers
 from orchestrator.errors import Refused, UsageError, WaitingForAnswers
 
 if TYPE_CHECKING:
-    from orchestrator.bootstrap import Assembly
     from orchestrator.cli.render import Progress
+    from orchestrator.cli.rooms import Rooms
 
 #: How often main is looked at while somebody else has the turn, seconds.
 _LOOK_SECONDS = 0.5
@@ -157,7 +157,7 @@ def revert(
     from orchestrator.cli import ask, promotions_out, render
 
     patience = turn(wait=wait, at_most=at_most)
-    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+    with render.Progress(quiet=quiet) as progress, assembled_here(progress) as rooms:
         chosen = rooms.reverts.choose(promotion)
         outlook = rooms.reverts.look(chosen, to_restore_point=to_restore_point)
         progress.rest()
@@ -180,7 +180,7 @@ def revert(
         render.result(f"reverted {chosen.preview_name}: promotion {chosen.id}, revert {done.id}")
 
 
-def _ask(rooms: "Assembly", name: str, *, as_json: bool) -> None:
+def _ask(rooms: "Rooms", name: str, *, as_json: bool) -> None:
     from orchestrator.cli import render
     from orchestrator.facts import open_questions, preview_json
 

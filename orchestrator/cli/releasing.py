@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.given import AsJson, Quiet, assembled
+from orchestrator.cli.given import AsJson, Quiet, assembled_here
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def status(as_json: AsJson = False) -> None:
     """Show what is in production, whether it runs, and which earlier versions are kept."""
     from orchestrator.cli import render
 
-    with render.Progress() as progress, assembled(progress) as rooms:
+    with render.Progress() as progress, assembled_here(progress) as rooms:
         value = rooms.releases.status()
     if as_json:
         render.result_json(value)
@@ -59,7 +59,7 @@ def start(
 
     if image and context:
         raise UsageError("give --image or --context, not both")
-    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+    with render.Progress(quiet=quiet) as progress, assembled_here(progress) as rooms:
         _assert_ours(rooms)
         if image is None and context is None:
             if rooms.releases.start(lambda line: progress.say(f"  {line}")) is None:
@@ -86,7 +86,7 @@ def stop(
     """Take production's app and its address down; `preview release start` brings them back."""
     from orchestrator.cli import render
 
-    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+    with render.Progress(quiet=quiet) as progress, assembled_here(progress) as rooms:
         _assert_ours(rooms)
         if not yes:
             raise UsageError(
@@ -106,7 +106,7 @@ def logs(
     from orchestrator.cli import render
     from orchestrator.steps.border import translating
 
-    with render.Progress() as progress, assembled(progress) as rooms:
+    with render.Progress() as progress, assembled_here(progress) as rooms:
         _assert_ours(rooms)
         with translating("reading the log of production"):
             for line in rooms.releases.logs(tail=tail, follow=follow):

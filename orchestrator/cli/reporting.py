@@ -10,7 +10,7 @@ from orchestrator.cli.given import AsJson, Name, Quiet, assembled
 from orchestrator.errors import Refused, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.bootstrap import Assembly
+    from orchestrator.cli.rooms import Rooms
     from orchestrator.lifecycle import Preview
 
 
@@ -70,7 +70,7 @@ def report(
     render.result(str(output))
 
 
-def _commands(rooms: "Assembly", preview: "Preview") -> list[tuple[str, str]]:
+def _commands(rooms: "Rooms", preview: "Preview") -> list[tuple[str, str]]:
     """What can be done now, and how it is typed."""
     from orchestrator.facts import promote_command
     from orchestrator.migration.plan import Plan

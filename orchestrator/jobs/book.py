@@ -105,7 +105,18 @@ class Book:
         caller: Caller,
         request: str | None = None,
     ) -> tuple[Job, bool]:
-        """A new job, or the one that the same request made before; says whether it is new."""
+        """A new job; or the one that the same request made before, or that asks for the same and has not ended.
+
+        Returns:
+            The job, and whether it is new.
+        """
+        same = self._rows(
+            "project = %s and who = %s and act = %s and preview_name = %s and arguments = %s and ended_at is null "
+            "order by created_at limit 1",
+            (project, caller.who, act, name, Jsonb(dict(arguments))),
+        )
+        if same:
+            return same[0], False
         job_id = secrets.token_hex(8)
         row = self._connection.execute(
             "insert into preview_control.job (id, project, act, preview_name, arguments, who, role, token, request) "

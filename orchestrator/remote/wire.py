@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +24,7 @@ PREFIX = "/api/v1"
 SERVER, TOKEN, TOKEN_FILE = "PREVIEW_SERVER", "PREVIEW_TOKEN", "PREVIEW_TOKEN_FILE"
 
 #: How long a server that is being restarted is asked again, in seconds.
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 15.0
 
 
 class _Away(Exception):
@@ -69,14 +69,16 @@ class Wire:
         path: str,
         *,
         json: object = None,
-        content: Any = None,
+        content: Callable[[], Iterator[bytes]] | None = None,
         parameters: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
         again: bool = True,
     ) -> Any:
         """Ask, and give the answer's JSON.
 
         Args:
-            method, path, json, content, parameters: of the request; the path below the API's prefix.
+            method, path, json, parameters, headers: of the request; the path below the API's prefix.
+            content: gives the body's parts from its beginning, each time it is called.
             again: whether the same request may be sent twice when no answer came.
 
         Raises:
@@ -92,7 +94,7 @@ class Wire:
             reraise=True,
         )
         try:
-            return retrying(self._once, method, path, json, content, query, again)
+            return retrying(self._once, method, path, json, content, query, headers, again)
         except _Away as error:
             raise ServerUnreachable(
                 f"the server at {self.url} does not answer: {error}",
@@ -100,10 +102,20 @@ class Wire:
             ) from None
 
     def _once(
-        self, method: str, path: str, json: object, content: Any, query: Mapping[str, Any], again: bool
+        self,
+        method: str,
+        path: str,
+        json: object,
+        content: Callable[[], Iterator[bytes]] | None,
+        query: Mapping[str, Any],
+        headers: Mapping[str, str] | None,
+        again: bool,
     ) -> Any:
+        body = content() if content is not None else None
         try:
-            answer = self._http.request(method, f"{PREFIX}{path}", json=json, content=content, params=query)
+            answer = self._http.request(
+                method, f"{PREFIX}{path}", json=json, content=body, params=query, headers=headers
+            )
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise _Away(_words(error)) from None
         except httpx.HTTPError as error:

@@ -1,0 +1,157 @@
+"""What the commands about previews use, as protocols: everything assembled here, or a team's server, gives it.
+
+A command that is written against these runs unchanged on both. Does nothing itself.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from orchestrator.lifecycle import Event, Preview
+from orchestrator.migration.plan import Hazard, Plan
+from orchestrator.settings import Settings
+
+
+class Asked(Protocol):
+    """The verbs; see orchestrator.controller."""
+
+    def up(
+        self,
+        name: str,
+        *,
+        answers: Mapping[str, str],
+        fresh: bool = False,
+        brought: Mapping[str, Any] | None = None,
+    ) -> Preview:
+        """See UpVerbs."""
+
+    def answer(self, name: str, answers: Mapping[str, str]) -> Preview:
+        """See UpVerbs."""
+
+    def approve(self, name: str, *, allow: Iterable[str], note: str = "") -> Preview:
+        """See PromotionVerbs."""
+
+    def promote(
+        self,
+        name: str,
+        *,
+        allow: Iterable[str],
+        keep: bool,
+        rebase: bool = True,
+        wait: Callable[[str], bool] = lambda _holder: False,
+    ) -> Preview:
+        """See PromotionVerbs."""
+
+    def rebase(self, name: str, *, answers: Mapping[str, str]) -> Preview:
+        """See RebaseVerbs."""
+
+    def discard(self, name: str, *, force: bool = False) -> Preview:
+        """See Controller."""
+
+    def mine(self, name: str) -> Preview:
+        """See Verbs."""
+
+    def refused_hazards(self, plan: Plan, allowed: Iterable[str] = ()) -> tuple[Hazard, ...]:
+        """See Guards."""
+
+
+class Main(Protocol):
+    """Production's branch."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+
+class Project(Protocol):
+    """The project that previews are of."""
+
+    @property
+    def key(self) -> str:
+        """As in the diary's rows."""
+
+    @property
+    def main(self) -> Main:
+        """Production's branch."""
+
+
+class Rows(Protocol):
+    """The diary, as far as commands look into it."""
+
+    def find(self, name: str) -> Preview | None:
+        """The live preview of this name."""
+
+    def shadow_of(self, preview_id: str) -> Preview | None:
+        """The preview that is to take its place."""
+
+
+class Sleeping(Protocol):
+    """Apps that are stopped until somebody asks."""
+
+    def sleep(self, preview_id: str) -> Preview:
+        """See orchestrator.sleeping."""
+
+    def wake(self, preview_id: str) -> Preview:
+        """See orchestrator.sleeping."""
+
+
+class There(Protocol):
+    """An app as last seen."""
+
+    @property
+    def state(self) -> str:
+        """In one word."""
+
+
+class Runtime(Protocol):
+    """Where apps run, as far as commands look at it."""
+
+    def observe(self, name: str) -> There | None:
+        """What is there under a name."""
+
+    def logs(self, name: str, *, tail: int = 100, follow: bool = False) -> Iterable[str]:
+        """The lines that it said."""
+
+
+class Candidates(Protocol):
+    """The apps of previews."""
+
+    def runtime(self, preview: Preview) -> Runtime:
+        """Where this preview's app runs."""
+
+
+class Rooms(Protocol):
+    """All of it."""
+
+    @property
+    def settings(self) -> Settings | None:
+        """This folder's preview.toml; None when a server does the work and there is none here."""
+
+    @property
+    def controller(self) -> Asked:
+        """The verbs."""
+
+    @property
+    def project(self) -> Project:
+        """The project."""
+
+    @property
+    def store(self) -> Rows:
+        """The diary."""
+
+    @property
+    def candidates(self) -> Candidates:
+        """The apps."""
+
+    @property
+    def sleeping(self) -> Sleeping:
+        """Sleep and wake."""
+
+
+class Diary(Protocol):
+    """What `list` and `history` show; opened without anything else."""
+
+    def previews(self, *, closed: bool) -> list[dict[str, Any]]:
+        """Previews, oldest first, as JSON."""
+
+    def past(self, name: str | None) -> tuple[tuple[str, Event], ...]:
+        """Events with their preview's name, oldest first."""

@@ -1,0 +1,299 @@
+"""A team's server in the shape of the rooms that commands use: verbs become jobs, looks become requests.
+
+What happens there is told to the observer here, as it happens. Reaches nothing but the server.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Protocol
+
+from orchestrator.errors import PromotionUnderWay, UnknownPreview, UsageError
+from orchestrator.lifecycle import Event, Observer, Preview, State, Wanted
+from orchestrator.migration.plan import Hazard, Plan
+from orchestrator.remote.sources import send_sources
+from orchestrator.remote.wire import Wire, error_of, open_wire, quoted
+from orchestrator.settings import FILE_NAME, Settings
+
+#: How long one request waits for news of a job, in seconds.
+_WAIT_SECONDS = 20
+
+
+class Teller(Observer, Protocol):
+    """An observer who also takes lines that belong to no step."""
+
+    def say(self, text: str) -> None:
+        """One line."""
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Main:
+    name: str
+
+
+class RemoteRooms:
+    """See orchestrator.cli.rooms.Rooms; each part answers for itself, so one object is all of them.
+
+    Args:
+        wire: to the server.
+        settings: this folder's preview.toml, if there is one: for what lies in this folder, the sources and the
+            answers file. What it says about project, goal and safety does not reach the server.
+        observer: told what happens in a job.
+    """
+
+    def __init__(self, wire: Wire, settings: Settings | None, observer: Teller) -> None:
+        self._wire = wire
+        self.settings = settings
+        self._observer = observer
+
+    # the parts
+
+    @property
+    def controller(self) -> "RemoteRooms":
+        """The verbs."""
+        return self
+
+    @property
+    def project(self) -> "RemoteRooms":
+        """The project."""
+        return self
+
+    @property
+    def store(self) -> "RemoteRooms":
+        """The diary."""
+        return self
+
+    @property
+    def candidates(self) -> "RemoteRooms":
+        """The apps."""
+        return self
+
+    @property
+    def sleeping(self) -> "RemoteRooms":
+        """Sleep and wake."""
+        return self
+
+    # looking
+
+    @cached_property
+    def _told(self) -> Mapping[str, Any]:
+        told: Mapping[str, Any] = self._wire.get("/settings")
+        return told
+
+    @property
+    def key(self) -> str:
+        """The project's key."""
+        return str(self._told["project"])
+
+    @property
+    def main(self) -> _Main:
+        """Production's branch."""
+        return _Main(str(self._told["main"]))
+
+    def mine(self, name: str) -> Preview:
+        """The live preview of this name."""
+        return Preview.from_json(self._row(name)["row"])
+
+    def find(self, name: str) -> Preview | None:
+        """The live preview of this name, or None."""
+        try:
+            return self.mine(name)
+        except UnknownPreview:
+            return None
+
+    def shadow_of(self, preview_id: str) -> Preview | None:
+        """The preview that is to take another's place."""
+        value = self._wire.get(f"/shadows/{quoted(preview_id)}")["row"]
+        return Preview.from_json(value) if value else None
+
+    def refused_hazards(self, plan: Plan, allowed: Iterable[str] = ()) -> tuple[Hazard, ...]:
+        """The hazards of a plan that the server's settings stop, unless they are allowed."""
+        yes = frozenset(allowed)
+        codes = frozenset(self._told["blocking"])
+        fine = frozenset(self._told["allowed"]) | yes
+        return tuple(
+            each
+            for each in plan.hazards
+            if each.code in codes and each.code not in fine and each.name not in fine
+        )
+
+    def runtime(self, preview: Preview) -> "_RemoteRuntime":
+        """Where this preview's app runs."""
+        return _RemoteRuntime(self._wire, preview.name)
+
+    def previews(self, *, closed: bool) -> list[dict[str, Any]]:
+        """See Diary."""
+        value: list[dict[str, Any]] = self._wire.get("/previews", closed=closed)
+        return value
+
+    def past(self, name: str | None) -> tuple[tuple[str, Event], ...]:
+        """See Diary."""
+        path = f"/previews/{quoted(name)}/history" if name else "/history"
+        return tuple((each["name"], Event.from_json(each)) for each in self._wire.get(path))
+
+    def _row(self, name: str) -> Mapping[str, Any]:
+        value: Mapping[str, Any] = self._wire.get(f"/previews/{quoted(name)}/row")
+        return value
+
+    # doing
+
+    def up(
+        self,
+        name: str,
+        *,
+        answers: Mapping[str, str],
+        fresh: bool = False,
+        brought: Mapping[str, Any] | None = None,
+    ) -> Preview:
+        """See UpVerbs; this folder's sources, or the image that was brought, go to the server first."""
+        image = ((brought or {}).get("source") or {}).get("image")
+        arguments: dict[str, Any] = {"answers": dict(answers), "fresh": fresh}
+        if image:
+            arguments["image"] = image
+        elif not self._told["app"]["image"]:
+            if self.settings is None:
+                raise UsageError(
+                    f"there is no {FILE_NAME} here, which says where the app's sources are",
+                    hint="run this in the app's folder, or give --image",
+                )
+            arguments["context"] = send_sources(
+                self._wire,
+                self.settings,
+                dockerfile=str(self._told["app"]["dockerfile"]),
+                most=int(self._told["largest_upload"]),
+                detail=self._observer.detail,
+            )
+        return self._do("up", name, arguments)
+
+    def answer(self, name: str, answers: Mapping[str, str]) -> Preview:
+        """See UpVerbs."""
+        return self._do("answer", name, {"answers": dict(answers)})
+
+    def approve(self, name: str, *, allow: Iterable[str], note: str = "") -> Preview:
+        """See PromotionVerbs."""
+        return self._do("approve", name, {"allow": list(allow), "note": note})
+
+    def promote(
+        self,
+        name: str,
+        *,
+        allow: Iterable[str],
+        keep: bool,
+        rebase: bool = True,
+        wait: Callable[[str], bool] = lambda _holder: False,
+    ) -> Preview:
+        """See PromotionVerbs."""
+        arguments = {"allow": list(allow), "keep": keep, "rebase": rebase}
+        while True:
+            try:
+                return self._do("promote", name, arguments)
+            except PromotionUnderWay as error:
+                if not wait(error.message):
+                    raise
+
+    def rebase(self, name: str, *, answers: Mapping[str, str]) -> Preview:
+        """See RebaseVerbs."""
+        return self._do("rebase", name, {"answers": dict(answers)})
+
+    def discard(self, name: str, *, force: bool = False) -> Preview:
+        """See Controller."""
+        return self._do("discard", name, {"force": force})
+
+    def sleep(self, preview_id: str) -> Preview:
+        """See orchestrator.sleeping."""
+        return self._do("sleep", self._name_of(preview_id), {})
+
+    def wake(self, preview_id: str) -> Preview:
+        """See orchestrator.sleeping."""
+        return self._do("wake", self._name_of(preview_id), {})
+
+    def _name_of(self, preview_id: str) -> str:
+        for each in self.previews(closed=False):
+            if each["id"] == preview_id:
+                return str(each["name"])
+        raise UnknownPreview(f"there is no preview with id {preview_id}")
+
+    def _do(self, act: str, name: str, arguments: Mapping[str, Any]) -> Preview:
+        """Ask for an act, follow its job to the end, and give the row that it ended with."""
+        job = self._wire.call(
+            "POST",
+            f"/previews/{quoted(name)}/{act}",
+            json=arguments,
+            headers={"idempotency-key": secrets.token_hex(16)},
+        )
+        after = 0
+        while True:
+            job = self._wire.get(f"/jobs/{job['id']}", after=after, wait=_WAIT_SECONDS, row=True)
+            for line in job["lines"]:
+                after = line["number"]
+                self._replay(name, line)
+            if job["ended_at"] and not job["lines"]:
+                break
+        if job["error"]:
+            raise error_of({"error": job["error"]})
+        return Preview.from_json(job["row"])
+
+    def _replay(self, name: str, line: Mapping[str, Any]) -> None:
+        """Tell the observer what happened there."""
+        kind, text, observer = line["kind"], line["text"], self._observer
+        if kind == "detail":
+            observer.detail(text)
+        elif kind == "said":
+            observer.say(text)
+        else:
+            state = State(line["state"])
+            if kind == "started":
+                observer.started(_in_state(name, state))
+            elif kind == "finished":
+                observer.finished(_in_state(name, state), state, text, line["milliseconds"])
+            elif kind == "failed":
+                observer.failed(_in_state(name, state), state, text, line["milliseconds"])
+
+
+class _RemoteRuntime:
+    def __init__(self, wire: Wire, name: str) -> None:
+        self._wire = wire
+        self._name = name
+
+    def observe(self, _container: str) -> _There | None:
+        """What the server sees."""
+        seen = self._wire.get(f"/previews/{quoted(self._name)}/row")["seen"]["app"]
+        return None if seen == "gone" else _There(seen)
+
+    def logs(self, _container: str, *, tail: int = 100, follow: bool = False) -> Iterable[str]:
+        """The lines that the app said."""
+        with self._wire.lines(f"/previews/{quoted(self._name)}/logs", tail=tail, follow=follow) as lines:
+            yield from lines
+
+
+def _in_state(name: str, state: State) -> Preview:
+    """A row of which only name and state are known: enough for an observer."""
+    now = datetime.now(UTC)
+    return Preview(
+        id="",
+        name=name,
+        project="",
+        wanted=Wanted.READY,
+        state=state,
+        facts={},
+        error=None,
+        created_by="",
+        created_at=now,
+        updated_at=now,
+        expires_at=None,
+    )
+
+
+@contextmanager
+def open_rooms(settings: Settings | None, observer: Teller) -> Iterator[RemoteRooms]:
+    """The server that the environment names."""
+    with open_wire() as wire:
+        yield RemoteRooms(wire, settings, observer)
