@@ -79,16 +79,6 @@ class UpVerbs(Verbs):
         with self._store.lease(preview.id, wait=self._wait) as lease:
             return self._up(lease, answers=answers, fresh=fresh, brought=brought)
 
-    def go_on(self, preview_id: str) -> Preview:
-        """Bring a preview that somebody left in the middle to its rest; one at rest stays as it is.
-
-        Raises:
-            Busy: somebody works on it.
-            OrchestratorError: a step failed.
-        """
-        with self._store.lease(preview_id) as lease:
-            return self._engine.run_until_rest(lease)
-
     def _create(self, name: str, brought: Mapping[str, Any]) -> Preview:
         """A new row; when another `up` of the same name was quicker, that one's."""
         try:

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from orchestrator.access import Caller, Role
 from orchestrator.acts.access import Asked, owner
 from orchestrator.bootstrap import Assembly
 from orchestrator.lifecycle import Preview, State
+from orchestrator.sections import parse_duration
 
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 _Text = Annotated[str, StringConstraints(max_length=10_000)]
@@ -77,10 +78,27 @@ class Promote(Arguments):
     )
 
 
+def _is_duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+_Duration = Annotated[str, StringConstraints(max_length=20), AfterValidator(_is_duration)]
+
+
 class Discard(Arguments):
     """How a preview is removed."""
 
     force: bool = Field(False, description="Even when its promotion stopped half-way; main stays as it is.")
+    keep_for: _Duration | None = Field(
+        None, description="Keep its branch so long, for a restore: `2d`. Default: as the settings say."
+    )
+
+
+class Extend(Arguments):
+    """How much longer a preview lives."""
+
+    lasting: _Duration = Field(description="`12h`, `3d`, `2w`.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +134,7 @@ class Act:
         name: as in the command and the route.
         summary: one sentence.
         asked: who may.
+        of: which preview of the name it is about: ``live``, ``new`` (or live), ``closed``.
         arguments: their model.
         run: does it, and gives the row afterwards.
     """
@@ -123,6 +142,7 @@ class Act:
     name: str
     summary: str
     asked: Asked
+    of: Literal["live", "new", "closed"] = "live"
     arguments: type[Arguments]
     run: Callable[[Request, Any], Preview]
 
@@ -185,7 +205,23 @@ def _discard(request: Request, arguments: Discard) -> Preview:
     row = request.row
     if request.again and row is not None and row.state is State.CLOSED:
         return row
-    return request.rooms.controller.discard(request.name, force=arguments.force)
+    kept = parse_duration(arguments.keep_for) if arguments.keep_for else None
+    return request.rooms.controller.discard(request.name, force=arguments.force, keep_for=kept)
+
+
+def _extend(request: Request, arguments: Extend) -> Preview:
+    return request.rooms.lifetime.extend(request.name, parse_duration(arguments.lasting))
+
+
+def _keep(request: Request, _arguments: NoArguments) -> Preview:
+    return request.rooms.lifetime.keep(request.name)
+
+
+def _restore(request: Request, _arguments: NoArguments) -> Preview:
+    live = request.rooms.store.find(request.name)
+    if request.again and live is not None and request.preview_id == live.id:
+        return request.rooms.controller.up(request.name, answers={})
+    return request.rooms.lifetime.restore(request.name)
 
 
 _OWN = Asked(role=Role.DEVELOPER, own=True)
@@ -197,6 +233,7 @@ ACTS: Mapping[str, Act] = {
             name="up",
             summary="Branch production, rehearse the migration on the branch, run the app on it.",
             asked=_OWN,
+            of="new",
             arguments=Up,
             run=_up,
         ),
@@ -248,6 +285,28 @@ ACTS: Mapping[str, Act] = {
             asked=_OWN,
             arguments=Discard,
             run=_discard,
+        ),
+        Act(
+            name="extend",
+            summary="Let a preview live longer than was said.",
+            asked=_OWN,
+            arguments=Extend,
+            run=_extend,
+        ),
+        Act(
+            name="keep",
+            summary="Let a preview live until it is discarded.",
+            asked=_OWN,
+            arguments=NoArguments,
+            run=_keep,
+        ),
+        Act(
+            name="restore",
+            summary="Bring back a discarded preview whose branch was kept.",
+            asked=_OWN,
+            of="closed",
+            arguments=NoArguments,
+            run=_restore,
         ),
     )
 }

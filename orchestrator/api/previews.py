@@ -11,6 +11,7 @@ from orchestrator.api.callers import REFUSALS, Doors, Viewer
 from orchestrator.api.site import Site
 from orchestrator.errors import Refused, UnknownPreview
 from orchestrator.facts import migration_log, past, preview_json
+from orchestrator.jobs.work import Silent
 from orchestrator.lifecycle import Preview
 from orchestrator.redaction import clean
 from orchestrator.settings import NAME_PATTERN
@@ -98,6 +99,22 @@ def seen(site: Site, preview: Preview) -> dict[str, str]:
     except Exception as error:  # noqa: BLE001 - showing goes on; what could not be seen is said
         return {"app": f"not seen ({clean(getattr(error, 'message', type(error).__name__))})"}
     return {"app": there.state if there else "gone"}
+
+
+@router.get("/previews/{name}/parts")
+def read_parts(name: Name, caller: Viewer, site: Doors) -> list[dict[str, Any]]:
+    """Branch, compute, app and URL: what should be there, and what is. Asks Neon and the runtime."""
+    preview = find(site, name)
+    with site.assembled(caller.who, Silent()) as rooms:
+        return [
+            {
+                "name": part.name,
+                "wanted": clean(part.wanted),
+                "seen": clean(part.seen),
+                "well": part.well,
+            }
+            for part in rooms.healing.look(preview)
+        ]
 
 
 @router.get("/previews/{name}/report")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.given import AsJson, Name, Quiet, assembled, checked_name
+from orchestrator.cli.given import AsJson, Name, Quiet, assembled, assembled_here, checked_name
 from orchestrator.errors import OrchestratorError, UsageError
 
 
@@ -90,7 +90,7 @@ def sweep(
     """Show what should not be there any more: things without a preview, previews without a thing, time that is over."""
     from orchestrator.cli import render
 
-    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+    with render.Progress(quiet=quiet) as progress, assembled_here(progress) as rooms:
         found = rooms.sweeping.look(of_stores=of_store or ())
         failures = rooms.sweeping.remove(found, progress.detail) if yes else ()
     if as_json:
@@ -129,7 +129,7 @@ def reconcile(
     """Bring back what should be there: an app that died, a run that was killed; says what cannot be brought back."""
     from orchestrator.cli import render
 
-    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+    with render.Progress(quiet=quiet) as progress, assembled_here(progress) as rooms:
         outcomes = [rooms.healing.reconcile(rooms.controller.mine(name))] if name else rooms.healing.round()
         healed = [each for each in outcomes if each.done or each.cannot]
     if as_json:

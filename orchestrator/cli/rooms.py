@@ -3,7 +3,8 @@
 A command that is written against these runs unchanged on both. Does nothing itself.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Protocol
 
 from orchestrator.lifecycle import Event, Preview
@@ -44,7 +45,7 @@ class Asked(Protocol):
     def rebase(self, name: str, *, answers: Mapping[str, str]) -> Preview:
         """See RebaseVerbs."""
 
-    def discard(self, name: str, *, force: bool = False) -> Preview:
+    def discard(self, name: str, *, force: bool = False, keep_for: timedelta | None = None) -> Preview:
         """See Controller."""
 
     def mine(self, name: str) -> Preview:
@@ -92,6 +93,49 @@ class Sleeping(Protocol):
 
     def wake(self, preview_id: str) -> Preview:
         """See orchestrator.sleeping."""
+
+
+class Part(Protocol):
+    """One thing of a preview, wanted and seen; see orchestrator.healing."""
+
+    @property
+    def name(self) -> str:
+        """Which."""
+
+    @property
+    def wanted(self) -> str:
+        """What should be there."""
+
+    @property
+    def seen(self) -> str:
+        """What is."""
+
+    @property
+    def well(self) -> bool | None:
+        """Whether that is right; None: not looked at."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the name."""
+
+
+class Healing(Protocol):
+    """What is really there."""
+
+    def look(self, preview: Preview) -> Sequence[Part]:
+        """See orchestrator.healing."""
+
+
+class Lifetime(Protocol):
+    """How long previews live."""
+
+    def extend(self, name: str, by: timedelta) -> Preview:
+        """See orchestrator.lifetime."""
+
+    def keep(self, name: str) -> Preview:
+        """See orchestrator.lifetime."""
+
+    def restore(self, name: str) -> Preview:
+        """See orchestrator.lifetime."""
 
 
 class There(Protocol):
@@ -145,6 +189,14 @@ class Rooms(Protocol):
     @property
     def sleeping(self) -> Sleeping:
         """Sleep and wake."""
+
+    @property
+    def healing(self) -> Healing:
+        """What is really there."""
+
+    @property
+    def lifetime(self) -> Lifetime:
+        """How long previews live."""
 
 
 class Diary(Protocol):

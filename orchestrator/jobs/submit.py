@@ -77,6 +77,8 @@ class Submissions:
             raise UsageError(f"there is no act {act_name[:40]!r}", hint=f"one of: {', '.join(ACTS)}")
         check_name(name)
         preview = store.find(name)
+        if preview is None and act.of == "closed":
+            preview = store.find_last(name)
         try:
             given = act.arguments.model_validate(dict(arguments))
             check(act.asked, caller, preview, author_may_approve=self._settings.access.author_may_approve)
@@ -133,7 +135,7 @@ class Submissions:
             raise UsageError(
                 f"{name} is a preview of another project", hint="choose another name, or ask its server"
             )
-        if preview is None and act.name != "up":
+        if preview is None and act.of != "new":
             raise UnknownPreview(f"there is no preview {name!r}", hint="`preview list` shows what there is")
         if not isinstance(given, Up) or not (given.context or given.image):
             return

@@ -1,13 +1,15 @@
 """What a worker does with a job: assemble, act, write down how it ended. May run again after any crash."""
 
+import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from orchestrator.acts import ACTS, check
 from orchestrator.acts.table import Request
-from orchestrator.bootstrap import assemble
+from orchestrator.bootstrap import Assembly, assemble
 from orchestrator.database import COLD_SECONDS, connect
 from orchestrator.errors import Busy, DatabaseUnreachable, OrchestratorError
 from orchestrator.jobs.book import Book, Job
@@ -136,16 +138,38 @@ class Works:
             if not _lies_about(preview):
                 return
             settings = self._with_source(store, preview, None)
-            about = {"act": "reconcile", "preview": preview.name}
-            with assemble(settings, self._observe(_Nobody(), about)) as rooms:
-                rooms.store.who = "server"
-                try:
-                    rooms.controller.go_on(preview_id)
-                except Busy:
-                    return
-                except OrchestratorError as error:
-                    # Written into the row by the engine; whoever looks at it sees it there.
-                    _log.warning("reconciling %s: %s", preview.name, clean(error.message))
+            self._heal(store, (preview,), settings)
+
+    def heal(self) -> None:
+        """Look at every preview at rest: what died comes back, what is over ends, what is idle sleeps."""
+        with connect(self._uri, purpose="heal", patience_seconds=COLD_SECONDS) as connection:
+            store = Store(connection, who="server")
+            busy = Book(connection).busy(self._project)
+            groups: dict[str, list[Preview]] = {}
+            for each in store.live():
+                if each.project == self._project and each.name not in busy and not _lies_about(each):
+                    groups.setdefault(json.dumps(each.facts.get("source"), sort_keys=True), []).append(each)
+            for previews in groups.values():
+                self._heal(store, previews, self._with_source(store, previews[0], None))
+            if groups:
+                with self._assembled(self._settings, {"act": "sleep"}) as rooms:
+                    rooms.healing.put_idle_to_sleep()
+
+    def _heal(self, store: Store, previews: Iterable[Preview], settings: Settings) -> None:
+        """Heal previews that were made from the same sources."""
+        with self._assembled(settings, {"act": "reconcile"}) as rooms:
+            for preview in previews:
+                healed = rooms.healing.reconcile(store.get(preview.id))
+                for text in healed.done:
+                    _log.info("%s: %s", preview.name, clean(text))
+                for text in healed.cannot:
+                    _log.warning("%s: cannot: %s", preview.name, clean(text))
+
+    @contextmanager
+    def _assembled(self, settings: Settings, about: Mapping[str, str]) -> Iterator[Assembly]:
+        with assemble(settings, self._observe(Silent(), about)) as rooms:
+            rooms.store.who = "server"
+            yield rooms
 
     def look_round(self) -> tuple[int, int]:
         """Put what lies about into the queue: jobs that no queue knows, previews that nobody works on.
@@ -173,8 +197,8 @@ class Works:
         return jobs, previews
 
 
-class _Nobody:
-    """An observer who is not there."""
+class Silent:
+    """An observer whom nobody hears."""
 
     def started(self, preview: Preview) -> None:
         """See lifecycle.Observer."""
@@ -190,7 +214,12 @@ class _Nobody:
 
 
 def _lies_about(preview: Preview) -> bool:
-    """Whether there is something to do that no person has to ask for again."""
+    """Whether there is something to do that no person has to ask for again.
+
+    What a person began on production a person goes on with.
+    """
+    if preview.state is State.PROMOTING:
+        return False
     return preview.state.working or (preview.wanted is Wanted.CLOSED and preview.state is not State.CLOSED)
 
 

@@ -20,6 +20,8 @@ _log = logging.getLogger("preview.worker")
 
 #: How often somebody looks round, in seconds; the second field of a cron line.
 _ROUND_CRON = "* * * * * */5"
+#: How often previews at rest are looked at.
+_HEAL_CRON = "* * * * *"
 #: How long running jobs may go on when the worker is stopped; afterwards the process ends, and others take them over.
 GRACE_SECONDS = 20.0
 
@@ -88,7 +90,7 @@ class Worker:
         if self._stopping.is_set():
             return
         # asyncio's own pool has a few threads for each processor; ours wait for others most of the time.
-        self._loop.set_default_executor(ThreadPoolExecutor(self._jobs + 2, thread_name_prefix="job"))
+        self._loop.set_default_executor(ThreadPoolExecutor(self._jobs + 4, thread_name_prefix="job"))
         app = queue.open_app(self._uri, threads=False)
         self._tasks(app)
         async with app.open_async():
@@ -106,7 +108,7 @@ class Worker:
                 app.run_worker_async(
                     queues=[queue.queue_of(self._project)], name=name, concurrency=self._jobs, **options
                 ),
-                app.run_worker_async(queues=[self._rounds], name=f"{name} rounds", concurrency=1, **options),
+                app.run_worker_async(queues=[self._rounds], name=f"{name} rounds", concurrency=2, **options),
             )
 
     @property
@@ -123,8 +125,15 @@ class Worker:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(None, partial(self._works.look_round))
 
+        async def heal(timestamp: int) -> None:
+            del timestamp
+            await asyncio.get_running_loop().run_in_executor(None, self._works.heal)
+
         periodic = app.periodic(cron=_ROUND_CRON, periodic_id=self._project)
         periodic(app.task(name="look_round", queue=self._rounds, queueing_lock=self._rounds)(look_round))
+        healing = f"healing of {self._project}"
+        periodic = app.periodic(cron=_HEAL_CRON, periodic_id=self._project)
+        periodic(app.task(name="heal", queue=self._rounds, queueing_lock=healing, lock=healing)(heal))
 
     async def _rescue(self, app: App) -> None:
         """Give jobs of dead workers back to the queue, with what they had done already still done."""

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -32,6 +32,18 @@ class Teller(Observer, Protocol):
 @dataclass(frozen=True, slots=True)
 class _There:
     state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    name: str
+    wanted: str
+    seen: str
+    well: bool | None
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the name."""
+        return {"wanted": self.wanted, "seen": self.seen, "well": self.well}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +93,16 @@ class RemoteRooms:
         """Sleep and wake."""
         return self
 
+    @property
+    def healing(self) -> "RemoteRooms":
+        """What is really there."""
+        return self
+
+    @property
+    def lifetime(self) -> "RemoteRooms":
+        """How long previews live."""
+        return self
+
     # looking
 
     @cached_property
@@ -128,6 +150,12 @@ class RemoteRooms:
     def runtime(self, preview: Preview) -> "_RemoteRuntime":
         """Where this preview's app runs."""
         return _RemoteRuntime(self._wire, preview.name)
+
+    def look(self, preview: Preview) -> "tuple[_Part, ...]":
+        """See orchestrator.healing."""
+        parts = self._wire.get(f"/previews/{quoted(preview.name)}/parts")
+        names = ("name", "wanted", "seen", "well")
+        return tuple(_Part(**{name: each[name] for name in names}) for each in parts)
 
     def previews(self, *, closed: bool) -> list[dict[str, Any]]:
         """See Diary."""
@@ -203,9 +231,22 @@ class RemoteRooms:
         """See RebaseVerbs."""
         return self._do("rebase", name, {"answers": dict(answers)})
 
-    def discard(self, name: str, *, force: bool = False) -> Preview:
+    def discard(self, name: str, *, force: bool = False, keep_for: timedelta | None = None) -> Preview:
         """See Controller."""
-        return self._do("discard", name, {"force": force})
+        kept = _duration(keep_for) if keep_for is not None else None
+        return self._do("discard", name, {"force": force, "keep_for": kept})
+
+    def extend(self, name: str, by: timedelta) -> Preview:
+        """See Lifetime."""
+        return self._do("extend", name, {"lasting": _duration(by)})
+
+    def keep(self, name: str) -> Preview:
+        """See Lifetime."""
+        return self._do("keep", name, {})
+
+    def restore(self, name: str) -> Preview:
+        """See Lifetime."""
+        return self._do("restore", name, {})
 
     def sleep(self, preview_id: str) -> Preview:
         """See orchestrator.sleeping."""
@@ -272,6 +313,10 @@ class _RemoteRuntime:
         """The lines that the app said."""
         with self._wire.lines(f"/previews/{quoted(self._name)}/logs", tail=tail, follow=follow) as lines:
             yield from lines
+
+
+def _duration(time: timedelta) -> str:
+    return f"{int(time.total_seconds())}s"
 
 
 def _in_state(name: str, state: State) -> Preview:
