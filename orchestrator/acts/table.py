@@ -76,6 +76,9 @@ class Promote(Arguments):
     rebase: bool = Field(
         True, description="When production has moved, rehearse again, and go on if nothing else is different."
     )
+    phase: Literal["", "expand", "contract"] = Field(
+        "", description="One half only: what the running version does not notice, or the rest."
+    )
 
 
 def _is_duration(text: str) -> str:
@@ -183,7 +186,11 @@ def _promote(request: Request, arguments: Promote) -> Preview:
     if request.again and row is not None and row.state is State.CLOSED and "promotion" in row.facts:
         return row
     return request.rooms.controller.promote(
-        request.name, allow=arguments.allow, keep=arguments.keep, rebase=arguments.rebase
+        request.name,
+        allow=arguments.allow,
+        keep=arguments.keep,
+        rebase=arguments.rebase,
+        phase=arguments.phase,
     )
 
 

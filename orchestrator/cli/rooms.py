@@ -38,6 +38,7 @@ class Asked(Protocol):
         allow: Iterable[str],
         keep: bool,
         rebase: bool = True,
+        phase: str = "",
         wait: Callable[[str], bool] = lambda _holder: False,
     ) -> Preview:
         """See PromotionVerbs."""

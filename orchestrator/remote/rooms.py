@@ -216,10 +216,11 @@ class RemoteRooms:
         allow: Iterable[str],
         keep: bool,
         rebase: bool = True,
+        phase: str = "",
         wait: Callable[[str], bool] = lambda _holder: False,
     ) -> Preview:
         """See PromotionVerbs."""
-        arguments = {"allow": list(allow), "keep": keep, "rebase": rebase}
+        arguments = {"allow": list(allow), "keep": keep, "rebase": rebase, "phase": phase}
         while True:
             try:
                 return self._do("promote", name, arguments)
