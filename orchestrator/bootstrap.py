@@ -74,6 +74,11 @@ class Assembly:
     sweeping: Sweeping
     healing: Healing
 
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The names of the services that stand beside every app."""
+        return tuple(self.settings.services)
+
 
 @contextmanager
 def open_project(settings: Settings) -> Iterator[NeonProject]:

@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from orchestrator.acts.access import authors
 from orchestrator.api.callers import REFUSALS, Doors, Viewer
 from orchestrator.api.site import Site
-from orchestrator.errors import Refused, UnknownPreview
+from orchestrator.errors import Refused, UnknownPreview, UsageError
 from orchestrator.facts import migration_log, past, preview_json
 from orchestrator.jobs.work import Silent
 from orchestrator.lifecycle import Preview
@@ -17,6 +17,7 @@ from orchestrator.redaction import clean
 from orchestrator.settings import NAME_PATTERN
 from orchestrator.steps.border import translating
 from orchestrator.steps.launch import candidate_name
+from orchestrator.steps.surroundings import service_name
 
 router = APIRouter(tags=["previews"], responses=REFUSALS)
 
@@ -48,6 +49,7 @@ def read_settings(caller: Viewer, site: Doors) -> dict[str, Any]:
         "allowed": site.settings.promote.allow,
         "main": site.main,
         "app": {"image": app.image is not None, "dockerfile": app.dockerfile},
+        "services": list(site.settings.services),
         "largest_upload": site.settings.server.upload_bytes,
     }
 
@@ -174,17 +176,23 @@ def read_logs(
     tail: Annotated[int, Query(ge=0, le=10_000, description="How many lines from the end.")] = 100,
     follow: Annotated[bool, Query(description="Go on as new lines come.")] = False,
     migration: Annotated[bool, Query(description="What the migration command said, instead.")] = False,
+    service: Annotated[
+        str | None, Query(max_length=80, description="The log of a service beside the app, instead.")
+    ] = None,
 ) -> StreamingResponse:
     """The app's log, a line each."""
     del caller
     preview = find(site, name)
+    if service is not None and service not in site.settings.services:
+        raise UsageError(
+            "there is no such service", hint=f"services: {', '.join(site.settings.services) or 'none'}"
+        )
+    whose = service_name(preview, service) if service else candidate_name(preview)
     if migration:
         lines: Iterator[str] = iter(migration_log(preview)[-tail or None :])
     else:
         with translating(f"reading the log of {name}"):
-            lines = iter(
-                site.candidates.runtime(preview).logs(candidate_name(preview), tail=tail, follow=follow)
-            )
+            lines = iter(site.candidates.runtime(preview).logs(whose, tail=tail, follow=follow))
             first = next(lines, None)  # errors are told before the answer has begun
         lines = _with_first(first, lines)
     return StreamingResponse(_texts(lines), media_type="text/plain; charset=utf-8")

@@ -51,8 +51,9 @@ def logs(
 
     with render.Progress() as progress, assembled(progress) as rooms:
         preview = rooms.controller.mine(name)
-        if service is not None and service not in rooms.settings.services:
-            known = ", ".join(rooms.settings.services) or "none"
+        services = rooms.services
+        if service is not None and service not in services:
+            known = ", ".join(services) or "none"
             raise UsageError(f"there is no service {service!r} in preview.toml", hint=f"services: {known}")
         whose = service_name(preview, service) if service else candidate_name(preview)
         with translating(f"reading the log of {name}"):

@@ -172,6 +172,10 @@ class Rooms(Protocol):
         """This folder's preview.toml; None when a server does the work and there is none here."""
 
     @property
+    def services(self) -> Sequence[str]:
+        """The names of the services that stand beside every app."""
+
+    @property
     def controller(self) -> Asked:
         """The verbs."""
 

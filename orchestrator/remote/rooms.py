@@ -17,6 +17,7 @@ from orchestrator.migration.plan import Hazard, Plan
 from orchestrator.remote.sources import send_sources
 from orchestrator.remote.wire import Wire, error_of, open_wire, quoted
 from orchestrator.settings import FILE_NAME, Settings
+from orchestrator.steps.surroundings import service_name
 
 #: How long one request waits for news of a job, in seconds.
 _WAIT_SECONDS = 20
@@ -120,6 +121,11 @@ class RemoteRooms:
         """Production's branch."""
         return _Main(str(self._told["main"]))
 
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The names of the services that stand beside every app."""
+        return tuple(self._told["services"])
+
     def mine(self, name: str) -> Preview:
         """The live preview of this name."""
         return Preview.from_json(self._row(name)["row"])
@@ -149,7 +155,7 @@ class RemoteRooms:
 
     def runtime(self, preview: Preview) -> "_RemoteRuntime":
         """Where this preview's app runs."""
-        return _RemoteRuntime(self._wire, preview.name)
+        return _RemoteRuntime(self._wire, preview, self.services)
 
     def look(self, preview: Preview) -> "tuple[_Part, ...]":
         """See orchestrator.healing."""
@@ -301,18 +307,20 @@ class RemoteRooms:
 
 
 class _RemoteRuntime:
-    def __init__(self, wire: Wire, name: str) -> None:
+    def __init__(self, wire: Wire, preview: Preview, services: Iterable[str]) -> None:
         self._wire = wire
-        self._name = name
+        self._name = preview.name
+        self._services = {service_name(preview, each): each for each in services}
 
     def observe(self, _container: str) -> _There | None:
         """What the server sees."""
         seen = self._wire.get(f"/previews/{quoted(self._name)}/row")["seen"]["app"]
         return None if seen == "gone" else _There(seen)
 
-    def logs(self, _container: str, *, tail: int = 100, follow: bool = False) -> Iterable[str]:
-        """The lines that the app said."""
-        with self._wire.lines(f"/previews/{quoted(self._name)}/logs", tail=tail, follow=follow) as lines:
+    def logs(self, container: str, *, tail: int = 100, follow: bool = False) -> Iterable[str]:
+        """The lines that the app, or a service beside it, said."""
+        path, service = f"/previews/{quoted(self._name)}/logs", self._services.get(container)
+        with self._wire.lines(path, tail=tail, follow=follow, service=service) as lines:
             yield from lines
 
 
