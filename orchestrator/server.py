@@ -17,6 +17,7 @@ from orchestrator.errors import StepFailed, UsageError
 from orchestrator.gate.routes import gate_routes
 from orchestrator.jobs.work import Works
 from orchestrator.jobs.worker import Worker
+from orchestrator.notify.notifier import Notifier
 from orchestrator.settings import Settings
 
 #: How long requests that wait for something may go on when the server is stopped, in seconds.
@@ -79,6 +80,9 @@ def serve(
     )
     if worker is not None:
         worker.start()
+    notifier = _notifier(settings, site)
+    if notifier is not None:
+        notifier.start()
     done = True
     try:
         server.run()
@@ -89,6 +93,8 @@ def serve(
                 hint="another program may have the port; choose one with --port",
             ) from None
     finally:
+        if notifier is not None:
+            notifier.stop()
         if worker is not None:
             done = worker.stop()
         site.close()
@@ -120,6 +126,13 @@ def work(settings: Settings, *, jobs: int, say: Callable[[str], None]) -> None:
 def _worker(settings: Settings, site: Site, jobs: int) -> Worker:
     works = Works(settings, project=site.project, uri=site.uri, submissions=site.submissions)
     return Worker(works, project=site.project, uri=site.uri, jobs=jobs)
+
+
+def _notifier(settings: Settings, site: Site) -> Notifier | None:
+    """Who tells others what happens, when there is anybody to tell; several servers take turns."""
+    if not settings.notify.to:
+        return None
+    return Notifier(settings, project=site.project, open_store=lambda: site.store("server"))
 
 
 def _end(done: bool) -> None:

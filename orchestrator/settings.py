@@ -24,6 +24,7 @@ from orchestrator.sections import (
     LifetimeSection,
     LimitsSection,
     MigrationSection,
+    NotifySection,
     ProjectSection,
     PromoteSection,
     ReleaseSection,
@@ -59,6 +60,7 @@ class Settings(Section):
     limits: LimitsSection = LimitsSection()
     store: StoreSection = StoreSection()
     dashboard: DashboardSection = DashboardSection()
+    notify: NotifySection = NotifySection()
     gateway: GatewaySection = GatewaySection()
     server: ServerSection = ServerSection()
     access: AccessSection = AccessSection()

@@ -128,8 +128,37 @@ def assembled_here(progress: "Progress", *, patience_seconds: float = 0.0) -> It
     from orchestrator.bootstrap import assemble
     from orchestrator.settings import find, load
 
-    with assemble(load(find(Path.cwd())), progress, wait=_waiting(progress, patience_seconds)) as assembly:
-        yield assembly
+    settings = load(find(Path.cwd()))
+    with assemble(settings, progress, wait=_waiting(progress, patience_seconds)) as assembly:
+        if not settings.notify.to:
+            yield assembly
+            return
+        before = assembly.store.following().last()
+        try:
+            yield assembly
+        finally:
+            _tell_others(assembly, before)
+
+
+def _tell_others(assembly: "Assembly", before: int) -> None:
+    """Have others told by a process of its own, which nobody waits for; whatever goes wrong there is kept there."""
+    import subprocess
+    import sys
+    from contextlib import suppress
+
+    from orchestrator.errors import OrchestratorError
+
+    with suppress(OSError, OrchestratorError):
+        if assembly.store.following().last() == before:
+            return
+        subprocess.Popen(
+            [sys.executable, "-m", "orchestrator", "notify"],
+            cwd=assembly.settings.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
 
 @contextmanager

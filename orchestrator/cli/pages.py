@@ -1,14 +1,18 @@
-"""The command that opens the dashboard. Verb to render only."""
+"""The commands about people: dashboard opens the pages, notify tells others. Verb to render only."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from orchestrator.cli.given import AsJson
+
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(dashboard)
+    """Add the commands."""
+    for command in (dashboard, notify):
+        app.command()(command)
 
 
 def dashboard(
@@ -52,3 +56,39 @@ def dashboard(
     render.result(url)
     if browser and sys.stdout.isatty():
         webbrowser.open(url)
+
+
+def notify(
+    list_: Annotated[
+        bool, typer.Option("--list", help="Show what was said and what waits, newest first.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also what was given up.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell others what happened since the last time: `[[notify.to]]` in preview.toml.
+
+    `preview serve` does it all the time, and every command that changes something does it when it is done.
+    """
+    from orchestrator.bootstrap import open_project
+    from orchestrator.cli import render
+    from orchestrator.notify.notifier import Notifier
+    from orchestrator.notify.outbox import Outbox
+    from orchestrator.opening import open_store
+    from orchestrator.settings import find, load
+
+    settings = load(find(Path.cwd()))
+    with open_project(settings) as project, open_store(settings) as store:
+        outbox = Outbox(store.connection, project.key)
+        sent = failed = 0
+        if again:
+            outbox.again()
+        if not list_:
+            notifier = Notifier(settings, project=project.key, open_store=lambda: nullcontext(store))
+            sent, failed = notifier.once()
+        letters = outbox.all()
+    if as_json:
+        render.result_json([each.to_json() for each in letters])
+    elif list_:
+        render.letters([each.to_json() for each in letters])
+    else:
+        render.result(f"{sent} sent, {failed} not")

@@ -355,6 +355,17 @@ def tokens(values: Iterable[Mapping[str, Any]]) -> None:
     Console(file=sys.stdout, highlight=False, width=width).print(table)
 
 
+def letters(values: Iterable[Mapping[str, Any]]) -> None:
+    """One line a message on standard output: when, to whom, what, how it stands."""
+    for value in values:
+        why = f"  {value['why']}" if value["why"] else ""
+        tried = f"  tried {value['attempts']} times" if value["attempts"] > 1 else ""
+        result(
+            f"{value['created_at'][:16].replace('T', ' ')}  {value['target']}  {value['what']}  {value['preview']}  "
+            f"{value['state']}{tried}{why}"
+        )
+
+
 def history(events: Iterable[tuple[str, Event]]) -> None:
     """One line an event on standard output: when, which, what, who, how long."""
     for name, event in events:

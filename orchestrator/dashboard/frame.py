@@ -1,5 +1,6 @@
 """What every page stands on: the desk, the doors, routes whose errors are pages. Holds no page of its own."""
 
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -21,6 +22,8 @@ from orchestrator.dashboard.showing import Showing, find
 from orchestrator.errors import NotAllowed, OrchestratorError
 from orchestrator.lifecycle import Store
 from orchestrator.redaction import clean
+
+_log = logging.getLogger("preview.dashboard")
 
 
 class Frame:
@@ -94,7 +97,7 @@ class Page(APIRoute):
         """See FastAPI."""
         inner = super().get_route_handler()
 
-        async def handle(request: Request) -> Response:
+        async def handle(request: Request) -> Response:  # noqa: PLR0911 - an answer for each kind of error
             try:
                 return await inner(request)
             except Elsewhere as elsewhere:
@@ -109,6 +112,13 @@ class Page(APIRoute):
                 return _problem(request, Problem(message="the address of this page is not right"), 404)
             except HTTPException as error:
                 return _problem(request, Problem(message=str(error.detail)), error.status_code)
+            except Exception as error:  # noqa: BLE001 - the border: a fault of ours becomes a page and a line in the log
+                _log.exception("unexpected %s in %s", type(error).__name__, request.url.path[:200])
+                said = Problem(
+                    message=f"unexpected {type(error).__name__}; this is a fault of preview",
+                    hint="the server's log has the details",
+                )
+                return _problem(request, said, 500)
 
         return handle
 

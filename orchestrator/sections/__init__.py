@@ -10,6 +10,7 @@ from orchestrator.sections.dashboard import DashboardSection
 from orchestrator.sections.gateway import GatewaySection
 from orchestrator.sections.lifetime import LifetimeSection, LimitsSection
 from orchestrator.sections.migration import MigrationSection, MigrationStepSection
+from orchestrator.sections.notify import NotifySection, NotifyTarget
 from orchestrator.sections.project import GoalSection, ProjectSection, StoreSection
 from orchestrator.sections.promote import PromoteSection
 from orchestrator.sections.release import ReleaseSection
@@ -29,6 +30,8 @@ __all__ = [
     "LimitsSection",
     "MigrationSection",
     "MigrationStepSection",
+    "NotifySection",
+    "NotifyTarget",
     "ProjectSection",
     "PromoteSection",
     "ReleaseSection",

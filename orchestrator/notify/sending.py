@@ -1,0 +1,133 @@
+"""One message to one URL, and to no address that the settings do not allow. Keeps nothing.
+
+The name is resolved once, every address is looked at, and the connection goes to what was looked at: a name that
+changes its mind in between (DNS rebinding) reaches nothing else. Redirects are not followed.
+"""
+
+import ipaddress
+import json
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from neon_client import Secret
+from orchestrator.steps.announced import signature
+
+_SECONDS = 10.0
+_AGAIN = frozenset({408, 409, 425, 429})
+#: IPv6 addresses that hold an IPv4 address, which a gateway of the network would dial: NAT64 (RFC 6052).
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class NotSent(Exception):
+    """It was not taken.
+
+    Attributes:
+        why: for a person; no secret in it.
+        again: whether another try may help.
+    """
+
+    def __init__(self, why: str, *, again: bool) -> None:
+        super().__init__(why)
+        self.why = why
+        self.again = again
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A URL, resolved.
+
+    Attributes:
+        url: with the address in place of the name.
+        host: the name, for the Host header and for TLS.
+        netloc: name and port.
+    """
+
+    url: str
+    host: str
+    netloc: str
+
+
+def resolve(url: str, *, internal: bool) -> Destination:
+    """The URL with an address that may be dialled.
+
+    Raises:
+        NotSent: it is no URL to send to, the name is unknown, or it leads where it may not.
+    """
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise NotSent("the URL cannot be read", again=False) from None
+    if parts.scheme not in ("http", "https") or not parts.host or parts.userinfo:
+        raise NotSent("the URL is not http(s)://HOST/...", again=False)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        found = socket.getaddrinfo(parts.host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise NotSent(f"the name {parts.host} is not known", again=True) from None
+    addresses = [ipaddress.ip_address(each[4][0]) for each in found]
+    if not internal and (inside := next((each for each in addresses if not is_public(each)), None)):
+        raise NotSent(
+            f"{parts.host} leads to {inside}, an address of this machine or of a private network, "
+            "and `internal` does not allow that",
+            again=False,
+        )
+    return Destination(
+        url=str(parts.copy_with(host=str(addresses[0]))), host=parts.host, netloc=parts.netloc.decode()
+    )
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is one of the internet's, whatever way it is written."""
+    if isinstance(address, ipaddress.IPv6Address):
+        held = address.ipv4_mapped or address.sixtofour
+        if held is None and address.teredo is not None:
+            held = address.teredo[1]
+        if held is None and address in _NAT64:
+            held = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if held is not None:
+            return is_public(held)
+    return address.is_global and not address.is_multicast
+
+
+def send(
+    url: Secret,
+    body: Mapping[str, Any],
+    headers: Mapping[str, str],
+    *,
+    secret: Secret | None,
+    internal: bool,
+) -> None:
+    """Send a message.
+
+    Raises:
+        NotSent: it was not taken.
+    """
+    to = resolve(url.reveal(), internal=internal)
+    content = json.dumps(body, ensure_ascii=False).encode()
+    signed = {"Preview-Signature": signature(secret.reveal(), content, int(time.time()))} if secret else {}
+    try:
+        with (
+            httpx.Client(timeout=_SECONDS, trust_env=False, follow_redirects=False) as client,
+            client.stream(
+                "POST",
+                to.url,
+                content=content,
+                headers={**headers, **signed, "Host": to.netloc},
+                extensions={"sni_hostname": to.host},
+            ) as answer,
+        ):
+            status = answer.status_code
+    except httpx.HTTPError as error:
+        raise NotSent(f"{to.host}: {type(error).__name__}", again=True) from None
+    if 200 <= status < 300:
+        return
+    if 300 <= status < 400:
+        raise NotSent(f"{to.host} sends us elsewhere (status {status}); give the final URL", again=False)
+    raise NotSent(f"{to.host} answers {status}", again=status in _AGAIN or status >= 500)
