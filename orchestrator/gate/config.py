@@ -39,6 +39,8 @@ def gateway_config(gateway: GatewaySection, gate: str) -> dict[str, Any]:
     apps: dict[str, Any] = {"http": {"grace_period": "5s", "servers": {"gateway": server}}}
     if gateway.certificates:
         apps["tls"] = _certificates(gateway, gate)
+        # Its root is for those who choose to trust it: Caddy would put it into the machine's own store.
+        apps["pki"] = {"certificate_authorities": {"local": {"install_trust": False}}}
         server["tls_connection_policies"] = [{}]
         # Redirects from port 80 are ours to make; without this Caddy would add a server of its own.
         server["automatic_https"] = {"disable_redirects": True}
