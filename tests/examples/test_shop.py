@@ -205,6 +205,25 @@ def test_a_version_on_the_other_schema_says_so(server, request, version, databas
         assert client.get("/").status_code == 500
 
 
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_note_is_saved_and_an_order_is_placed_again(server, production, development, copy_of, version):
+    uri = server.uri(copy_of(production if version == "v1" else development))
+    with running(version, uri) as (shop, _):
+        assert shop.post("/orders/7/note", data={"note": "<Ring>"}).headers["Location"] == "/orders/7"
+        placed = shop.post("/orders/7/again")
+        assert placed.status_code == 303
+        assert "&lt;Ring&gt;" in shop.get("/orders/7").text
+        assert shop.get(placed.headers["Location"]).status_code == 200
+        assert [shop.post(f"/orders/999999999/{page}").status_code for page in ("note", "again")] == [
+            404,
+            404,
+        ]
+    lines = "select line, product_id, quantity from order_items where order_id = {} order by 1"
+    assert rows(uri, lines.format(7)) == rows(
+        uri, lines.format(placed.headers["Location"].rpartition("/")[2])
+    )
+
+
 def test_row_values_are_escaped(server, production):
     [(number,)] = rows(server.uri(production), "select min(id) from orders where note like '%<%'")
     with running("v1", server.uri(production)) as (client, _):

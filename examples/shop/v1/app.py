@@ -183,9 +183,45 @@ def order(database: Database, request: Request) -> Response:
             ),
             look.heading("Lines"),
             _lines(items),
+            page_part(
+                '<form method="post" action="/orders/{id}/note">'
+                '<input name="note" value="{note}" aria-label="Note"><button>Save the note</button></form>'
+                '<form method="post" action="/orders/{id}/again"><button>Order the same again</button></form>',
+                id=row["id"],
+                note=row["note"] or "",
+            ),
         ]
     )
     return LOOK.page(f"Order #{row['id']}", body)
+
+
+def note(database: Database, request: Request) -> Response:
+    text = request.form.get("note", "")[:200].replace("\x00", "")
+    with database.transaction(read_only=False) as connection:
+        changed = connection.execute(
+            "update orders set note = nullif(%s, '') where id = %s", (text, *request.ids)
+        ).rowcount
+    if not changed:
+        raise NotFound
+    return Response(status=303, location=f"/orders/{request.ids[0]}")
+
+
+def again(database: Database, request: Request) -> Response:
+    with database.transaction(read_only=False) as connection:
+        row = connection.execute(
+            "insert into orders (customer_id, total) select customer_id, total from orders where id = %s returning id",
+            request.ids,
+        ).fetchone()
+        if row is None:
+            raise NotFound
+        connection.execute(
+            """
+            insert into order_items (order_id, line, product_id, quantity, unit_price_cents)
+            select %s, line, product_id, quantity, unit_price_cents from order_items where order_id = %s
+            """,
+            (row["id"], *request.ids),
+        )
+    return Response(status=303, location=f"/orders/{row['id']}")
 
 
 def products(database: Database, request: Request) -> Response:
@@ -257,6 +293,8 @@ ROUTES = [
     Route(method="GET", pattern=r"/customers/([0-9]{1,18})", page=customer),
     Route(method="GET", pattern=r"/orders", page=orders),
     Route(method="GET", pattern=r"/orders/([0-9]{1,18})", page=order),
+    Route(method="POST", pattern=r"/orders/([0-9]{1,18})/note", page=note),
+    Route(method="POST", pattern=r"/orders/([0-9]{1,18})/again", page=again),
     Route(method="GET", pattern=r"/products", page=products),
     Route(method="GET", pattern=r"/healthz", page=healthz),
 ]
