@@ -4,17 +4,19 @@ The file is read for each request, so that a change of version is the atomic rep
 nothing, and no connection is cut. Whoever made the change may be gone: Caddy needs nobody of ours to serve.
 """
 
-import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from preview import holding
 from preview.caddy import Caddy
+from preview.errors import LaunchFailed
 
-_UPSTREAM = "upstream"
-#: Connections to the app that wait for a next request are closed after so long: they are what draining waits for.
-_IDLE = "2s"
-#: A request that finds nobody listening (the app is started again just now) is held for so long, not refused.
-_PATIENCE = "5s"
+#: A request that finds nobody listening (the app is started again just now, or visitors are held) waits for so long.
+PATIENCE_SECONDS = 10.0
 
 
 class Edge:
@@ -32,20 +34,41 @@ class Edge:
     @property
     def target(self) -> str | None:
         """Where requests go, `127.0.0.1:PORT`; None before the first version."""
-        try:
-            return (self.folder / _UPSTREAM).read_text(encoding="ascii") or None
-        except FileNotFoundError:
-            return None
+        return holding.read(self.folder)
 
     def point(self, target: str) -> None:
         """Send all requests that begin from now on there."""
-        new = self.folder / f"{_UPSTREAM}.new"
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(target)  # no line end: it would become part of the address
-            file.flush()
-            os.fsync(descriptor)
-        new.replace(self.folder / _UPSTREAM)
+        holding.write(self.folder, target)
+
+    @contextmanager
+    def held(self, seconds: float) -> Iterator[None]:
+        """Let visitors wait for the time of the block; afterwards they go where they went, or where `point` said.
+
+        When this process dies, or the time is over, a watchdog lets them go on to where they went.
+
+        Args:
+            seconds: at most; less than `PATIENCE_SECONDS`.
+        """
+        back = self.target
+        if back is None:
+            yield
+            return
+        watchdog = subprocess.Popen(
+            [sys.executable, holding.__file__, str(self.folder), back, str(seconds)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        assert watchdog.stdin is not None  # noqa: S101 - they were asked for
+        assert watchdog.stdout is not None  # noqa: S101
+        try:
+            if watchdog.stdout.readline() != b"ready\n":
+                raise LaunchFailed("visitors cannot be held: nobody would let them go", hint="do it again")
+            holding.write(self.folder, holding.NOBODY, only_if=back)
+            yield
+        finally:
+            holding.write(self.folder, back, only_if=holding.NOBODY)
+            watchdog.stdin.close()
+            watchdog.stdout.close()
+            watchdog.wait()
 
     def ensure(self) -> None:
         """Make sure that Caddy listens on the address; one that does is left alone.
@@ -76,9 +99,10 @@ class Edge:
         host, _, port = self.address.rpartition(":")
         forward = {
             "handler": "reverse_proxy",
-            "upstreams": [{"dial": f"{{file.{self.folder / _UPSTREAM}}}"}],
-            "transport": {"protocol": "http", "keep_alive": {"idle_timeout": _IDLE}},
-            "load_balancing": {"try_duration": _PATIENCE, "try_interval": "100ms"},
+            "upstreams": [{"dial": f"{{file.{self.folder / holding.UPSTREAM}}}"}],
+            # A connection for each request, so that who is connected to a version is who it works for.
+            "transport": {"protocol": "http", "keep_alive": {"enabled": False}},
+            "load_balancing": {"try_duration": f"{PATIENCE_SECONDS:g}s", "try_interval": "10ms"},
         }
         server = {
             "listen": [f"{host}:{port}"],

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from preview.changeover import Change, ChangeOver
 from preview.draining import drained
 from preview.edge import Edge
 from preview.errors import PreviewError, Unhealthy
@@ -29,7 +30,10 @@ class Rollout:
         key: whose production; part of names and labels.
         released: what was put there.
         edge: the stable address.
+        held_ms: how long visitors waited during the last `put`, milliseconds; None when they did not have to.
     """
+
+    held_ms: float | None = None
 
     def __init__(
         self, *, key: str, released: Released, runtime: Runtime, edge: Edge, drain_seconds: float
@@ -44,13 +48,20 @@ class Rollout:
         """The derived name of its container or process."""
         return f"preview-release-{self.key}-{release.id}"
 
-    def put(self, release: Release, spec: CandidateSpec, say: Callable[[str], None]) -> Candidate:
+    def put(
+        self,
+        release: Release,
+        spec: CandidateSpec,
+        say: Callable[[str], None],
+        change: Change | None = None,
+    ) -> Candidate:
         """Put a version into production's place; the earlier one serves until the new one does.
 
         Args:
             release: which.
             spec: how it runs; its name and the label that finds it are given by us.
             say: gets a line for each act.
+            change: what must happen between the two versions, because neither fits both sides of it.
 
         Raises:
             CaddyMissing, PortInUse, LaunchFailed: there is no address to put it behind; nothing was changed.
@@ -61,10 +72,18 @@ class Rollout:
         before = self.released.live
         say(f"starting {spec.name} beside production and waiting until {spec.health.path} is healthy")
         try:
-            candidate = self._runtime.start(spec)
+            earlier = self._runtime.observe(self.name(before)) if before and before.id != release.id else None
+            if change is not None:
+                over = ChangeOver(self._runtime, self.edge, spec, change)
+                candidate = over.between(earlier, say)
+                self.held_ms = over.held_ms
+            else:
+                candidate = self._runtime.start(spec)
             self.edge.point(urlsplit(candidate.url).netloc)
             self._ask(spec)
-        except PreviewError:
+        except (
+            Exception
+        ):  # also what a change of the ground raises: then the later version has nothing to do here
             if before is None or before.id != release.id:
                 self._take_back(before, spec.name, say)
             raise

@@ -9,6 +9,7 @@ from orchestrator.migration.aside import refused as refused_anew
 from orchestrator.migration.asking import Asking, fill_questions
 from orchestrator.migration.at_stake import AtStake, at_stake
 from orchestrator.migration.keeping import Keeping
+from orchestrator.migration.late import bound, renames_late
 from orchestrator.migration.online import Online, decide
 from orchestrator.migration.order import grouped, in_order
 from orchestrator.migration.phases import marked
@@ -372,6 +373,9 @@ def _statements(work: Work, done: Renames) -> tuple[Statement, ...]:
             _refuse(aside.refusal(work, found))
         _refuse(aside.refusal(work, aside.torn(ordered)))
     together = _together(work, ordered)
+    if not bound(ordered, together):
+        ordered = renames_late(ordered)
+        together = _together(work, ordered)
     return marked(ordered, grouped(ordered, [(min(at), max(at)) for at in together]), together)
 
 

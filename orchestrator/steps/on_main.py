@@ -125,14 +125,7 @@ class OnMain:
         `expected` says how long statements took in the rehearsal, milliseconds, by their SQL.
         """
 
-        def write(statement: dict[str, Any], milliseconds: float) -> None:
-            self._promotions.record(
-                promotion_id, "statement", note=statement["why"], detail=statement, milliseconds=milliseconds
-            )
-
-        recording = Recording(
-            plan, detail, write=write, mark=lambda place: _say_where(main, f"{purpose} {place}")
-        )
+        recording = self._recording(promotion_id, main, plan, purpose, detail)
         try:
             traces = apply(
                 lambda: self._project.connect_main(purpose),
@@ -152,6 +145,52 @@ class OnMain:
             raise
         recording.flush()
         return traces
+
+    def at_once(
+        self,
+        promotion_id: str,
+        main: Connection,
+        plan: Plan,
+        *,
+        purpose: str,
+        detail: Callable[[str], None],
+        connection: Connection,
+    ) -> tuple[tuple[StatementTrace, ...], Callable[[], None]]:
+        """Apply what must not wait, one time: visitors do while it runs. Needs nothing tidied when it fails.
+
+        Args:
+            promotion_id, main, plan, purpose, detail: as for `apply`.
+            connection: to main, ready; closed here.
+
+        Returns:
+            The traces, and what writes them into the history, for when nobody waits any more.
+
+        Raises:
+            LockNotAcquired: somebody is in the way; nothing was done.
+        """
+
+        recording = self._recording(promotion_id, main, plan, purpose, detail)
+        traces = apply(lambda: connection, plan, observer=recording, attempts=1, promotion=promotion_id)
+        return traces, recording.flush
+
+    def _recording(
+        self, promotion_id: str, main: Connection, plan: Plan, purpose: str, detail: Callable[[str], None]
+    ) -> Recording:
+        def write(statement: dict[str, Any], milliseconds: float) -> None:
+            self._promotions.record(
+                promotion_id, "statement", note=statement["why"], detail=statement, milliseconds=milliseconds
+            )
+
+        return Recording(plan, detail, write=write, mark=lambda place: _say_where(main, f"{purpose} {place}"))
+
+    def ready(self, purpose: str) -> Connection:
+        """A connection to main for `at_once`."""
+        return self._project.connect_main(purpose)
+
+    @property
+    def attempts(self) -> int:
+        """How often what somebody is in the way of is tried."""
+        return self._lock_attempts
 
 
 def _say_where(main: Connection, where: str) -> None:

@@ -34,6 +34,7 @@ from orchestrator.schema.privileges import Compare
 from orchestrator.steps import proof
 from orchestrator.steps.border import translating
 from orchestrator.steps.by_command import ByCommand, explained
+from orchestrator.steps.changeover import ChangeOver
 from orchestrator.steps.command import Command
 from orchestrator.steps.in_order import in_order
 from orchestrator.steps.migrate import softened
@@ -266,15 +267,49 @@ class PromoteStep:
             )
 
         if not self._command.on_main:
-            return in_order(remaining, on_main, lambda: self._released(preview, detail))
+            return in_order(
+                remaining,
+                on_main,
+                lambda change: self._released(preview, detail, change),
+                self._change_over(preview, main, detail) if self._releases.holds else None,
+            )
         traces = self._by_command.promote(preview, main, on_main, detail)
         self._promotions.record(preview.facts["promotion_id"], "command", detail={"argv": self._command.argv})
         return traces, self._released(preview, detail)
 
-    def _released(self, preview: Preview, detail: Callable[[str], None]) -> dict[str, Any] | None:
+    def _change_over(
+        self, preview: Preview, main: Connection, detail: Callable[[str], None]
+    ) -> Callable[[Plan], ChangeOver]:
+        """What makes a change-over of statements that visitors wait for."""
+        purpose = f"promote {preview.name}"
+
+        def at_once(
+            plan: Plan, connection: Connection
+        ) -> tuple[tuple[StatementTrace, ...], Callable[[], None]]:
+            return self._on_main.at_once(
+                preview.facts["promotion_id"],
+                main,
+                plan,
+                purpose=purpose,
+                detail=detail,
+                connection=connection,
+            )
+
+        return lambda plan: ChangeOver(
+            plan,
+            at_once,
+            lambda: self._on_main.ready(purpose),
+            main,
+            attempts=self._on_main.attempts,
+            say=detail,
+        )
+
+    def _released(
+        self, preview: Preview, detail: Callable[[str], None], change: ChangeOver | None = None
+    ) -> dict[str, Any] | None:
         """Put the new version of the app into production's place, when the settings want that."""
         began = time.perf_counter()
-        outcome = self._releases.release(preview, detail)
+        outcome = self._releases.release(preview, detail, change)
         if outcome is not None:
             self._promotions.record(
                 preview.facts["promotion_id"],

@@ -19,6 +19,7 @@ from orchestrator.steps.announced import Announced
 from orchestrator.steps.border import translating
 from orchestrator.steps.launch import Candidates, passed_on
 from orchestrator.steps.project import NeonProject
+from preview.changeover import Change
 from preview.edge import Edge
 from preview.released import Release, Released
 from preview.rollout import Rollout
@@ -71,8 +72,18 @@ class Releases:
         """The version that production runs, as far as it was released here."""
         return self.released.live if self.wanted else None
 
-    def release(self, preview: Preview, detail: Say) -> dict[str, Any] | None:
+    @property
+    def holds(self) -> bool:
+        """Whether visitors can be asked to wait for a moment: where we serve production's address."""
+        return self.address is not None and self.released.live is not None
+
+    def release(self, preview: Preview, detail: Say, change: Change | None = None) -> dict[str, Any] | None:
         """Put a preview's image into production; again after any crash, with the same outcome.
+
+        Args:
+            preview: whose.
+            detail: gets a line for each act.
+            change: what must happen between the two versions, while visitors wait; only where it `holds`.
 
         Returns:
             What was done, JSON, for the history and for `put_back`; None when the settings want nothing.
@@ -87,7 +98,7 @@ class Releases:
             before = self.released.live
             if before is not None and before.id == release.id:
                 before = self._before(release)
-            self._put("release", release, before, preview, detail)
+            held = self._put("release", release, before, preview, detail, change)
             self._purge(keep=(release, before), detail=detail)
         return {
             "kind": self._settings.release.kind,
@@ -95,6 +106,7 @@ class Releases:
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "release": release.to_json(),
             "previous": before.to_json() if before else None,
+            "held_ms": round(held, 1) if held is not None else None,
         }
 
     def would_put_back(self, outcome: Mapping[str, Any] | None) -> str:
@@ -211,8 +223,15 @@ class Releases:
     # putting
 
     def _put(
-        self, action: str, release: Release, other: Release | None, preview: Preview | None, detail: Say
-    ) -> None:
+        self,
+        action: str,
+        release: Release,
+        other: Release | None,
+        preview: Preview | None,
+        detail: Say,
+        change: Change | None = None,
+    ) -> float | None:
+        """Put it there; how long visitors waited, milliseconds, where they had to."""
         if self.address is not None:
             live = self.released.live
             if live is not None and live.runtime != release.runtime:
@@ -222,9 +241,11 @@ class Releases:
                     hint=f"set runtime.kind to `{live.runtime}`, or take production down first: "
                     "`preview release stop`",
                 )
-            self._rollout(release.runtime).put(release, self._spec(release), detail)
-            return
+            rollout = self._rollout(release.runtime)
+            rollout.put(release, self._spec(release), detail, change)
+            return rollout.held_ms
         self._tell(action, release, other, preview, detail)
+        return None
 
     def _tell(
         self, action: str, release: Release, other: Release | None, preview: Preview | None, detail: Say

@@ -92,7 +92,7 @@ def test_schema_and_app_go_live_in_one_act(released_shop: Shop, address: str) ->
         promoted = shop.json("promote", "pr-1", "--allow", ALLOW_FAX)
 
     assert visitors.errors == []
-    assert set(visitors.statuses) <= {200, 503}
+    assert set(visitors.statuses) == {200}
     assert version_at(address) == "v2"
     assert "fax" not in shop.columns(shop.uri(), "customers")
     status = shop.json("release", "status")
@@ -115,8 +115,8 @@ def test_what_does_not_get_healthy_is_put_back_and_goes_on_later(released_shop: 
     failed = shop.preview("promote", "pr-1", "--allow", ALLOW_FAX, expect=1)
 
     assert "did not run" in failed.stderr
-    assert "public.customers.full_name" in failed.stderr or "public.customers" in failed.stderr
-    assert "fax" in shop.columns(shop.uri(), "customers")
+    # Nothing was done that the earlier version would notice.
+    assert {"name", "fax"} <= set(shop.columns(shop.uri(), "customers"))
     assert shop.json("release", "status")["live"]["preview"] == ""
     (shop.folder / "preview.toml").write_text(good)
     shop.preview("promote", "pr-1")

@@ -1,0 +1,141 @@
+"""The moment between two versions that fit no common ground: visitors wait, the ground is changed, they go on.
+
+The later version runs already, though it cannot be healthy yet; what is changed takes milliseconds, and is taken back
+when the later version does not get healthy on it.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from preview.draining import connections_to
+from preview.edge import PATIENCE_SECONDS, Edge
+from preview.errors import PreviewError, Unhealthy
+from preview.health import look
+from preview.runtime import Runtime
+from preview.spec import Candidate, CandidateSpec
+
+#: How long visitors wait at most, seconds; the rest of their patience is for the later version.
+HELD_SECONDS = PATIENCE_SECONDS * 0.6
+#: How long the earlier version's last requests are waited for while the others wait, seconds. Who holds a connection
+#: open for good is not waited for.
+_LAST_REQUESTS_SECONDS = 1.0
+_LOOK_SECONDS = 0.003
+
+
+class Change(Protocol):
+    """What is changed between the versions."""
+
+    def ready(self) -> None:
+        """Wait until `act` would not have to wait for anybody; raises when that takes too long."""
+
+    def act(self) -> bool:
+        """Change it; False when somebody is in the way after all, and nothing was changed."""
+
+    def undo(self) -> None:
+        """Take it back."""
+
+
+class ChangeOver:
+    """One change of versions.
+
+    Args:
+        runtime: runs both.
+        edge: where visitors wait.
+        spec: of the later version.
+        change: what is changed.
+    """
+
+    def __init__(self, runtime: Runtime, edge: Edge, spec: CandidateSpec, change: Change) -> None:
+        self._runtime = runtime
+        self._edge = edge
+        self._spec = spec
+        self._change = change
+        self._started: Candidate | None = None
+        self._failed: BaseException | None = None
+        self._seen = "it did not answer"
+        self.held_ms = 0.0
+
+    def between(self, earlier: Candidate | None, say: Callable[[str], None]) -> Candidate:
+        """Start the later version, change what must be changed, and send visitors to it once it is healthy.
+
+        Args:
+            earlier: what serves now; None: nobody does.
+            say: gets a line for each act.
+
+        Raises:
+            PreviewError: the later version does not serve; what was changed was taken back.
+        """
+        starting = threading.Thread(target=self._start, name="later version", daemon=True)
+        starting.start()
+        port = self._answering(starting)
+        done = sent = False
+        while not done:
+            self._change.ready()
+            with self._edge.held(HELD_SECONDS):
+                began = time.monotonic()
+                self._alone(earlier)
+                done = self._change.act()
+                sent = done and self._send(port, began + HELD_SECONDS)
+                if done and not sent:
+                    say("taking back what was changed between the versions")
+                    self._change.undo()
+            self.held_ms = (time.monotonic() - began) * 1000
+        if not sent:
+            raise Unhealthy(
+                f"{self._spec.name} was not healthy {HELD_SECONDS:g} s after what it needs was there: {self._seen}",
+                status=self._seen,
+                hint="its log says more: `preview logs` of the preview, which ran on the same schema",
+            )
+        say(f"visitors waited {self.held_ms:.0f} ms between the two versions")
+        starting.join()
+        if self._failed is not None:
+            self._change.undo()
+            raise self._failed
+        assert self._started is not None  # noqa: S101 - it has not failed
+        return self._started
+
+    def _start(self) -> None:
+        try:
+            self._started = self._runtime.start(self._spec)
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            self._failed = error
+
+    def _answering(self, starting: threading.Thread) -> int:
+        """The port of the later version once it answers anything."""
+        while starting.is_alive():
+            with suppress(PreviewError):
+                seen = self._runtime.observe(self._spec.name)
+                if seen is not None and seen.state == "running":
+                    port = int(seen.url.rpartition(":")[2])
+                    if look(port, self._spec.health).answered:
+                        return port
+            starting.join(0.05)
+        if self._failed is not None:
+            raise self._failed  # it did not even answer: nothing was changed
+        assert self._started is not None  # noqa: S101 - it is over and has not failed
+        return int(self._started.url.rpartition(":")[2])
+
+    def _alone(self, earlier: Candidate | None) -> None:
+        """Wait until the earlier version has answered what it was asked."""
+        if earlier is None:
+            return
+        until = time.monotonic() + _LAST_REQUESTS_SECONDS
+        port, quiet = int(earlier.url.rpartition(":")[2]), 0
+        # Twice: a request that read the address just before it changed has connected by then.
+        while quiet < 2 and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+            quiet = 0 if connections_to(port) else quiet + 1
+
+    def _send(self, port: int, until: float) -> bool:
+        """Send the visitors on as soon as the later version is healthy; False when it is not in time."""
+        while self._failed is None and time.monotonic() < until:
+            seen = look(port, self._spec.health)
+            if seen.healthy:
+                self._edge.point(f"127.0.0.1:{port}")
+                return True
+            self._seen = seen.status
+            time.sleep(_LOOK_SECONDS)
+        return False

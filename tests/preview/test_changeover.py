@@ -1,0 +1,179 @@
+"""Two versions that fit no common ground change places: visitors wait, none fails; what goes wrong is taken back."""
+
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from preview import HealthCheck, Unhealthy, changeover
+from preview.edge import Edge
+from preview.holding import NOBODY, read, write
+from tests.preview.conftest import Bench
+from tests.preview.test_rollout import Load, Production, free_port
+
+#: Serves only on the ground of its own version, on every page.
+APP = textwrap.dedent(
+    """
+    import http.server, os
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            with open(os.environ["GROUND"]) as ground:
+                fits = ground.read() == os.environ["VERSION"] and not os.environ.get("SICK")
+            body = os.environ["VERSION"].encode()
+            self.send_response(200 if fits else 500)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        do_POST = do_GET
+        def log_message(self, *args):
+            pass
+    class Server(http.server.ThreadingHTTPServer):
+        request_queue_size = 128
+    Server(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_forever()
+    """
+)
+
+
+class Ground:
+    """What both versions stand on, and how a change of it goes."""
+
+    def __init__(self, file: Path, *refused: BaseException | bool) -> None:
+        self.file = file
+        self.refused = list(refused)
+        self.looked = 0
+        self.set("one")
+
+    def set(self, version: str) -> None:
+        new = self.file.with_suffix(".new")
+        new.write_text(version)
+        new.replace(self.file)
+
+    def ready(self) -> None:
+        self.looked += 1
+
+    def act(self) -> bool:
+        if self.refused:
+            refusal = self.refused.pop(0)
+            if isinstance(refusal, BaseException):
+                raise refusal
+            return False
+        self.set("two")
+        return True
+
+    def undo(self) -> None:
+        self.set("one")
+
+
+@pytest.fixture
+def edge(tmp_path: Path) -> Iterator[Edge]:
+    made = Edge(tmp_path / "releases", f"127.0.0.1:{free_port()}")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def production(process_bench: Bench, edge: Edge, tmp_path: Path) -> Iterator[Production]:
+    (tmp_path / "app" / "app.py").write_text(APP)
+    (tmp_path / "ground").write_text("one")
+    health = HealthCheck(timeout_seconds=5, interval_seconds=0.05)
+    made = Production(process_bench.runtime, process_bench.spec(health=health), edge)
+    made.drain_seconds = 1.0
+    made.put("one", GROUND=str(tmp_path / "ground"))
+    yield made
+    for name in made.running():
+        process_bench.runtime.stop(name)
+
+
+def change(production: Production, ground: Ground, **environment: str) -> None:
+    spec = production.of("two", GROUND=str(ground.file), **environment)
+    production.rollout().put(production.release("two"), spec, production.said.append, ground)
+
+
+def test_no_request_fails_though_neither_version_fits_both_sides(
+    production: Production, tmp_path: Path
+) -> None:
+    ground = Ground(tmp_path / "ground")
+    with Load(production.edge.address, "/", lambda body: body, b"a body") as load:
+        load.until("one", 100)
+        change(production, ground)
+        load.until("two", 100)
+    assert load.failures == []
+    assert production.running() == ["preview-release-k1-two"]
+    assert ground.looked == 1
+
+
+def test_while_somebody_is_in_the_way_visitors_are_served(production: Production, tmp_path: Path) -> None:
+    served: list[tuple[int, str]] = []
+
+    class Busy(Ground):
+        def ready(self) -> None:
+            super().ready()
+            served.append(production.ask())
+
+    ground = Busy(tmp_path / "ground", False, False)
+    change(production, ground)
+    assert served == [(200, "one")] * 3
+    assert production.ask() == (200, "two")
+
+
+def test_a_version_that_is_not_healthy_on_the_new_ground_is_taken_back_with_it(
+    production: Production, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changeover, "HELD_SECONDS", 0.3)
+    ground = Ground(tmp_path / "ground")
+    with pytest.raises(Unhealthy):
+        change(production, ground, SICK="1")
+    assert ground.file.read_text() == "one"
+    assert production.ask() == (200, "one")
+    assert production.running() == ["preview-release-k1-one"]
+
+
+def test_a_change_that_fails_leaves_the_earlier_version_serving(
+    production: Production, tmp_path: Path
+) -> None:
+    ground = Ground(tmp_path / "ground", KeyError("no"))
+    with pytest.raises(KeyError):
+        change(production, ground)
+    assert production.ask() == (200, "one")
+    assert production.running() == ["preview-release-k1-one"]
+    assert read(production.edge.folder) != NOBODY
+
+
+def test_visitors_go_on_when_whoever_held_them_is_killed(tmp_path: Path) -> None:
+    write(tmp_path, "127.0.0.1:1")
+    held = "import sys; from pathlib import Path; from preview.edge import Edge\n"
+    held += "with Edge(Path(sys.argv[1]), '127.0.0.1:2').held(60):\n    print('held', flush=True); sys.stdin.read()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", held, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"held\n"
+    assert read(tmp_path) == NOBODY
+    child.kill()
+    child.communicate()
+    waited = threading.Event()
+    while read(tmp_path) == NOBODY:
+        waited.wait(0.01)
+    assert read(tmp_path) == "127.0.0.1:1"
+
+
+def test_nobody_waits_longer_than_was_said(tmp_path: Path) -> None:
+    write(tmp_path, "127.0.0.1:1")
+    waited = threading.Event()
+    with Edge(tmp_path, "127.0.0.1:2").held(0.05):
+        while read(tmp_path) == NOBODY:
+            waited.wait(0.01)
+        assert read(tmp_path) == "127.0.0.1:1"
+
+
+def test_a_target_that_was_given_meanwhile_stays(tmp_path: Path) -> None:
+    edge = Edge(tmp_path, "127.0.0.1:2")
+    write(tmp_path, "127.0.0.1:1")
+    with edge.held(60):
+        edge.point("127.0.0.1:3")
+    assert edge.target == "127.0.0.1:3"
