@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from orchestrator.database import Connection
 from orchestrator.errors import LockNotAcquired
+from orchestrator.lifecycle import Preview
 from orchestrator.migration.changeover import undone
 from orchestrator.migration.plan import Plan
 from orchestrator.postgres.blockers import blockers
 from orchestrator.postgres.trace import StatementTrace
+from orchestrator.steps.on_main import OnMain
 
 #: How long the change-over waits for a lock while visitors wait for it, milliseconds.
 _LOCK_MS = 300
@@ -119,3 +121,19 @@ class ChangeOver:
             f"{self._words()}: in the way in {self._attempts} looks: {'; '.join(who)}",
             hint="end that session, or wait until it is done, and run the same command again",
         )
+
+
+def change_over(
+    on_main: OnMain, preview: Preview, main: Connection, say: Callable[[str], None]
+) -> Callable[[Plan], ChangeOver]:
+    """What makes a change-over of statements, for a promotion that has its turn on main."""
+    purpose = f"promote {preview.name}"
+
+    def at_once(plan: Plan, connection: Connection) -> tuple[tuple[StatementTrace, ...], Callable[[], None]]:
+        return on_main.at_once(
+            preview.facts["promotion_id"], main, plan, purpose=purpose, detail=say, connection=connection
+        )
+
+    return lambda plan: ChangeOver(
+        plan, at_once, lambda: on_main.ready(purpose), main, attempts=on_main.attempts, say=say
+    )

@@ -50,12 +50,7 @@ def in_order(
     try:
         released = release(change)
     except OrchestratorError as error:
-        left = len(contract.statements)
-        if left:
-            error.message += (
-                f"; {left} statement{'s' * (left != 1)} that take{'s' * (left == 1)} away did not run, so that the "
-                "earlier version goes on"
-            )
+        error.message += f"; {_what_stands(expand, contract)}"
         raise
     if change is not None:
         traces = (*traces, *_moved(change.traces(), len(expand.statements)))
@@ -66,3 +61,17 @@ def in_order(
 
 def _moved(traces: tuple[StatementTrace, ...], offset: int) -> tuple[StatementTrace, ...]:
     return tuple(replace(trace, index=trace.index + offset) for trace in traces)
+
+
+def _what_stands(expand: Plan, contract: Plan) -> str:
+    """What an earlier version finds that goes on because the new one does not serve."""
+    left = len(contract.statements)
+    unrun = (
+        f"{left} statement{'s' * (left != 1)} that take{'s' * (left == 1)} away did not run" if left else ""
+    )
+    broken = sorted({hazard.on for hazard in expand.hazards if hazard.code == "breaks_running_code"})
+    if broken:
+        return "; ".join(
+            filter(None, (unrun, f"the earlier version may not survive what changed: {', '.join(broken)}"))
+        )
+    return f"{unrun or 'nothing was taken away'}, so that the earlier version goes on"

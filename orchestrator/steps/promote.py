@@ -34,7 +34,7 @@ from orchestrator.schema.privileges import Compare
 from orchestrator.steps import proof
 from orchestrator.steps.border import translating
 from orchestrator.steps.by_command import ByCommand, explained
-from orchestrator.steps.changeover import ChangeOver
+from orchestrator.steps.changeover import ChangeOver, change_over
 from orchestrator.steps.command import Command
 from orchestrator.steps.in_order import in_order
 from orchestrator.steps.migrate import softened
@@ -271,38 +271,11 @@ class PromoteStep:
                 remaining,
                 on_main,
                 lambda change: self._released(preview, detail, change),
-                self._change_over(preview, main, detail) if self._releases.holds else None,
+                change_over(self._on_main, preview, main, detail) if self._releases.holds else None,
             )
         traces = self._by_command.promote(preview, main, on_main, detail)
         self._promotions.record(preview.facts["promotion_id"], "command", detail={"argv": self._command.argv})
         return traces, self._released(preview, detail)
-
-    def _change_over(
-        self, preview: Preview, main: Connection, detail: Callable[[str], None]
-    ) -> Callable[[Plan], ChangeOver]:
-        """What makes a change-over of statements that visitors wait for."""
-        purpose = f"promote {preview.name}"
-
-        def at_once(
-            plan: Plan, connection: Connection
-        ) -> tuple[tuple[StatementTrace, ...], Callable[[], None]]:
-            return self._on_main.at_once(
-                preview.facts["promotion_id"],
-                main,
-                plan,
-                purpose=purpose,
-                detail=detail,
-                connection=connection,
-            )
-
-        return lambda plan: ChangeOver(
-            plan,
-            at_once,
-            lambda: self._on_main.ready(purpose),
-            main,
-            attempts=self._on_main.attempts,
-            say=detail,
-        )
 
     def _released(
         self, preview: Preview, detail: Callable[[str], None], change: ChangeOver | None = None
