@@ -325,7 +325,7 @@ class ReversePlans:
         def put_back() -> dict[str, Any] | None:
             return put_image_back(self._promotions, self._releases, promotion, revert, detail)
 
-        in_order(plan, apply, put_back)
+        in_order(plan, apply, lambda _: put_back())
 
     def _proved(
         self, revert: Promotion, main: Connection, plan: Plan, target: Snapshot, detail: Say
