@@ -142,7 +142,10 @@ class RestorePoint(_Branches):
 
     name = "restore point"
     says = "main as it was before a promotion, or before it was restored"
-    made_in = ("orchestrator.steps.restore_point:RestorePoints.make",)
+    made_in = (
+        "orchestrator.steps.restore_point:RestorePoints.make",
+        "orchestrator.steps.to_restore_point:RestorePointWay._run",
+    )
     lasts = True
     pattern = re.compile(r"restore/.+")
 

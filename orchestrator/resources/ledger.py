@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from orchestrator.errors import OrchestratorError, StepFailed
 from orchestrator.lifecycle import Preview
 from orchestrator.resources.branches import BRANCHES, DiscardedBranch, Endpoint, RestorePoint, Role
-from orchestrator.resources.files import FILES
 from orchestrator.resources.machine import ON_THIS_MACHINE, OfRuntime
 from orchestrator.resources.main import HelperObject, SoftDrop
 from orchestrator.resources.thing import Kind, Thing, World
@@ -17,7 +16,6 @@ from orchestrator.resources.thing import Kind, Thing, World
 #: In the order in which they are removed: who uses something goes before it.
 KINDS: tuple[type[Kind], ...] = (
     *ON_THIS_MACHINE,
-    *FILES,
     *BRANCHES,
     Endpoint,
     Role,

@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator import faults
 from orchestrator.database import connect
+from preview import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,6 +51,12 @@ def test_every_effect_goes_through_a_door() -> None:
         if "from preview import open_runtime" in (ROOT / file).read_text()
     }
     assert opened == DOORS
+
+
+def test_every_verb_of_a_runtime_is_a_point_or_a_look() -> None:
+    verbs = {name for name in vars(Runtime) if not name.startswith("_")}
+    looks = {"kind", "available", "can_close", "image_environment", "host_address", "observe", "logs", "list"}
+    assert verbs - looks - {"belongings"} == faults.RUNTIME_VERBS
 
 
 def test_off_it_costs_a_look_and_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

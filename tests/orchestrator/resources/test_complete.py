@@ -19,7 +19,7 @@ NEON = {
     *("create_project", "restore_snapshot", "restore_branch"),
 }
 #: What makes something on a runtime, when a runtime is asked.
-RUNTIME = {"start", "run", "build"}
+RUNTIME = {"start", "run", "build", "open_network"}
 #: What makes something on a Docker engine.
 ENGINE = {"containers": "container", "networks": "network", "volumes": "volume"}
 #: What makes a folder.
