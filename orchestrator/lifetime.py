@@ -74,8 +74,11 @@ class Lifetime:
                 set_end(self.project.neon, self.project.id, branch["id"], backstop(preview.expires_at))
 
     def expired(self, now: datetime | None = None) -> tuple[Preview, ...]:
-        """The previews of this project whose time is over; one whose promotion is not finished never is."""
-        now = now or datetime.now(UTC)
+        """The previews of this project whose time is over; one whose promotion is not finished never is.
+
+        Both this machine's clock and the store's must say so: one that jumped ends nobody's preview.
+        """
+        now = min(now or datetime.now(UTC), self.store.now())
         return tuple(
             each
             for each in self.store.live()
@@ -93,9 +96,9 @@ class Lifetime:
             OrchestratorError: as `Controller.discard` does.
         """
         fresh = self.store.get(preview.id)
-        if fresh.state is State.CLOSED or fresh.expires_at is None or fresh.expires_at > datetime.now(UTC):
+        if fresh.id not in {each.id for each in self.expired()}:
             return fresh
-        ended = f"its time was over at {fresh.expires_at:%Y-%m-%d %H:%M} UTC"
+        ended = f"its time was over at {fresh.expires_at or datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         self.store.live_until(fresh.id, fresh.expires_at, kind="expired", note=ended)
         return self.controller.discard(fresh.name)
 

@@ -186,7 +186,7 @@ class Sweeping:
         return tuple(failures)
 
     def _end(self, preview: Preview) -> None:
-        if preview.expires_at is not None and preview.expires_at <= datetime.now(UTC):
+        if any(each.id == preview.id for each in self.lifetime.expired()):
             self.lifetime.end(preview)
         else:
             self.controller.discard(preview.name)

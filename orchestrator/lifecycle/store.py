@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from psycopg.errors import UniqueViolation
@@ -79,6 +79,11 @@ class Store:
         return self._connection
 
     # reading
+
+    def now(self) -> datetime:
+        """The time by the store's clock."""
+        row = self._connection.execute("select clock_timestamp()").fetchone()
+        return cast("datetime", row[0] if row else None)
 
     def _one(self, where: str, parameters: tuple[object, ...]) -> Preview | None:
         with self._connection.cursor(row_factory=dict_row) as cursor:

@@ -1,0 +1,214 @@
+"""The world fails: Neon answers badly, the store or the engine restarts, the clock jumps. States are right then."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from neon_embedded import ensure_running
+from orchestrator.bootstrap import Assembly
+from tests.acceptance.bad_neon import WAYS, BadNeon, bad_neon
+from tests.acceptance.inside import ended, run, start
+from tests.acceptance.shop import Shop
+from tests.acceptance.test_fault_points import NAME, Stand, stand, up
+
+Make = Callable[..., Shop]
+
+REQUESTS = {
+    "making the branch": lambda method, path: method == "POST" and path.endswith("/branches"),
+    "new passwords": lambda method, path: method == "POST" and path.endswith("/reset_password"),
+    "waiting for it": lambda method, path: method == "GET" and "/operations" in path,
+    "looking at it": lambda method, path: method == "GET" and "/branches/br-" in path,
+    "its address": lambda method, path: method == "GET" and "/connection_uri" in path,
+    "removing a branch": lambda method, path: method == "DELETE" and "/branches/" in path,
+}
+
+
+@pytest.fixture
+def behind(make_small_shop: Make, shops_home: Path, tmp_path: Path) -> Iterator[tuple[Stand, BadNeon]]:
+    """A project that is reached through a proxy which answers badly when it is told to."""
+    running = ensure_running(shops_home)
+    with bad_neon(running.base_url) as proxy:
+        shop = make_small_shop()
+        shop.settings(lambda text: text.replace('neon = "embedded"', f'neon = "{proxy.url}"'))
+        shop.environment["NEON_API_KEY"] = running.api_key.reveal()
+        yield Stand(shop, tmp_path), proxy
+        proxy.heal()
+
+
+def survives(played: Stand, proxy: BadNeon, way: str, request: str, times: int) -> str:
+    """Play `up` while Neon answers badly, then again while it is well; production must not have noticed."""
+    before = played.shop.columns(played.shop.uri(), "notes")
+    proxy.spoil(way, REQUESTS[request], times)
+    code = run(played.shop, up, log=played.log)
+    said = played.log.read_text()
+    assert code in {0, 11}, (
+        f"{way} {request}: {code} {said}"
+    )  # done all the same, or an error of ours with its next step
+    assert "Traceback" not in said
+    spoilt = proxy.spoilt
+    proxy.heal()
+    assert played.shop.columns(played.shop.uri(), "notes") == before, "production was changed"
+    played.goes_on("up")
+    return "not asked" if not spoilt else "mended" if code == 0 else "failed, then went on"
+
+
+def test_a_lost_answer_and_a_wrong_one_are_no_harm(behind: tuple[Stand, BadNeon]) -> None:
+    """A sample; `make prove` does every bad answer to every request."""
+    played, proxy = behind
+    assert survives(played, proxy, "cut", "making the branch", 1) == "mended"
+    assert survives(played, proxy, "html 200", "its address", 50) == "failed, then went on"
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(3600)
+def test_every_bad_answer_to_every_request(behind: tuple[Stand, BadNeon]) -> None:
+    played, proxy = behind
+    outcomes: dict[str, int] = {}
+    for request in REQUESTS:
+        for way in WAYS:
+            for times in (1, 50):
+                outcome = survives(played, proxy, way, request, times)
+                outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    print(outcomes)
+
+
+def test_the_store_restarts_in_the_middle(make_small_shop: Make, tmp_path: Path) -> None:
+    played = stand(make_small_shop, tmp_path, "process")
+    neon = played.shop.neon
+    store = next(each for each in neon.projects() if each.name == "preview-store")
+    endpoint = neon.endpoints(store.id)[0]
+    child = start(played.shop, up, log=played.log)
+    project = played.shop.project_id
+    while not [each for each in neon.branches(project) if not each.default]:
+        pass  # it works now; the store is asked again when its step is done
+    neon.suspend_endpoint(store.id, endpoint.id)
+    code = ended(child)
+    assert code in {0, 11}, played.log.read_text()
+    if code:
+        assert "lost the connection to the store" in played.log.read_text()
+    played.goes_on("up")
+
+
+def test_a_clock_that_jumped_ends_nobodys_preview(make_small_shop: Make, tmp_path: Path) -> None:
+    played = stand(make_small_shop, tmp_path, "process")
+
+    def look(rooms: Assembly) -> None:
+        rooms.controller.up(NAME, answers={})
+        assert rooms.lifetime.expired(datetime.now(UTC) + timedelta(days=400)) == ()
+        preview = rooms.controller.mine(NAME)
+        rooms.store.live_until(preview.id, datetime.now(UTC) - timedelta(days=1), kind="test", note="")
+        assert [each.name for each in rooms.lifetime.expired()] == [NAME]
+        assert rooms.lifetime.expired(datetime.now(UTC) - timedelta(days=400)) == ()
+
+    assert run(played.shop, look, log=played.log) == 0, played.log.read_text()
+    played.clean()
+
+
+@pytest.fixture
+def own_engine(tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """A Docker engine of this test's own, which it may stop; with the common one's base image."""
+    if os.geteuid() or not shutil.which("dockerd"):
+        pytest.skip("needs root and dockerd")
+    place = Path("/var/tmp") / f"engine-{os.getpid()}"
+    place.mkdir()
+    bridge, socket = f"pvt{os.getpid() % 100000}", f"unix://{place}/sock"
+    subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
+    subprocess.run(["ip", "address", "add", "10.213.47.1/24", "dev", bridge], check=True)
+    subprocess.run(["ip", "link", "set", bridge, "up"], check=True)
+    engine: list[subprocess.Popen[bytes]] = []
+
+    def control(what: str) -> None:
+        if what == "stop":
+            engine.pop().terminate()
+            while (place / "pid").exists():
+                time.sleep(0.05)
+            return
+        log = (place / "log").open("ab")
+        # No rules of its own in the machine's tables: they are the common engine's.
+        engine.append(
+            subprocess.Popen(
+                [
+                    *(
+                        "dockerd",
+                        "-H",
+                        socket,
+                        "--data-root",
+                        str(place / "data"),
+                        "--exec-root",
+                        str(place / "exec"),
+                    ),
+                    *(
+                        "--pidfile",
+                        str(place / "pid"),
+                        "--bridge",
+                        bridge,
+                        "--iptables=false",
+                        "--ip6tables=false",
+                    ),
+                ],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        )
+        deadline = time.monotonic() + 60
+        while subprocess.run(["docker", "-H", socket, "info"], capture_output=True).returncode:
+            assert time.monotonic() < deadline, (place / "log").read_text()[-2000:]
+            time.sleep(0.1)
+
+    try:
+        control("start")
+        saved = subprocess.Popen(["docker", "save", "preview-base:python3"], stdout=subprocess.PIPE)
+        subprocess.run(["docker", "-H", socket, "load"], stdin=saved.stdout, check=True, capture_output=True)
+        saved.wait()
+        control.host = socket  # type: ignore[attr-defined]
+        yield control
+    finally:
+        if engine:
+            control("stop")
+        subprocess.run(["ip", "link", "del", bridge], check=False)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.mark.docker
+@pytest.mark.prove
+def test_the_engine_is_stopped_and_started(
+    make_small_shop: Make, tmp_path: Path, own_engine: Callable[[str], None]
+) -> None:
+    shop = make_small_shop(runtime="docker")
+    shop.environment["DOCKER_HOST"] = own_engine.host  # type: ignore[attr-defined]
+    url = shop.preview("up", NAME).stdout.strip()
+    assert httpx.get(url, trust_env=False).status_code == 200
+
+    own_engine("stop")
+    shown = shop.json("show", NAME)
+    assert shown["state"] == "ready"
+    assert shown["parts"]["app"]["well"] is None
+    failed = shop.preview("reconcile", NAME, expect=1)
+    assert "no Docker engine answers" in failed.stdout + failed.stderr
+    assert shop.json("list"), "the row stays"
+    refused = shop.preview("discard", NAME, expect=1)
+    assert "--force" in refused.stderr
+
+    own_engine("start")
+    shop.preview("discard", NAME)
+    url = shop.preview("up", NAME).stdout.strip()
+    subprocess.run(
+        ["docker", "-H", own_engine.host, "rm", "-f", f"preview-{NAME}-{shop.json('show', NAME)['id']}"],  # type: ignore[attr-defined]
+        check=True,
+        capture_output=True,
+    )
+    assert shop.json("show", NAME)["parts"]["app"]["seen"] == "gone"
+    assert "started the app again" in shop.json("reconcile", NAME)[0]["done"][0]
+    assert httpx.get(shop.json("show", NAME)["url"], trust_env=False).status_code == 200
+    shop.preview("discard", NAME)
+    assert [
+        each for each in shop.json("sweep")["orphans"] if each["kind"] in {"container", "image", "network"}
+    ] == []
