@@ -13,7 +13,7 @@ from orchestrator.settings import check_name
 
 
 def past(store: Store, name: str | None) -> tuple[tuple[str, Event], ...]:
-    """Events of one preview (also when it is closed already), or of all.
+    """Events of one preview (also when it is closed already, and from before it was rebased), or of all.
 
     Raises:
         UnknownPreview: there never was one of this name.
@@ -24,7 +24,21 @@ def past(store: Store, name: str | None) -> tuple[tuple[str, Event], ...]:
     found = store.find_last(name)
     if found is None:
         raise UnknownPreview(f"there never was a preview {name!r}", hint="`preview list --all` shows all")
-    return store.history(found.id)
+    rows = [found]
+    while before := rows[-1].facts.get("rebases"):
+        rows.append(store.get(before))
+    told = [event for each in reversed(rows) for event in store.history(each.id)]
+    return tuple(sorted(told, key=lambda each: each[1].at))
+
+
+def promotions_json(store: Store, project: str | None) -> list[dict[str, Any]]:
+    """Promotions and reverts of a project (None: of all), oldest first, each with the revert that took it back."""
+    promotions = store.promotions(project)
+    found = []
+    for each in promotions.all():
+        revert = promotions.revert_of(each.id) if each.kind == "promotion" else None
+        found.append({**each.to_json(), "reverted_by": revert.id if revert else None})
+    return found
 
 
 def migration_log(preview: Preview) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from orchestrator.cli import (
     previews,
     promoting,
     releasing,
+    remembering,
     reporting,
     serving,
 )
@@ -45,6 +46,7 @@ for module in (
     living,
     mailing,
     promoting,
+    remembering,
     releasing,
     reporting,
     serving,

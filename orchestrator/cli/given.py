@@ -194,6 +194,11 @@ class _DiaryHere:
 
         return past(self._store, name)
 
+    def promotions(self) -> list[dict[str, Any]]:
+        from orchestrator.facts import promotions_json
+
+        return promotions_json(self._store, None)
+
 
 def _own_settings() -> "Settings | None":
     """This folder's preview.toml, if it has one."""

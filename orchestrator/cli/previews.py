@@ -1,4 +1,4 @@
-"""The commands about one preview's life: up, answer, list, show, discard, history. Verb to render only."""
+"""The commands about one preview's life: up, answer, list, show, discard. Verb to render only."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,6 @@ from orchestrator.cli.given import (
     Quiet,
     assembled,
     brought_image,
-    checked_name,
     diary,
     keep_answers,
     kept_answers,
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (up, answer, list_, show, logs, psql, open_, discard, history):
+    for command in (up, answer, list_, show, logs, psql, open_, discard):
         app.command(name=command.__name__.rstrip("_"))(command)
 
 
@@ -246,23 +245,6 @@ def discard(
         render.result_json(preview_json(preview))
     else:
         render.result(f"discarded {name}")
-
-
-def history(
-    name: Annotated[
-        str | None, typer.Argument(help="Of one preview; default: of all.", callback=checked_name)
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Who did what, when, and how long it took."""
-    from orchestrator.cli import render
-
-    with diary() as rows:
-        events = rows.past(name)
-    if as_json:
-        render.result_json([{"name": each, **event.to_json()} for each, event in events])
-    else:
-        render.history(events)
 
 
 def _plan(preview: "Preview") -> "Plan":

@@ -16,7 +16,7 @@ from rich.status import Status
 from rich.table import Table
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.lifecycle import Event, Preview, State
+from orchestrator.lifecycle import Preview, State
 from orchestrator.pages.view import duration
 from orchestrator.schema.questions import Question
 
@@ -366,14 +366,22 @@ def letters(values: Iterable[Mapping[str, Any]]) -> None:
         )
 
 
-def history(events: Iterable[tuple[str, Event]]) -> None:
+def history(events: Iterable[Mapping[str, Any]]) -> None:
     """One line an event on standard output: when, which, what, who, how long."""
-    for name, event in events:
-        took = f"  {duration(event.milliseconds)}" if event.milliseconds is not None else ""
-        note = f"  {event.note}" if event.note else ""
-        result(
-            f"{event.at:%Y-%m-%d %H:%M:%S}  {name}  {event.kind} -> {event.state.value}{note}  by {event.who}{took}"
-        )
+    for event in events:
+        took = f"  {duration(event['milliseconds'])}" if event["milliseconds"] is not None else ""
+        note = f"  {event['note']}" if event["note"] else ""
+        at = event["at"][:19].replace("T", " ")
+        what = f"{event['kind']} -> {event['state']}"
+        if event.get("promotion"):
+            what = f"promotion {event['promotion']}: {event['kind'].replace('_', ' ')}"
+        result(f"{at}  {event['name']}  {what}{note}  by {event['who']}{took}")
+
+
+def wide_table(table: Table) -> None:
+    """A table on standard output; in a pipe nothing of it is cut off."""
+    width = None if sys.stdout.isatty() else 200
+    Console(file=sys.stdout, highlight=False, width=width).print(table)
 
 
 def shares(values: Iterable[Mapping[str, Any]]) -> None:

@@ -212,3 +212,6 @@ class Diary(Protocol):
 
     def past(self, name: str | None) -> tuple[tuple[str, Event], ...]:
         """Events with their preview's name, oldest first."""
+
+    def promotions(self) -> list[dict[str, Any]]:
+        """Promotions and reverts, oldest first, as JSON."""

@@ -144,6 +144,7 @@ class Promotion:
             **{name: self.facts.get(name) for name in ("approval", "plan", "answers", "image", "report")},
             "statements": [dict(each) for each in self.statements],
             **{part: self.last(part) for part in _PARTS},
+            "losses": list(self.facts.get("losses") or ()),
             "events": [each.to_json() for each in self.events],
         }
 
@@ -153,11 +154,11 @@ class Promotions:
 
     Args:
         connection: an autocommit connection to the store's database, whose own tables are there.
-        project: as in the diary's rows.
+        project: as in the diary's rows; None: of all projects, to read only.
         who: written into every event.
     """
 
-    def __init__(self, connection: Connection, project: str, *, who: str) -> None:
+    def __init__(self, connection: Connection, project: str | None, *, who: str) -> None:
         self._connection = connection
         self._project = project
         self.who = who
@@ -213,8 +214,8 @@ class Promotions:
         with self._connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(
                 f"select {_COLUMNS} from preview_control.promotion "  # noqa: S608 - constants of this module
-                f"where project = %s and {condition} order by number",
-                (self._project, *parameters),
+                f"where (%s::text is null or project = %s) and {condition} order by number",
+                (self._project, self._project, *parameters),
             ).fetchall()
             events = cursor.execute(
                 "select promotion_id, at, who, kind, note, milliseconds, detail "

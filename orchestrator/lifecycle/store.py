@@ -160,8 +160,8 @@ class Store:
         """See `signing.signing_key`."""
         return signing_key(self._connection, purpose)
 
-    def promotions(self, project: str) -> Promotions:
-        """The promotions of a project."""
+    def promotions(self, project: str | None) -> Promotions:
+        """The promotions of a project; with None those of all, to read only."""
         return Promotions(self._connection, project, who=self.who)
 
     def looks(self) -> Looks:

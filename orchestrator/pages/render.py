@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from orchestrator.pages.past import past_page
 from orchestrator.pages.view import SIGNS, duration, page
 
 #: A fence that no statement holds: GitHub ends a code block at the first line of as many backticks.
@@ -37,6 +38,13 @@ def _flags(text: str) -> Markup:
 def html(value: Mapping[str, Any], *, commands: Iterable[tuple[str, str]] = ()) -> str:
     """One HTML page without any reference to another file; everything from outside is escaped."""
     return _environment().get_template("report.html").render(page=page(value, commands=commands), signs=SIGNS)
+
+
+def promotion_html(value: Mapping[str, Any], *, reverted_by: Mapping[str, Any] | None = None) -> str:
+    """A promotion or revert as one HTML page that a post-mortem can quote; everything from outside is escaped."""
+    return (
+        _environment().get_template("promotion.html").render(page=past_page(value, reverted_by=reverted_by))
+    )
 
 
 def markdown(value: Mapping[str, Any], *, commands: Iterable[tuple[str, str]] = ()) -> str:
