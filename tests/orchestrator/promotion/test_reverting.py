@@ -165,7 +165,7 @@ def test_what_others_changed_since_stays_unless_it_is_in_the_way(make_yard: Make
     assert "--to-restore-point" in caught.value.hint
     yard.main("drop view notes")
     outlook = look(yard)
-    assert outlook.others == 3  # the table, its key, the index
+    assert outlook.others == 4  # the table, its column and key, the index
     assert [each.why for each in outlook.plan.statements if "later" in each.sql] == []
 
     revert(yard)
