@@ -119,16 +119,17 @@ class Sidecar:
         for key in [key for key, (what, _) in self._servers.items() if wanted.get(key) != what]:
             _, server = self._servers.pop(key)
             server.close()
-        self.refused = []
+        refused = []  # told as a whole: whoever asks meanwhile must not take a half for all
         for (bind, port), what in wanted.items():
             if (bind, port) in self._servers:
                 continue
             try:
                 server = await self._listen(bind, port, what)
             except OSError as error:  # its network is made again just now, or somebody else listens there
-                self.refused.append(f"{bind}:{port}: {error.strerror or error}")
+                refused.append(f"{bind}:{port}: {error.strerror or error}")
             else:
                 self._servers[bind, port] = (what, server)
+        self.refused = refused
 
     async def _listen(self, bind: str, port: int, what: Any) -> asyncio.Server:
         if what == "mail":

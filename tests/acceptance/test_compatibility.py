@@ -15,6 +15,7 @@ from orchestrator.settings import load
 from orchestrator.steps.check import CheckStep
 from orchestrator.steps.compatibility import Compatibility
 from orchestrator.steps.project import NeonProject
+from orchestrator.steps.safety import Scrub
 from orchestrator.steps.workload import Workload
 from tests.acceptance.shop import RENAME, SHOP, Shop
 from tests.acceptance.test_kill import kill, start
@@ -144,7 +145,9 @@ def test_all_checks_work_for_a_role_that_cannot_write_to_main(
             policy(settings),
             workload=Workload(project, settings, lambda _: None),
             slower=2.0,
-            compatibility=Compatibility(project, settings, rooms.candidates, lambda _: None),
+            compatibility=Compatibility(
+                project, settings, rooms.candidates, lambda _: None, scrub=Scrub(project, settings)
+            ),
             limits=limits(settings),
         )
         report = step.run(rooms.controller.mine("pr-1"), lambda _: None).facts["report"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preview import CandidateSpec, HealthCheck, Image
@@ -235,6 +235,7 @@ def test_the_name_that_a_connection_asks_for_is_read() -> None:
     assert target_for(targets[:1], b"anything") == ("api.example.com", 443)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_no_first_bytes_break_it(first: bytes) -> None:
     for start in (b"", b"\x16", hello("a.example.com")[:60]):
