@@ -296,7 +296,7 @@ def main() -> None:
                         rooms.controller.up("bench", answers=ANSWERS)
                     ours(folder, port, given, dump=given.dump)
             finally:
-                preview(folder, "release", "stop")
+                preview(folder, "release", "stop", "--yes")
 
 
 if __name__ == "__main__":

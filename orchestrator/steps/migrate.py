@@ -208,7 +208,11 @@ class MigrateStep:
         )
         if plan.statements:
             branch_id = preview.facts["branch"]["id"]
-            findings = (*findings, *self._way_back.try_out(branch_id, reverse, base, detail))
+            short = None
+            if reverse.plan is not None and any(each.by_blocks for each in reverse.plan.statements):
+                # Millions of rows in batches take minutes; on a branch of nobody's one statement does the same.
+                short = self._back(connection, base, after, planned, policy=Online(mode="never")).plan
+            findings = (*findings, *self._way_back.try_out(branch_id, reverse, base, detail, short=short))
         plan = measured(plan, traces)
         ran = wanted.ran
         return Advance(
@@ -235,7 +239,15 @@ class MigrateStep:
             base, goal, planned, policy=self._policy, compare=self._goal.compare, keeping=self._keeping
         )
 
-    def _back(self, connection: Connection, base: Snapshot, after: Snapshot, planned: Planned) -> Reverse:
+    def _back(
+        self,
+        connection: Connection,
+        base: Snapshot,
+        after: Snapshot,
+        planned: Planned,
+        *,
+        policy: Online | None = None,
+    ) -> Reverse:
         """The way back from what was reached, with what this plan has set aside."""
         names = {each.keeps.name for each in planned.plan.statements if each.keeps} if planned.plan else set()
         things = tuple(each for each in kept(connection) if each.name in names) if names else ()
@@ -243,7 +255,7 @@ class MigrateStep:
             base,
             after,
             planned,
-            policy=self._policy,
+            policy=policy or self._policy,
             compare=self._goal.compare,
             kept=things,
             returned=inspect(connection, returning=things) if things else None,

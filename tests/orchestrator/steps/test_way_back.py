@@ -66,3 +66,19 @@ def test_what_is_lost_is_told_even_when_nothing_was_tried() -> None:
         (Severity.ATTENTION, "public.customers.fax"),
     ]
     assert "2 values" in found[1][2]
+
+
+def test_what_runs_in_batches_is_tried_in_one_statement_and_that_is_said() -> None:
+    tried_with: list[Plan | None] = []
+
+    class Watched(Played):
+        def _applied(self, branch_id: str, reverse: Reverse, base: Snapshot) -> Sequence[str]:
+            tried_with.append(reverse.plan)
+            return ()
+
+    short = Plan(base="b", goal="a", statements=(Statement(sql="select 2", why="x"),))
+    [found] = Watched(project=cast("NeonProject", None), outcome=tuple).try_out(
+        "br-1", Reverse(plan=PLAN), cast("Snapshot", None), lambda _: None, short=short
+    )
+    assert tried_with == [short]
+    assert "in one statement" in found.message
