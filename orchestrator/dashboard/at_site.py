@@ -3,8 +3,10 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+from orchestrator import mail
 from orchestrator.access import Caller, Role
 from orchestrator.acts import ACTS, check
 from orchestrator.api.callers import recognise
@@ -14,16 +16,19 @@ from orchestrator.dashboard.desk import Job, Mail, Place, Problem
 from orchestrator.dashboard.offers import Rules
 from orchestrator.errors import NotAllowed, OrchestratorError, Refused, UsageError
 from orchestrator.jobs.book import Job as Row
-from orchestrator.lifecycle import Preview, Store
+from orchestrator.lifecycle import Preview, State, Store
 from orchestrator.lifecycle.around import whoami
 from orchestrator.lifecycle.promotions import Promotions
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, home
 from orchestrator.steps.border import translating
 from orchestrator.steps.launch import candidate_name
+from orchestrator.steps.surroundings import service_name
 
 #: Acts that are over in a moment: a page waits for their end and shows it, at most so long, in seconds.
 _QUICK = frozenset({"approve"})
 _PATIENCE_SECONDS = 15.0
+_LONGEST_MAIL = 200_000
+_MOST_SENTENCES = 30
 #: No failure: the page asks the questions.
 _NO_PROBLEM = frozenset({"WaitingForAnswers"})
 
@@ -139,6 +144,23 @@ class SiteDesk:
         if job.error:
             raise _error(job.error)
 
+    def reverting(self, promotion_id: str, caller: Caller) -> tuple[str, ...]:
+        """See Desk."""
+        with self._site.assembled(caller.who, _Silent()) as rooms:
+            found = rooms.reverts.look(rooms.reverts.choose(promotion_id), to_restore_point=False)
+        statements = [each.why for each in found.plan.statements] if found.plan else []
+        sentences = [f"On production: {why}." for why in statements[:_MOST_SENTENCES]]
+        if len(statements) > _MOST_SENTENCES:
+            sentences.append(f"And {len(statements) - _MOST_SENTENCES} statements more.")
+        if not statements:
+            sentences.append("No statement is needed: production's schema is as it was before.")
+        if found.others:
+            sentences.append(f"What others have changed in the schema since stays: {found.others} objects.")
+        sentences += [f"Lost: {loss}." for loss in found.losses]
+        if found.app:
+            sentences.append(f"{found.app[:1].upper()}{found.app[1:].rstrip('.')}.")
+        return (*sentences, "Rows that were written since stay. It is proved afterwards, and written down.")
+
     def job(self, name: str) -> Job | None:
         """See Desk."""
         with self._site.book() as book:
@@ -167,20 +189,66 @@ class SiteDesk:
 
     def log(self, preview: Preview, service: str) -> Iterator[str]:
         """See Desk."""
-        del service
+        whose = service_name(preview, service) if service else candidate_name(preview)
         with translating(f"reading the log of {preview.name}"):
-            runtime = self._site.candidates.runtime(preview)
-            yield from runtime.logs(candidate_name(preview), tail=200, follow=True)
+            yield from self._site.candidates.runtime(preview).logs(whose, tail=200, follow=True)
 
     def services(self, preview: Preview) -> tuple[str, ...]:
         """See Desk."""
-        del preview
-        return ()
+        del preview  # every preview of a project has the same
+        return tuple(self._site.settings.services)
 
     def mails(self, preview: Preview) -> tuple[Mail, ...]:
         """See Desk."""
-        del preview
-        return ()
+        return tuple(
+            Mail(
+                id=each.id,
+                subject=each.subject,
+                sender=each.sender,
+                to=", ".join(each.recipients),
+                at=f"{each.at:%Y-%m-%d %H:%M:%S} UTC",
+            )
+            for each in mail.mails(home(), preview)
+        )
+
+    def mail(self, preview: Preview, mail_id: str) -> Mail | None:
+        """See Desk."""
+        found = next((each for each in self.mails(preview) if each.id == mail_id), None)
+        if found is None:
+            return None
+        whole = mail.message(home(), preview, mail_id)
+        body = whole.get_body(preferencelist=("plain", "html"))
+        return replace(
+            found,
+            text=_body(body) if body is not None else "",
+            attachments=tuple(
+                each.get_filename() or each.get_content_type() for each in whole.iter_attachments()
+            ),
+        )
+
+
+class _Silent:
+    """An observer who tells nobody: a page waits for the answer."""
+
+    def started(self, preview: Preview) -> None:
+        """See lifecycle.Observer."""
+
+    def detail(self, text: str) -> None:
+        """See lifecycle.Observer."""
+
+    def finished(self, preview: Preview, state: State, note: str, milliseconds: float) -> None:
+        """See lifecycle.Observer."""
+
+    def failed(self, preview: Preview, state: State, message: str, milliseconds: float) -> None:
+        """See lifecycle.Observer."""
+
+
+def _body(part: Any) -> str:
+    """The text of a part of a mail, however wrongly it is encoded; never as markup."""
+    try:
+        return str(part.get_content())[:_LONGEST_MAIL]
+    except (LookupError, ValueError):
+        return bytes(part.get_payload(decode=True) or b"").decode(errors="replace")[:_LONGEST_MAIL]
 
 
 def _text(line: Mapping[str, Any]) -> str:

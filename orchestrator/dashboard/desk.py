@@ -140,8 +140,15 @@ class Desk(Protocol):
             OrchestratorError: it was refused, or it failed at once.
         """
 
+    def reverting(self, promotion_id: str, caller: Caller) -> tuple[str, ...]:
+        """What taking a promotion back would do and lose, a sentence each; looked at now, in production.
+
+        Raises:
+            OrchestratorError: there is no way back, or production cannot be looked at.
+        """
+
     def job(self, name: str) -> Job | None:
-        """The last thing that was asked about a preview (by name) or a promotion (by id)."""
+        """The last thing that was asked about a preview of this name, or about what was promoted of it."""
 
     def lines(self, name: str, after: int) -> tuple[int, Sequence[str]]:
         """What running steps of a preview said since a number, and the number to ask with next time."""
@@ -153,4 +160,7 @@ class Desk(Protocol):
         """What has a log; empty when it is the app alone."""
 
     def mails(self, preview: Preview) -> tuple[Mail, ...]:
-        """What the app sent, newest first."""
+        """What the app sent, newest first; without their texts."""
+
+    def mail(self, preview: Preview, mail_id: str) -> Mail | None:
+        """One of them, whole; None when there is none with this id."""

@@ -122,11 +122,16 @@ def revert(filled: Filled, front: Front, promotion_id: str) -> Response:
     guest = filled.visitor
     with front.desk.promotions(guest.caller.who) as kept:
         shown = PromotionPage(front.desk, guest.caller, kept, promotion_id)
-    wanted = shown.revert()
-    if wanted is None or wanted.refused:
-        why = wanted.refused if wanted else "it can not be reverted"
-        raise front.refusal(guest, "revert", promotion_id, why)
-    front.desk.do("revert", promotion_id, {}, guest.caller)
+    values = shown.confirmation()
+    offer = values["offer"]
+    if offer.refused:
+        raise front.refusal(guest, "revert", promotion_id, offer.refused)
+    if filled.text("seen") != values["seen"]:
+        moved = Problem(
+            message="it would do something else now", hint="look again, then decide; nothing was done"
+        )
+        return page("confirm.html", status=409, **guest.shown(), **{**values, "error": moved})
+    front.desk.do("revert", shown.promotion.preview_name, {"promotion": shown.promotion.id}, guest.caller)
     return RedirectResponse(f"/promotions/{promotion_id}", status_code=303)
 
 

@@ -135,7 +135,7 @@ def mail(guest: Guest, front: Front, name: str, mail_id: str) -> HTMLResponse:
     """One mail, as text."""
     with front.desk.store(guest.caller.who) as store:
         found = find(store, front.desk.project, name)
-    shown = next((each for each in front.desk.mails(found) if each.id == mail_id), None)
+    shown = front.desk.mail(found, mail_id)
     if shown is None:
         raise HTTPException(404, "there is no such mail")
     return page("mail.html", **guest.shown(), name=found.name, mail=shown)

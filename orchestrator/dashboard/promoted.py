@@ -1,13 +1,15 @@
 """Pages of what was promoted: the listing, one promotion, the way back. Reads; changes nothing."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.access import Caller
-from orchestrator.dashboard.desk import Desk
+from orchestrator.dashboard.desk import Desk, Problem
 from orchestrator.dashboard.offers import Offer
 from orchestrator.dashboard.views import Told
+from orchestrator.errors import OrchestratorError
 from orchestrator.lifecycle.promotions import Promotion, Promotions
 from orchestrator.pages.view import duration
 
@@ -140,7 +142,7 @@ class PromotionPage:
         return Offer(
             verb="revert",
             title="Revert",
-            does=tuple(self._reverting()),
+            does=(),
             refused=self._desk.forbids("revert", self._caller, None) or self._why_not(),
             grave=True,
         )
@@ -150,34 +152,35 @@ class PromotionPage:
             return f"it was reverted at {self._reverted.at:%Y-%m-%d %H:%M} UTC by {self._reverted.who}"
         return "it is not finished" if self.promotion.state == "running" else ""
 
-    def _reverting(self) -> Iterator[str]:
-        yield "The reverse plan runs on production: what the promotion changed in the schema is taken back."
-        yield "Rows that were written since stay. Values that were written to what the promotion added only are lost."
-        if self.promotion.last("kept_aside"):
-            yield "What the promotion took away and kept aside comes back with its values."
-        if self.promotion.last("release"):
-            yield "The image that ran before is put back in the same act."
-        yield "It is proved afterwards, and is written down like a promotion."
-
     def values(self) -> dict[str, Any]:
         """For `promotion.html`."""
         return {
             "promotion": entry_of(self.promotion),
             "revert": self.revert(),
-            "job": self._desk.job(self.promotion.id),
+            "job": self._desk.job(self.promotion.preview_name),
         }
 
-    def confirmation(self) -> dict[str, Any]:
-        """For `confirm.html`."""
+    def confirmation(self, error: Problem | None = None) -> dict[str, Any]:
+        """For `confirm.html`; looks at production for what a revert would do."""
         path = f"/promotions/{self.promotion.id}"
         offer = self.revert() or Offer(
             verb="revert", title="Revert", does=(), refused="it can not be reverted"
         )
+        if not offer.refused:
+            try:
+                offer = replace(offer, does=self._desk.reverting(self.promotion.id, self._caller))
+            except OrchestratorError as problem:
+                offer = replace(offer, refused=problem.message, does=tuple(filter(None, (problem.hint,))))
         return {
             "offer": offer,
             "name": entry_of(self.promotion).title,
-            "error": None,
+            "error": error,
             "back": path,
             "target": f"{path}/revert",
-            "seen": "",
+            "seen": digest_of(offer),
         }
+
+
+def digest_of(offer: Offer) -> str:
+    """What a person looks at when they confirm a revert."""
+    return hashlib.sha256(repr(offer.does).encode()).hexdigest()[:24]

@@ -55,6 +55,7 @@ class FakeDesk:
         self.sent: tuple[Mail, ...] = ()
         self.fails: OrchestratorError | None = None
         self.gone: set[str] = set()
+        self.outlook: tuple[str, ...] = ("On production: put it back.", "Rows that were written since stay.")
         self.author_may_approve = True
 
     @contextmanager
@@ -100,6 +101,9 @@ class FakeDesk:
             raise self.fails
         self.asked.append((verb, name, arguments, caller.who))
 
+    def reverting(self, promotion_id: str, caller: Caller) -> tuple[str, ...]:
+        return self.outlook
+
     def job(self, name: str) -> Job | None:
         return self.jobs.get(name)
 
@@ -114,6 +118,9 @@ class FakeDesk:
 
     def mails(self, preview: Preview) -> tuple[Mail, ...]:
         return self.sent
+
+    def mail(self, preview: Preview, mail_id: str) -> Mail | None:
+        return next((each for each in self.sent if each.id == mail_id), None)
 
 
 def question(text: str) -> Question:

@@ -149,7 +149,7 @@ def test_somebody_elses_preview_is_not_a_developers_to_change(
     bring(open_store("eve"), "pr-1", State.READY, facts("public.t"))
     browser = browse("dan")
 
-    for verb in ("discard", "up", "rebase"):
+    for verb in ("discard", "up", "sleep"):
         assert "pr-1 belongs to eve" in browser.get(f"/previews/pr-1/{verb}").text
         posted = browser.post(
             f"/previews/pr-1/{verb}", data={"csrf": word(browser.get("/").text), "seen": "x"}
@@ -238,8 +238,12 @@ def test_a_promotion_has_a_page_and_a_way_back(
     assert developer.post(f"/promotions/{made.id}/revert", data=form).status_code == 403
     confirmation = browser.get(f"/promotions/{made.id}/revert").text
     assert "Rows that were written since stay" in confirmation
-    assert browser.post(f"/promotions/{made.id}/revert", data={"csrf": word(confirmation)}).status_code == 303
-    assert desk.asked == [("revert", made.id, {}, "ada")]
+    form = {"csrf": word(confirmation), "seen": word(confirmation, "seen")}
+    looked, desk.outlook = desk.outlook, ("On production: something else.",)
+    assert browser.post(f"/promotions/{made.id}/revert", data=form).status_code == 409
+    desk.outlook = looked
+    assert browser.post(f"/promotions/{made.id}/revert", data=form).status_code == 303
+    assert desk.asked == [("revert", "pr-1", {"promotion": made.id}, "ada")]
     assert browser.get("/promotions/nothing").status_code in (400, 404)
 
 
