@@ -4,6 +4,7 @@ Its tables are made and brought to the installed version here. Steps that older 
 those that they do not (`post`) when no worker of another version lives.
 """
 
+import hashlib
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -55,9 +56,12 @@ async def _configure(connection: Any) -> None:
     await connection.commit()
 
 
-def queue_of(project: str) -> str:
-    """The name of a project's queue: workers of one project leave the others' alone."""
-    return f"previews of {project}"
+def queue_of(project: str, kind: str = "previews") -> str:
+    """The name of a project's queue: workers of one project leave the others' alone.
+
+    It becomes part of a channel's name, of which PostgreSQL takes 63 bytes: a project's key may be longer.
+    """
+    return f"{kind} {hashlib.sha256(project.encode()).hexdigest()[:16]}"
 
 
 def put(app: App, task: str, *, project: str, lock: str | None, once: str, **arguments: str) -> bool:

@@ -113,7 +113,7 @@ class Worker:
 
     @property
     def _rounds(self) -> str:
-        return f"rounds of {self._project}"
+        return queue.queue_of(self._project, "rounds")
 
     def _tasks(self, app: App) -> None:
         app.task(name=queue.PERFORM)(self._works.perform)
