@@ -5,6 +5,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import psycopg
@@ -116,6 +117,7 @@ class _Run:
     def connection(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
+            _notice_a_death(self._connection)
             if self.promotion:
                 _set(self._connection, "preview.promotion", self.promotion, local=False)
         return self._connection
@@ -128,10 +130,16 @@ class _Run:
         if self._connection is not None:
             self._connection.close()
 
-    def lock_timeout_ms(self, statement: Statement) -> int:
-        """How long to wait for its lock; where nobody can see who waits behind us, no longer than they may."""
-        if self.watch.blind and statement.lock.blocks_writes:
-            return min(statement.lock_timeout_ms, self.watch.budget_ms)
+    def lock_timeout_ms(self, statement: Statement, held: Sequence[Statement] = ()) -> int:
+        """How long to wait for its lock.
+
+        Where nobody can see who waits behind us, or where others may wait for a lock that we hold meanwhile, no longer
+        than they may: else the server would find a deadlock, and end theirs.
+        """
+        budget, strong = self.watch.budget_ms, statement.lock.blocks_writes
+        holds = len(statement.lock_on) > 1 or any(each.lock.blocks_writes for each in held)
+        if budget and strong and (holds or self.watch.blind):
+            return min(statement.lock_timeout_ms, budget)
         return statement.lock_timeout_ms
 
     def seen(self, trace: StatementTrace) -> StatementTrace:
@@ -154,7 +162,7 @@ class _Run:
                 for index, statement in group:
                     self.at = (index, statement)
                     self.observer.started(index, statement)
-                    wanted = (self.lock_timeout_ms(statement), statement.statement_timeout_ms)
+                    wanted = (self.lock_timeout_ms(statement, done), statement.statement_timeout_ms)
                     if wanted != given:  # others wait: no word more than is needed
                         _time_outs(connection, *wanted, local=True)
                         given = wanted
@@ -321,6 +329,12 @@ def _unquoted(name: str) -> str:
 
 def _set(connection: Connection, name: str, value: str, *, local: bool) -> None:
     connection.execute("select pg_catalog.set_config(%s, %s, %s)", (name, value, local))
+
+
+def _notice_a_death(connection: Connection) -> None:
+    """Let the server end what this process began soon after it is dead, not when the statement is through."""
+    with suppress(psycopg.Error):  # not every platform of a server can look at a connection
+        _set(connection, "client_connection_check_interval", "250ms", local=False)
 
 
 def _time_outs(connection: Connection, lock_ms: int, statement_ms: int, *, local: bool) -> None:
