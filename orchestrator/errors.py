@@ -12,6 +12,7 @@ OrchestratorError                 exit 1
 ├─ Refused                        exit 4   hazard, check, drift, approval or role says no
 │  ├─ HazardNotAllowed
 │  ├─ MainMoved
+│  ├─ PreviewMoved                         the branch or the settings are not what was rehearsed
 │  ├─ PromotionUnderWay                    who changes production now, since when, at which statement
 │  ├─ NotRecognised                        no token, or none that is good
 │  ├─ NotAllowed                           the caller's role is not enough
@@ -106,6 +107,10 @@ class HazardNotAllowed(Refused):
 
 class MainMoved(Refused):
     """Main is no longer what the plan was made from."""
+
+
+class PreviewMoved(Refused):
+    """The preview itself is no longer what was rehearsed: somebody changed its branch, or the settings."""
 
 
 class PromotionUnderWay(Refused):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.database import Connection
-from orchestrator.errors import MainMoved, SettingsError
+from orchestrator.errors import PreviewMoved, SettingsError
 from orchestrator.lifecycle import Preview
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.locks import LockMode
@@ -67,13 +67,13 @@ class OwnSteps:
         """What will run on main must be what was rehearsed.
 
         Raises:
-            MainMoved: a file was changed, added or removed since.
+            PreviewMoved: a file was changed, added or removed since.
         """
         then = dict(preview.facts.get("own_steps") or ())
         now = dict(self.digests())
         moved = sorted(file for file in {*then, *now} if then.get(file) != now.get(file))
         if moved:
-            raise MainMoved(
+            raise PreviewMoved(
                 f"your step {moved[0]} was changed after {preview.name} was rehearsed",
                 hint=f"`preview up {preview.name}` rehearses again",
             )

@@ -15,7 +15,7 @@ from orchestrator.checks.books import read_books
 from orchestrator.checks.preflight import preflight
 from orchestrator.checks.report import Finding, blocking, in_lines
 from orchestrator.database import Connection
-from orchestrator.errors import MainMoved, OrchestratorError, PlanDoesNotConverge, Refused
+from orchestrator.errors import MainMoved, OrchestratorError, PlanDoesNotConverge, PreviewMoved, Refused
 from orchestrator.lifecycle import Advance, Next, Preview, Promotion, Promotions, State
 from orchestrator.migration import books as bookkeeping
 from orchestrator.migration import part_of
@@ -91,7 +91,8 @@ class PromoteStep:
 
         Raises:
             PromotionUnderWay: another promotion runs; nothing was changed.
-            MainMoved: main or the branch is not what was approved; nothing was changed.
+            MainMoved: main is not what was approved; nothing was changed.
+            PreviewMoved: the branch or the settings are not; nothing was changed.
             ApplyError: a statement failed; running again continues with what remains.
         """
         attempt = _Attempt()
@@ -334,7 +335,7 @@ class PromoteStep:
         then = preview.facts.get("command") or {}
         now = self._command.argv if self._command.wanted else None
         if then.get("argv") != now or bool(then.get("on_main")) != self._command.on_main:
-            raise MainMoved(
+            raise PreviewMoved(
                 f"the migration's settings were changed after {preview.name} was rehearsed",
                 hint=f"`preview up {preview.name} --fresh` rehearses with them",
             )
@@ -343,7 +344,7 @@ class PromoteStep:
         """The branch's snapshot, which must still be what was rehearsed and approved; and its migration tool's rows."""
         branch = self._project.own_branch(preview)
         if branch is None or branch.id != preview.facts["branch"]["id"]:
-            raise MainMoved(
+            raise PreviewMoved(
                 f"branch {preview.facts['branch']['name']} is gone",
                 hint=f"`preview up {preview.name}` makes a fresh one and rehearses again",
             )
@@ -351,7 +352,7 @@ class PromoteStep:
             goal = inspect(connection)
             books = read_books(connection, self._command.bookkeeping) if self._command.wanted else {}
         if goal.fingerprint() != preview.facts["reached"]:
-            raise MainMoved(
+            raise PreviewMoved(
                 f"branch {preview.facts['branch']['name']} was changed after its rehearsal",
                 hint=f"`preview up {preview.name} --fresh` rehearses again",
             )

@@ -273,7 +273,7 @@ def test_one_promotion_at_a_time(common_shop: Shop) -> None:
         assert try_advisory_lock(other, lock_key("promotion", common_shop.project_id, "shop"))
         refused = common_shop.preview("promote", "pr-1", "--allow", "deletes_data", expect=4)
 
-    assert "another promotion" in refused.stderr
+    assert "production is being changed by the session" in refused.stderr
     assert "preview: promote pr-0" in refused.stderr
     assert common_shop.json("show", "pr-1")["state"] == "ready"
 
@@ -296,6 +296,7 @@ def test_rows_that_came_after_the_rehearsal_stop_the_promotion_before_it_begins(
 
 def test_a_promotion_that_fails_half_way_leaves_nothing_of_ours_on_main_and_goes_on(shop: Shop) -> None:
     """Something only main has makes a statement fail in the middle: an event trigger, which no plan covers."""
+    shop.settings(lambda text: text + '[promote]\ndrops = "real"\n')
     shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
     with superuser(shop) as admin:
         admin.execute(
