@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from neon_client.errors import NotFound
 from neon_client.models import Branch
 from orchestrator.controller import Controller
 from orchestrator.errors import Busy, OrchestratorError, StepFailed
@@ -137,9 +138,10 @@ class Healing:
         )
 
     def _branch(self, branch_id: str) -> Branch | None:
-        return next(
-            (each for each in self.project.neon.branches(self.project.id) if each.id == branch_id), None
-        )
+        try:
+            return self.project.neon.branch(self.project.id, branch_id)
+        except NotFound:
+            return None
 
     def _of_app(self, preview: Preview) -> tuple[Part, ...]:
         url = preview.facts.get("url")
@@ -191,7 +193,7 @@ class Healing:
         if preview.wanted is Wanted.CLOSED and failed_in(preview) is not State.PROMOTING:
             self.controller.discard(name)
             return Healed(name=name, done=("discarded, as was asked for",))
-        if any(each.id == preview.id for each in self.lifetime.expired()):
+        if self.lifetime.is_over(preview):
             self.lifetime.end(preview)
             return Healed(name=name, done=("discarded: its time was over",))
         return None

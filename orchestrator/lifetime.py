@@ -79,14 +79,20 @@ class Lifetime:
         Both this machine's clock and the store's must say so: one that jumped ends nobody's preview.
         """
         now = min(now or datetime.now(UTC), self.store.now())
-        return tuple(
-            each
-            for each in self.store.live()
-            if each.project == self.project.key
-            and not each.shadow
-            and each.expires_at is not None
-            and each.expires_at <= now
-            and State.PROMOTING not in (each.state, failed_in(each))
+        return tuple(each for each in self.store.live() if self._is_over(each, now))
+
+    def is_over(self, preview: Preview) -> bool:
+        """Whether one preview's time is over; see `expired`."""
+        return self._is_over(preview, min(datetime.now(UTC), self.store.now()))
+
+    def _is_over(self, preview: Preview, now: datetime) -> bool:
+        return (
+            preview.project == self.project.key
+            and not preview.shadow
+            and preview.state is not State.CLOSED
+            and preview.expires_at is not None
+            and preview.expires_at <= now
+            and State.PROMOTING not in (preview.state, failed_in(preview))
         )
 
     def end(self, preview: Preview) -> Preview:
@@ -96,7 +102,7 @@ class Lifetime:
             OrchestratorError: as `Controller.discard` does.
         """
         fresh = self.store.get(preview.id)
-        if fresh.id not in {each.id for each in self.expired()}:
+        if not self.is_over(fresh):
             return fresh
         ended = f"its time was over at {fresh.expires_at or datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         self.store.live_until(fresh.id, fresh.expires_at, kind="expired", note=ended)

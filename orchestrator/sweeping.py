@@ -186,7 +186,7 @@ class Sweeping:
         return tuple(failures)
 
     def _end(self, preview: Preview) -> None:
-        if any(each.id == preview.id for each in self.lifetime.expired()):
+        if self.lifetime.is_over(preview):
             self.lifetime.end(preview)
         else:
             self.controller.discard(preview.name)
