@@ -112,7 +112,8 @@ def test_a_runtime_that_does_not_answer_is_given_up_only_by_force(
     with pytest.raises(StepFailed, match="no engine answers") as caught:
         ledger.remove_all(a_preview(), silent, forced=False)
     assert "preview discard pr-1 --force" in caught.value.hint
-    assert len(ledger.remove_all(a_preview(), silent, forced=True)) == 2
+    # Processes, folders, sidecars: all that a runtime of processes has.
+    assert len(ledger.remove_all(a_preview(), silent, forced=True)) == 3
     assert {each.kind for each in ledger.of(a_preview()).unseen} == {"process", "directory"}
 
 
