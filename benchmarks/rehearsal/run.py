@@ -6,24 +6,20 @@ Run it: ``.venv/bin/python benchmarks/rehearsal/run.py --orders 50000 500000 500
 """
 
 import argparse
-import os
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from neon_embedded import stop
+from shop import ANSWERS, own_home, prepare
+
 from orchestrator.bootstrap import assemble
 from orchestrator.lifecycle import Preview, State
 from orchestrator.settings import find, load
 
-REPOSITORY = Path(__file__).parents[2]
-ANSWERS = {"rename:column:public.customers.full_name": "name"}
 #: What production runs, as an export of pg_stat_statements (the embedded server has no such extension).
 QUERIES = """query,calls,total_exec_time,hours
 "select o.*, c.name from orders o join customers c on c.id = o.customer_id where o.id = $1",90000,900,10
@@ -50,7 +46,7 @@ _PHASES = (
     (re.compile(r"^planning production's queries"), "production's queries, planned before"),
     (re.compile(r"^branching main to compare with"), "check: performance, a branch to compare with"),
     (re.compile(r"^running \d+ queries"), "check: performance, the workload"),
-    (re.compile(r"^trying the (\w+ version on the \w+ schema)$"), "check: compatibility, \1"),
+    (re.compile(r"^trying the (\w+ version on the \w+ schema)$"), r"check: compatibility, \1"),
     (re.compile(r"^checking (\w+)$"), ""),
 )
 MIGRATION = "the migration's statements"
@@ -93,35 +89,10 @@ class Stopwatch:
 
 def measure(home: Path, orders: int) -> dict[str, float]:
     """The seconds of every phase of one rehearsal."""
-    folder = home / f"shop-{orders}"
-    shutil.copytree(REPOSITORY / "examples" / "shop", folder)
-
-    def preview(*words: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "orchestrator", "-C", str(folder), *words],
-            cwd=REPOSITORY, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            raise SystemExit(f"preview {' '.join(words)}: {done.stderr}")
-
-    preview(
-        *("init", "--neon", "embedded", "--project", f"shop-{orders}", "--database", "shop"),
-        *("--goal-branch", "development", "--context", "v2"),
-    )
-    settings = folder / "preview.toml"
-    settings.write_text(
-        settings.read_text() + 'command = ["python3", "app.py"]\n[runtime]\nkind = "process"\n'
-        '[report]\nstatements = "queries.csv"\ncurrent_context = "v1"\n'
-    )
+    folder = prepare(home, orders, '[report]\nstatements = "queries.csv"\ncurrent_context = "v1"\n')
     (folder / "queries.csv").write_text(QUERIES)
     (folder / "checks").mkdir()
     (folder / "checks" / "shop.sql").write_text(WORKLOAD)
-    seed = folder / "seed.sql"
-    seed.write_text(f"set shop.orders = '{orders}';\n{seed.read_text()}")
-    preview("psql", "--main", "--file", str(folder / "v1" / "schema.sql"))
-    preview("psql", "--main", "--file", str(seed))
-    preview("psql", "--branch", "development", "--file", str(folder / "v1" / "schema.sql"))
-    preview("psql", "--branch", "development", "--file", str(folder / "development.sql"))
     watch = Stopwatch()
     with assemble(load(find(folder)), watch) as rooms:
         began = time.perf_counter()
@@ -135,14 +106,8 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--orders", type=int, nargs="+", default=[50_000, 500_000])
     sizes = sorted(words.parse_args().orders)
-    folder = Path(tempfile.mkdtemp(prefix="bench-rehearsal-"))
-    folder.chmod(0o755)
-    os.environ["PREVIEW_HOME"] = str(folder)
-    try:
+    with own_home("bench-rehearsal-") as folder:
         found = {orders: measure(folder, orders) for orders in sizes}
-    finally:
-        stop(folder)
-        shutil.rmtree(folder)
     phases = list(dict.fromkeys(phase for seconds in found.values() for phase in seconds if phase != "all"))
     print(f"| seconds, with orders | {' | '.join(f'{size:,}' for size in sizes)} |")
     print("|---" * (len(sizes) + 1) + "|")
