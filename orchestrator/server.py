@@ -17,6 +17,7 @@ from orchestrator.errors import StepFailed, UsageError
 from orchestrator.gate.routes import gate_routes
 from orchestrator.jobs.work import Works
 from orchestrator.jobs.worker import Worker
+from orchestrator.logs import Logged, set_up
 from orchestrator.notify.notifier import Notifier
 from orchestrator.settings import Settings
 
@@ -53,6 +54,7 @@ def serve(
             f"{host} can be reached from other machines, and this server speaks HTTP without TLS",
             hint="listen on 127.0.0.1 behind a gateway with TLS; or add --behind-gateway when one is in front",
         )
+    set_up()
     site = Site(settings)
     worker = _worker(settings, site, workers) if workers else None
     pages = settings.dashboard.enabled
@@ -112,6 +114,7 @@ def work(settings: Settings, *, jobs: int, say: Callable[[str], None]) -> None:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    set_up()
     site = Site(settings)
     worker = _worker(settings, site, jobs)
     worker.start()
@@ -124,7 +127,7 @@ def work(settings: Settings, *, jobs: int, say: Callable[[str], None]) -> None:
 
 
 def _worker(settings: Settings, site: Site, jobs: int) -> Worker:
-    works = Works(settings, project=site.project, uri=site.uri, submissions=site.submissions)
+    works = Works(settings, project=site.project, uri=site.uri, submissions=site.submissions, observe=Logged)
     return Worker(works, project=site.project, uri=site.uri, jobs=jobs)
 
 

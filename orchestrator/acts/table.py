@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from orchestrator.access import Caller, Role
 from orchestrator.acts.access import Asked, owner
 from orchestrator.bootstrap import Assembly
+from orchestrator.errors import Refused, UsageError
 from orchestrator.lifecycle import Preview, State
 from orchestrator.sections import parse_duration
 
@@ -95,6 +96,17 @@ class Discard(Arguments):
     force: bool = Field(False, description="Even when its promotion stopped half-way; main stays as it is.")
     keep_for: _Duration | None = Field(
         None, description="Keep its branch so long, for a restore: `2d`. Default: as the settings say."
+    )
+
+
+class Revert(Arguments):
+    """Which promotion of a preview is taken back, and how."""
+
+    promotion: str | None = Field(
+        None, pattern=r"^[0-9a-f]{1,40}$", description="Its id; default: the project's last one."
+    )
+    to_restore_point: bool = Field(
+        False, description="Give production the data of the restore point; what was written since is lost."
     )
 
 
@@ -216,6 +228,23 @@ def _discard(request: Request, arguments: Discard) -> Preview:
     return request.rooms.controller.discard(request.name, force=arguments.force, keep_for=kept)
 
 
+def _revert(request: Request, arguments: Revert) -> Preview:
+    rooms = request.rooms
+    try:
+        chosen = rooms.reverts.choose(arguments.promotion)
+    except Refused:
+        if request.again and request.row is not None:
+            return request.row  # it was done, and only this job's end was not written down
+        raise
+    if chosen.preview_name != request.name:
+        raise UsageError(
+            f"promotion {chosen.id} is of {chosen.preview_name}, not of {request.name}",
+            hint="`preview history` tells which promotion is whose",
+        )
+    rooms.reverts.revert(rooms.reverts.look(chosen, to_restore_point=arguments.to_restore_point))
+    return rooms.store.get(chosen.preview_id)
+
+
 def _extend(request: Request, arguments: Extend) -> Preview:
     return request.rooms.lifetime.extend(request.name, parse_duration(arguments.lasting))
 
@@ -271,6 +300,14 @@ ACTS: Mapping[str, Act] = {
             asked=Asked(role=Role.APPROVER),
             arguments=Answers,
             run=_rebase,
+        ),
+        Act(
+            name="revert",
+            summary="Take a promotion back, by a plan that keeps every later row or by its restore point.",
+            asked=Asked(role=Role.APPROVER),
+            of="closed",
+            arguments=Revert,
+            run=_revert,
         ),
         Act(
             name="sleep",

@@ -1,8 +1,8 @@
 """Errors as HTTP answers: one shape, one status for each class, no secret and no traceback. Decides nothing."""
 
-import logging
 from typing import Any
 
+import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -31,8 +31,6 @@ _STATUS: tuple[tuple[type[OrchestratorError], int], ...] = (
 )
 #: What went wrong outside of us: Neon, Docker, a database of the project.
 _OUTSIDE = 502
-
-_log = logging.getLogger("preview.api")
 
 
 def status_of(error: OrchestratorError) -> int:
@@ -78,11 +76,9 @@ def answer_errors(app: FastAPI) -> None:
             error_json(errors.UsageError(what)), status_code=error.status_code, headers=error.headers
         )
 
-    @app.exception_handler(Exception)
-    def ours_to_mend(request: Request, error: Exception) -> JSONResponse:
-        _log.error("unexpected %s in %s", type(error).__name__, request.url.path[:200], exc_info=error)
-        said = OrchestratorError(
-            f"unexpected {type(error).__name__}; this is a fault of preview",
-            hint="the server's log has the details",
-        )
-        return JSONResponse(error_json(said), status_code=500)
+    @app.exception_handler(psycopg.DataError)
+    @app.exception_handler(UnicodeEncodeError)
+    def not_a_text(_request: Request, _error: Exception) -> JSONResponse:
+        # NUL and halves of surrogate pairs are JSON, and no text that anybody could keep.
+        said = errors.UsageError("a text holds characters that cannot be kept", hint="send them without")
+        return JSONResponse(error_json(said), status_code=422)

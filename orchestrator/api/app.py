@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 
-from orchestrator.api import health, jobs, previews, tokens
+from orchestrator.api import health, jobs, metrics, previews, tokens
 from orchestrator.api.answers import answer_errors
 from orchestrator.api.bell import Bell
 from orchestrator.api.guardrails import Guardrails
@@ -27,7 +27,6 @@ def make_app(site: Site, *, routers: Iterable[APIRouter] = ()) -> FastAPI:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        app.state.bell = Bell(site.uri)
         app.state.bell.start(asyncio.get_running_loop())
         yield
         app.state.bell.stop()
@@ -41,8 +40,10 @@ def make_app(site: Site, *, routers: Iterable[APIRouter] = ()) -> FastAPI:
         lifespan=life,
     )
     app.state.site = site
+    app.state.bell = Bell(site.uri)
     answer_errors(app)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     for router in (tokens.router, previews.router, jobs.router):
         app.include_router(router, prefix=PREFIX)
     for router in routers:

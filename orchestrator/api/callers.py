@@ -64,6 +64,24 @@ def recognise(site: Site, token: str | None, *, address: str, what: str) -> Call
     return caller
 
 
+def admit(request: Request, site: Site, token: str | None, role: Role) -> Caller:
+    """The caller who shows this token with a request, when the role is enough.
+
+    Raises:
+        NotRecognised, TooOften: see recognise.
+        NotAllowed: it is not.
+    """
+    what = f"{request.method} {request.url.path}"
+    caller = recognise(site, token, address=address_of(request), what=what)
+    if not caller.may(role):
+        site.write(caller, what, outcome="refused", note=f"needs the role {role.value}")
+        raise NotAllowed(
+            f"the role {caller.role.value} may not do that; it needs {role.value}",
+            hint=f"ask somebody with the role {role.value}, or an admin for another token",
+        )
+    return caller
+
+
 def needs(role: Role) -> Callable[..., Caller]:
     """A dependency that gives the caller, who has at least this role."""
 
@@ -72,15 +90,7 @@ def needs(role: Role) -> Callable[..., Caller]:
         site: Annotated[Site, Depends(site_of)],
         shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     ) -> Caller:
-        what = f"{request.method} {request.url.path}"
-        caller = recognise(site, shown.credentials if shown else None, address=address_of(request), what=what)
-        if not caller.may(role):
-            site.write(caller, what, outcome="refused", note=f"needs the role {role.value}")
-            raise NotAllowed(
-                f"the role {caller.role.value} may not do that; it needs {role.value}",
-                hint=f"ask somebody with the role {role.value}, or an admin for another token",
-            )
-        return caller
+        return admit(request, site, shown.credentials if shown else None, role)
 
     return check
 

@@ -1,6 +1,7 @@
 """What holds for every request, before any route: size, version, headers. Plain ASGI; reads no store."""
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from orchestrator.errors import OrchestratorError, TooLarge, WrongVersion
 #: The version of the API; a client says which it speaks, the server says which it is.
 VERSION = "1"
 VERSION_HEADER = "preview-api"
+
+_log = logging.getLogger("preview.api")
 
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -55,6 +58,17 @@ class Guardrails:
             if flow.begun:
                 raise
             await flow.answer(error)
+        except Exception as error:
+            _log.exception("unexpected %s in %s", type(error).__name__, scope["path"][:200])
+            if flow.begun:
+                raise
+            await flow.answer(
+                OrchestratorError(
+                    f"unexpected {type(error).__name__}; this is a fault of preview",
+                    hint="the server's log has the details",
+                ),
+                status=500,
+            )
 
 
 class _Flow:
@@ -94,13 +108,13 @@ class _Flow:
                 headers.setdefault(name, value)
         await self._send(message)
 
-    async def answer(self, error: OrchestratorError) -> None:
+    async def answer(self, error: OrchestratorError, *, status: int | None = None) -> None:
         """Answer with an error; whatever else is sent for this request is dropped."""
         self._answered = True
         body = json.dumps(error_json(error)).encode()
         head: dict[str, Any] = {
             "type": "http.response.start",
-            "status": status_of(error),
+            "status": status or status_of(error),
             "headers": [(b"content-type", b"application/json"), (b"connection", b"close")],
         }
         await self._pass(head)

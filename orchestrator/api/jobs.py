@@ -129,7 +129,12 @@ def have_context(digest: Digest, caller: Developer, site: Doors) -> dict[str, bo
 @router.put(
     "/contexts/{digest}",
     status_code=201,
-    openapi_extra={"requestBody": {"content": {"application/x-tar": {}}, "required": True}},
+    openapi_extra={
+        "requestBody": {
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "required": True,
+        }
+    },
 )
 async def put_context(digest: Digest, request: Request, caller: Developer) -> dict[str, bool]:
     """Send an app's sources: a tar archive, without compression."""

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from orchestrator.access import Role
 from orchestrator.access.tokens import DAYS, MOST_DAYS
 from orchestrator.api.callers import REFUSALS, Admin, Doors, Viewer
+from orchestrator.diagnosis import Result, examine
+from orchestrator.jobs.queue import workers_alive
+from orchestrator.redaction import clean
 
 router = APIRouter(tags=["access"], responses=REFUSALS)
 
@@ -70,3 +73,20 @@ def read_audit(
     del caller
     with site.audit() as audit:
         return [each.to_json() for each in audit.read(before=before, limit=limit)]
+
+
+@router.get("/doctor")
+def doctor(caller: Admin, site: Doors) -> list[dict[str, Any]]:
+    """What is missing on the server's machine, in its settings, or of its workers."""
+    del caller
+    results = list(examine(site.settings, None))
+    with site.store("server") as store:
+        working = workers_alive(store.connection)
+    results.append(
+        Result(subject="workers", status="ok", message=f"{working} at work")
+        if working
+        else Result(
+            subject="workers", status="missing", message="nobody works on jobs", mend="preview worker"
+        )
+    )
+    return [{**each.to_json(), "message": clean(each.message), "mend": clean(each.mend)} for each in results]

@@ -164,7 +164,12 @@ def _flag_is_missing(_question: str, flag: str, default: str) -> NoReturn:
     raise UsageError(f"{flag} is missing", hint=f"for example {flag} {default}")
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    server: Annotated[
+        bool, typer.Option("--server", help="Look at the team's server that PREVIEW_SERVER names, instead.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Say what is missing on this machine or in preview.toml, and the command that mends it."""
     from orchestrator import diagnosis
     from orchestrator.cli import render
@@ -176,7 +181,12 @@ def doctor(as_json: AsJson = False) -> None:
         settings = load(find(Path.cwd()))
     except SettingsError as error:
         problem = error
-    results = diagnosis.examine(settings, problem)
+    if server:
+        from orchestrator.remote.visit import look_at_server
+
+        results = look_at_server()
+    else:
+        results = diagnosis.examine(settings, problem)
     if as_json:
         render.result_json([result.to_json() for result in results])
     else:

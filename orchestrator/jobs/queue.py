@@ -5,17 +5,20 @@ those that they do not (`post`) when no worker of another version lives.
 """
 
 import hashlib
+import logging
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
-from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.schema import SchemaManager, migrations_path
 from psycopg import sql
 
 from orchestrator.database import Connection, lock_key
+
+_log = logging.getLogger("preview.queue")
 
 SCHEMA = "preview_jobs"
 #: How often a worker says that it lives, and after how long a silent one is taken for dead, in seconds.
@@ -79,6 +82,10 @@ def put(app: App, task: str, *, project: str, lock: str | None, once: str, **arg
         app.configure_task(task, queue=queue_of(project), lock=lock, queueing_lock=once).defer(**arguments)
     except AlreadyEnqueued:
         return False
+    except ConnectorException as error:
+        # Whoever looks round finds that it is in no queue, and puts it there.
+        _log.warning("the queue took no job: %s", type(error.__cause__).__name__)
+        return False
     return True
 
 
@@ -117,6 +124,19 @@ def install(connection: Connection) -> None:
         ours = version("procrastinate")
         with connection.cursor() as cursor:
             cursor.executemany("insert into step values (%s, %s)", [(name, ours) for name in missing])
+
+
+def workers_alive(connection: Connection) -> int:
+    """How many worker processes said lately that they live; of all projects."""
+    row = connection.execute(
+        sql.SQL(
+            "select count(*) from {}.procrastinate_workers "
+            "where last_heartbeat > now() - make_interval(secs => %s)"
+        ).format(sql.Identifier(SCHEMA)),
+        (STALLED_SECONDS,),
+    ).fetchone()
+    # Each process has two: one for jobs, one for what looks after the others.
+    return (int(row[0]) + 1) // 2 if row else 0
 
 
 def _somebody_works(connection: Connection) -> bool:
