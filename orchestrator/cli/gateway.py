@@ -1,6 +1,7 @@
 """The commands about reaching a preview: gateway, share, sleep, wake. Verb to render only."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,7 +68,9 @@ def gateway(
     with render.Progress() as progress:
         site = Site(settings)
         try:
-            serving.run_gateway(site, say=render.result, tell=progress.say, with_caddy=not gate_only)
+            # Ctrl-C is how it is ended.
+            with suppress(KeyboardInterrupt):
+                serving.run_gateway(site, say=render.result, tell=progress.say, with_caddy=not gate_only)
         finally:
             site.close()
 
