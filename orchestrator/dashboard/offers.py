@@ -174,7 +174,7 @@ def _promoting(page: Page, value: Mapping[str, Any], rules: Rules) -> Iterator[s
     if page.acts:
         yield (
             f"{_statements(page).capitalize()} run on production, exactly as rehearsed, under lock time-outs. "
-            "If production is not what the plan was made from, it refuses and changes nothing."
+            "If production has moved, it is rehearsed again first; when anything is different then, nothing is changed."
         )
     else:
         yield "No statement runs: both schemas are equal."

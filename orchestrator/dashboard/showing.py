@@ -11,7 +11,7 @@ from orchestrator.checks.report import Report
 from orchestrator.dashboard.desk import Desk, Job, Problem
 from orchestrator.dashboard.offers import Allow, Offer, offers
 from orchestrator.dashboard.render import qr_code
-from orchestrator.dashboard.views import bars, entries, sign_of, span, story
+from orchestrator.dashboard.views import bars, entries, sign_of, story
 from orchestrator.errors import UnknownPreview
 from orchestrator.facts import open_questions, preview_json
 from orchestrator.lifecycle import Preview, Store
@@ -125,7 +125,7 @@ class Showing:
             "state_sign": sign_of(self.page.state),
             "sleeping": entry.sleeping,
             "uses": entry.uses,
-            "ends": span((preview.expires_at - moment).total_seconds()) if preview.expires_at else "",
+            "ends": entry.ends,
             "job": job,
             "error": Problem(
                 message=error["message"], hint=error.get("hint") or "", detail=error.get("detail") or ""

@@ -121,13 +121,19 @@ def _entry(preview: Preview, now: datetime) -> Entry:
         url=facts.get("url") or "",
         verdict=report.get("verdict", ""),
         age=span((now - preview.created_at).total_seconds()),
-        ends=span((preview.expires_at - now).total_seconds()) if preview.expires_at else "",
+        ends=_ends(preview, now),
         sleeping=_since(facts.get("sleeping_since"), now),
         uses=_uses(facts),
         changes=f"{count} statement{'s' * (count != 1)}" if plan else "",
         approved=given["who"] if given else "",
         words=_words(preview),
     )
+
+
+def _ends(preview: Preview, now: datetime) -> str:
+    if preview.expires_at is None or preview.state == "closed":
+        return ""
+    return span((preview.expires_at - now).total_seconds())
 
 
 def _words(preview: Preview) -> str:
