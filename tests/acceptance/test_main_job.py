@@ -61,7 +61,7 @@ def test_up_click_promote_discard(make_shop: Callable[..., Shop], runtime: str) 
     # What show says: plan with traces, report, and what is really there.
     shown = shop.json("show", "pr-1")
     assert shown["state"] == "ready"
-    assert shown["seen"] == {"app": "running"}
+    assert shown["seen"]["app"] == "running"
     assert all(statement["trace"]["milliseconds"] >= 0 for statement in shown["plan"]["statements"])
     assert shown["report"]["verdict"] in ("ok", "attention")
     hazards = {f"{h['code']}:{h['on']}" for s in shown["plan"]["statements"] for h in s["hazards"]}
@@ -251,7 +251,7 @@ def test_a_reader_in_the_way_is_waited_for(shop: Shop) -> None:
     assert shop.json("plan")["statements"] == []
 
 
-def test_a_reader_that_never_ends_is_named_and_main_is_untouched(shop: Shop) -> None:
+def test_a_reader_that_never_ends_is_named_and_its_table_is_untouched(shop: Shop) -> None:
     shop.settings(lambda text: text + "[promote]\nlock_attempts = 2\n")
     shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
     with psycopg.connect(shop.uri(), application_name="the nightly report") as reader:
@@ -260,7 +260,8 @@ def test_a_reader_that_never_ends_is_named_and_main_is_untouched(shop: Shop) -> 
 
     assert "the nightly report" in refused.stderr
     assert "fax" in shop.columns(shop.uri(), "customers")
-    assert shop.json("show", "pr-1")["state"] == "ready"
+    # What only adds may have been done before, which hurts nobody; the next run does the rest.
+    assert shop.json("show", "pr-1")["state"] in {"ready", "failed"}
     shop.preview("promote", "pr-1", "--allow", "deletes_data")
     assert shop.json("plan")["statements"] == []
 
