@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from orchestrator.approval import Approval, facts_of, moved
-from orchestrator.errors import MainMoved, Refused
+from orchestrator.errors import MainMoved, OrchestratorError, Refused
 from orchestrator.lifecycle import Preview, Promotion, Promotions, State, Wanted
 from orchestrator.lifecycle.store import Lease
 from orchestrator.migration.plan import Hazard, Plan
@@ -132,7 +132,12 @@ class PromotionVerbs(RebaseVerbs):
 
         old = self._store.get(lease.preview_id)
         self._store.want(old.id, Wanted.READY, note="main has moved: rehearsing again")
-        return self._rebase(lease, old, {}, then)
+        try:
+            return self._rebase(lease, old, {}, then)
+        except OrchestratorError as error:
+            if not error.message.startswith(moved.message):
+                error.message = f"{moved.message}; rehearsing again on main as it is now: {error.message}"
+            raise
 
     def approve(self, name: str, *, allow: Iterable[str], note: str = "") -> Preview:
         """Say yes to a ready preview; bound to what it is now. `promote` asks for it and refuses when it moved.
