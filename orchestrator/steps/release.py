@@ -171,6 +171,8 @@ class Releases:
             release = self._kept(
                 release_id, runtime, found, context or self._settings.app.context, preview="", detail=detail
             )
+            if image is None:
+                runtime.let_go(f"preview-release:{self.key}-first")  # it has the name of its version now
             self._put("release", release, self.released.live, None, detail)
         return release
 
