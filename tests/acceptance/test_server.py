@@ -99,7 +99,7 @@ def test_a_team_brings_up_approves_promotes_and_nobody_reaches_production(
 ) -> None:
     shop = server.shop
     folder = copy_of(shop, tmp_path / "checkout")
-    (folder / "v2" / "mine.txt").write_text("sent by ada")
+    (folder / "v2" / "mine.py").write_text("# sent by ada")
     ada, bob = (
         server.by(server.token(*each), folder) for each in (("developer", "ada"), ("approver", "bob"))
     )
@@ -113,8 +113,8 @@ def test_a_team_brings_up_approves_promotes_and_nobody_reaches_production(
     shown = ada.json("show", "pr-1")
     assert shown["created_by"] == "ada"
     assert ada.json("list")[0]["name"] == "pr-1"
-    sources = next((shop.home / "sources").glob("*/mine.txt"))
-    assert sources.read_text() == "sent by ada"
+    sources = next((shop.home / "sources").glob("*/mine.py"))
+    assert sources.read_text() == "# sent by ada"
 
     for command, code in (("approve", 4), ("promote", 4)):
         said = ada.preview(command, "pr-1", "--allow", ALLOW_FAX, expect=code)
