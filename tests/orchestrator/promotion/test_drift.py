@@ -139,6 +139,7 @@ def test_another_promotion_moves_main(make_yard: MakeYard) -> None:
     assert [each["why"] for each in yard.last().statements] == ["add column public.orders.paid"]
 
 
+@pytest.mark.prove
 def test_two_goals_that_do_not_know_each_other_are_not_mixed(make_yard: MakeYard) -> None:
     yard = make_yard(SCHEMA)
     yard.on("development", "alter table customers add column note text")
@@ -209,6 +210,7 @@ def test_the_old_preview_stays_up_until_the_new_one_is_ready(
     assert [each for each in yard.branches() if each.startswith("preview/")] == [f"preview/pr-1-{new.id}"]
 
 
+@pytest.mark.prove
 def test_a_rebase_that_fails_leaves_the_old_preview_and_is_gone_on_with(yard: Yard) -> None:
     old = _id(yard)
     yard.both("create table hotfix (id int)")
@@ -244,6 +246,7 @@ def test_a_rebase_asks_what_main_made_a_question(yard: Yard) -> None:
     assert new.facts["answers"] == answers
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize("line", ["branching", "asking the data"])
 def test_killed_anywhere_a_rebase_goes_on_and_discard_leaves_nothing(
     yard: Yard, line: str, monkeypatch: pytest.MonkeyPatch

@@ -175,6 +175,7 @@ def test_what_others_changed_since_stays_unless_it_is_in_the_way(make_yard: Make
     assert ("note",) not in yard.main(columns)
 
 
+@pytest.mark.prove
 def test_a_promotion_under_another_one_goes_back_alone(make_yard: MakeYard) -> None:
     yard = make_yard(SCHEMA)
     first = promoted(yard, "alter table customers add column note text", {})
@@ -190,6 +191,7 @@ def test_a_promotion_under_another_one_goes_back_alone(make_yard: MakeYard) -> N
     assert look(yard).promotion.id != first.id  # the last that is not reverted
 
 
+@pytest.mark.prove
 def test_killed_anywhere_it_goes_on(make_yard: MakeYard) -> None:
     """Ends in front of each statement in turn, with a write in between each time; then it is run to its end."""
     yard = make_yard(SCHEMA)
@@ -286,6 +288,7 @@ def test_to_the_restore_point(make_yard: MakeYard) -> None:
         look(yard, done.id, to_restore_point=True)
 
 
+@pytest.mark.prove
 def test_killed_right_after_the_restore_it_does_not_restore_twice(
     make_yard: MakeYard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
