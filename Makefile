@@ -36,6 +36,10 @@ bench: $(READY) ## timings, as ratios measured side by side
 	@$(PY) benchmarks/branching/run.py
 	@$(PY) benchmarks/locks/run.py
 	@$(PY) benchmarks/generator/run.py
+	@$(PY) benchmarks/rehearsal/run.py
+	@$(PY) benchmarks/promotion/run.py --orders 50000
+	@$(PY) benchmarks/gate/run.py
+	@$(PY) benchmarks/scale/run.py
 
 clean: ## remove .venv and caches (not $$PREVIEW_HOME: `neon-embedded stop` and delete that yourself)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
