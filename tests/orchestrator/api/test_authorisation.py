@@ -30,6 +30,7 @@ TABLE = {
     "GET /api/v1/previews/{name}/logs": "viewer",
     "GET /api/v1/shadows/{preview_id}": "viewer",
     "GET /api/v1/history": "viewer",
+    "GET /api/v1/promotions": "viewer",
     "GET /api/v1/jobs": "viewer",
     "GET /api/v1/jobs/{job_id}": "viewer",
     "GET /api/v1/contexts/{digest}": "developer",
