@@ -25,7 +25,7 @@ def demo(
         bool, typer.Option("--keep", help="Stop before promoting, so that you can click.")
     ] = False,
 ) -> None:
-    """Show the main job: a shop's production is branched, migrated, previewed, promoted; then nothing is left.
+    """Show the main job: a shop's production is branched, migrated, previewed, promoted, reverted; nothing is left.
 
     Everything lives in a folder of its own below $PREVIEW_HOME, which is removed at the end.
     """
@@ -39,6 +39,7 @@ def demo(
             stage.leave_up(url)
             return
         _promote(stage)
+        _revert(stage)
         _discard(stage)
         stage.say("\nThat was the main job. Your turn: preview init")
 
@@ -142,6 +143,24 @@ def _promote(stage: Stage) -> None:
     stage.preview("history", NAME)
 
 
+def _revert(stage: Stage) -> None:
+    stage.heading("preview revert: the way back")
+    fax = "select count(fax), count(*) from customers"
+    stage.say("a customer comes in meanwhile; then the promotion is taken back, with what was set aside:")
+    stage.value(
+        "insert into customers (email, full_name) values ('late@example.com', 'Late Comer') returning id",
+        "--main",
+    )
+    stage.preview("revert", "--yes")
+    stage.say(f"columns of customers on main: {_columns(stage, '--main')}")
+    found = stage.value(fax, "--main")
+    stage.say(f"fax numbers, customers: {found}")
+    name = stage.value("select name from customers where email = 'late@example.com'", "--main")
+    if name != "Late Comer" or found.startswith("0|"):
+        raise StepFailed("main is not what it should be after the revert", hint="please report this")
+    stage.preview("history", "promotions")
+
+
 def _discard(stage: Stage) -> None:
     stage.heading("preview discard: nothing is left")
     shown = stage.json("show", NAME)
@@ -152,11 +171,13 @@ def _discard(stage: Stage) -> None:
     if left:
         raise StepFailed(f"{len(left)} things are left of the preview", hint="please report this")
     stage.say("looked for its container, process, image, branch, directory and row: none is there")
+    stage.say("production's restore points stay for 7 days; `preview sweep` ends them")
 
 
 def leftovers(home: Path, preview_id: str, listed: list[dict[str, Any]]) -> list[str]:
     """What carries the preview's id and should not be there any more; empty is good."""
     from orchestrator import opening
+    from orchestrator.steps.project import RESTORE
     from preview import open_runtime
 
     found = [f"row {value['name']}" for value in listed if value["id"] == preview_id]
@@ -169,7 +190,10 @@ def leftovers(home: Path, preview_id: str, listed: list[dict[str, Any]]) -> list
     with opening.open_neon(opening.EMBEDDED) as neon:
         for project in neon.projects():
             found += [
-                f"branch {branch.name}" for branch in neon.branches(project.id) if preview_id in branch.name
+                f"branch {branch.name}"
+                for branch in neon.branches(project.id)
+                # A restore point is production's: it stays for `promote.keep_days`, whatever becomes of the preview.
+                if preview_id in branch.name and not branch.name.startswith(RESTORE)
             ]
     found += [f"path {path}" for path in home.rglob(f"*{preview_id}*")]
     return found

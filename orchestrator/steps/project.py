@@ -13,6 +13,8 @@ from orchestrator.errors import SettingsError, StepFailed
 from orchestrator.lifecycle import Preview, Promotion
 from orchestrator.steps.border import translating
 
+#: How the names of restore points begin: they are production's, not a preview's.
+RESTORE = "restore/"
 _FORMER = "-before"
 
 
@@ -208,7 +210,7 @@ def branch_name(preview: Preview) -> str:
 
 def restore_name(promotion: Promotion) -> str:
     """The derived name of a promotion's restore point."""
-    return f"restore/{promotion.slug}"
+    return f"{RESTORE}{promotion.slug}"
 
 
 def former_main_name(revert: Promotion) -> str:
@@ -218,7 +220,7 @@ def former_main_name(revert: Promotion) -> str:
 
 def is_former_main(name: str) -> bool:
     """Whether a branch of this name keeps such a state."""
-    return name.startswith("restore/") and name.endswith(_FORMER)
+    return name.startswith(RESTORE) and name.endswith(_FORMER)
 
 
 def scratch_name(preview: Preview) -> str:
