@@ -137,6 +137,11 @@ class _Said:
             value["image"] = self._plain("image", image)
         if command := self._command():
             value["container_command"] = command
+        return value | self._limits()
+
+    def _limits(self) -> dict[str, Any]:
+        """What an app and a service say alike: port, memory, processors."""
+        value: dict[str, Any] = {}
         if port := self._port():
             value["port"] = port
         if memory := self._value.get("mem_limit"):
@@ -160,13 +165,7 @@ class _Said:
             value["image"] = self._plain("image", image)
         if command := self._command():
             value["command"] = command
-        if port := self._port():
-            value["port"] = port
-        if memory := self._value.get("mem_limit"):
-            value["memory"] = self._plain("mem_limit", memory)
-        if cpus := self._value.get("cpus"):
-            value["cpus"] = float(cpus)
-        return value
+        return value | self._limits()
 
     def _build(self) -> dict[str, Any]:
         build = self._value.get("build")

@@ -1,7 +1,6 @@
 """What several commands take from a person: names, flags, answers; and everything assembled for this folder."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -126,10 +125,11 @@ def assembled_here(progress: "Progress", *, patience_seconds: float = 0.0) -> It
             hint=f"unset {SERVER} to work with this folder's own project",
         )
     from orchestrator.bootstrap import assemble
+    from orchestrator.lifecycle.around import patient
     from orchestrator.settings import find, load
 
     settings = load(find(Path.cwd()))
-    with assemble(settings, progress, wait=_waiting(progress, patience_seconds)) as assembly:
+    with assemble(settings, progress, wait=patient(progress.say, patience_seconds)) as assembly:
         if not settings.notify.to:
             yield assembly
             return
@@ -211,19 +211,19 @@ def _own_settings() -> "Settings | None":
     return None
 
 
-def _waiting(progress: "Progress", patience_seconds: float) -> Callable[[str], bool]:
-    """What to do while another process holds the lease: say so once, wait a little, give up after a while."""
-    until = time.monotonic() + patience_seconds
-    told = False
+def result_to(output: Path | None, text: str) -> None:
+    """Print a result, or write it to a file and print where.
 
-    def wait(holder: str) -> bool:
-        nonlocal told
-        if time.monotonic() > until:
-            return False
-        if not told:
-            progress.say(f"  waiting for {holder}")
-            told = True
-        time.sleep(0.1)
-        return True
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    from orchestrator.cli import render
 
-    return wait
+    if output is None:
+        render.result(text)
+        return
+    try:
+        output.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror}") from None
+    render.result(str(output))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.given import AsJson, checked_name, diary
+from orchestrator.cli.given import AsJson, checked_name, diary, result_to
 from orchestrator.errors import UnknownPromotion, UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _promotions(values: list[dict[str, Any]], *, as_json: bool) -> None:
 def _show(
     values: list[dict[str, Any]], promotion_id: str, *, as_json: bool, as_html: bool, output: Path | None
 ) -> None:
-    from orchestrator.cli import promotions_out, render
+    from orchestrator.cli import promotions_out
 
     by_id = {each["id"]: each for each in values}
     value = by_id.get(promotion_id)
@@ -109,11 +109,4 @@ def _show(
     else:
         promotions_out.promotion(value, revert)
         return
-    if output is None:
-        render.result(text)
-        return
-    try:
-        output.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}") from None
-    render.result(str(output))
+    result_to(output, text)

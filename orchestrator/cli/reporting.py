@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.given import AsJson, Name, Quiet, assembled
+from orchestrator.cli.given import AsJson, Name, Quiet, assembled, result_to
 from orchestrator.errors import Refused, UsageError
 
 if TYPE_CHECKING:
@@ -60,14 +60,7 @@ def report(
     else:
         render.whole_report(value, commands)
         return
-    if output is None:
-        render.result(text)
-        return
-    try:
-        output.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}") from None
-    render.result(str(output))
+    result_to(output, text)
 
 
 def _commands(rooms: "Rooms", preview: "Preview") -> list[tuple[str, str]]:

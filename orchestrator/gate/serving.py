@@ -4,7 +4,6 @@ import fcntl
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
@@ -21,6 +20,7 @@ from orchestrator.gate.passes import EVERY, Pass, Passes
 from orchestrator.gate.table import Reading
 from orchestrator.gate.waking import Waking
 from orchestrator.lifecycle import Preview, State
+from orchestrator.lifecycle.around import patient
 from orchestrator.sections import GatewaySection
 from orchestrator.settings import home
 from orchestrator.steps.border import translating
@@ -71,7 +71,7 @@ def open_gate(site: Site) -> Gate:
         return Pass(grants=share.grants, who=share.note or share.made_by) if share else None
 
     def wake(preview_id: str) -> None:
-        with site.assembled("gate", _Silent(), wait=_waiting()) as rooms:
+        with site.assembled("gate", _Silent(), wait=patient(lambda _text: None, _PATIENCE_SECONDS)) as rooms:
             rooms.sleeping.wake(preview_id, why="asked for at the gateway")
         reading.read()
 
@@ -210,17 +210,6 @@ def _the_only_one() -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
-
-
-def _waiting() -> Callable[[str], bool]:
-    """Patience with whoever works on a preview: a wake that is under way elsewhere is as good as ours."""
-    until = time.monotonic() + _PATIENCE_SECONDS
-
-    def wait(_holder: str) -> bool:
-        time.sleep(0.1)
-        return time.monotonic() < until
-
-    return wait
 
 
 class _Silent:

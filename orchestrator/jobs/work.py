@@ -17,6 +17,7 @@ from orchestrator.jobs.contexts import Contexts
 from orchestrator.jobs.submit import Submissions
 from orchestrator.jobs.telling import Telling
 from orchestrator.lifecycle import Observer, Preview, State, Store, Wanted
+from orchestrator.lifecycle.around import patient
 from orchestrator.lifecycle.store import LeaseLost
 from orchestrator.redaction import clean
 from orchestrator.settings import Settings, home
@@ -102,7 +103,9 @@ class Works:
             book.about(job.id, row.id)
         source = {"context": getattr(arguments, "context", None), "image": getattr(arguments, "image", None)}
         settings = self._with_source(looking, row, source if any(source.values()) else None)
-        with assemble(settings, self._observe(telling, about), wait=_patience(telling)) as rooms:
+        with assemble(
+            settings, self._observe(telling, about), wait=patient(telling.say, _PATIENCE_SECONDS)
+        ) as rooms:
             rooms.store.who = job.who
             return act.run(
                 Request(
@@ -234,23 +237,6 @@ def _nobody_works_on(store: Store, preview: Preview) -> bool:
             return True
     except Busy:
         return False
-
-
-def _patience(telling: Telling) -> Callable[[str], bool]:
-    until = time.monotonic() + _PATIENCE_SECONDS
-    told = False
-
-    def wait(holder: str) -> bool:
-        nonlocal told
-        if time.monotonic() > until:
-            return False
-        if not told:
-            telling.say(f"  waiting for {holder}")
-            told = True
-        time.sleep(0.1)
-        return True
-
-    return wait
 
 
 def _error_json(error: OrchestratorError) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 import getpass
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -18,6 +19,29 @@ def whoami() -> str:
     except (KeyError, OSError):
         user = f"uid{os.getuid()}"
     return f"{user}@{socket.gethostname()}"
+
+
+def patient(say: Callable[[str], None], seconds: float) -> Callable[[str], bool]:
+    """What to do while another process holds a lease (see `Store.lease`): say so once, wait a little, give up.
+
+    Args:
+        say: is told one line, once.
+        seconds: how long to go on asking.
+    """
+    until = time.monotonic() + seconds
+    told = False
+
+    def wait(holder: str) -> bool:
+        nonlocal told
+        if time.monotonic() > until:
+            return False
+        if not told:
+            say(f"  waiting for {holder}")
+            told = True
+        time.sleep(0.1)
+        return True
+
+    return wait
 
 
 @contextmanager
