@@ -93,6 +93,7 @@ class Lifetime:
             and preview.expires_at is not None
             and preview.expires_at <= now
             and State.PROMOTING not in (preview.state, failed_in(preview))
+            and not (preview.facts.get("expanded") and "promotion" not in preview.facts)
         )
 
     def end(self, preview: Preview) -> Preview:

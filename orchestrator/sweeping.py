@@ -109,6 +109,7 @@ class Sweeping:
         live = [each for each in rows.values() if each.state is not State.CLOSED]
         ours = {self.store.mark, *of_stores}
         orphans, strangers = [], []
+        now = min(datetime.now(UTC), self.store.now())  # a clock that jumped ends nothing that is kept
         expired = self.lifetime.expired()
         orphans += [
             Orphan(thing=None, preview=each, why=f"its time was over at {each.expires_at:%Y-%m-%d %H:%M} UTC")
@@ -118,7 +119,7 @@ class Sweeping:
             row = rows.get(thing.owner or "")
             if row is None and thing.owner is not None and (thing.store or "unknown") not in ours:
                 strangers.append(thing)
-            elif why := self._why(thing, row, live):
+            elif why := self._why(thing, row, live, now):
                 orphans.append(Orphan(thing=thing, preview=row, why=why))
         if not seen.unseen:
             owners = {thing.owner for thing in seen.things}
@@ -135,11 +136,11 @@ class Sweeping:
             ]
         return Found(orphans=tuple(orphans), strangers=tuple(strangers), unseen=seen.unseen)
 
-    def _why(self, thing: Thing, row: Preview | None, live: list[Preview]) -> str | None:
+    def _why(self, thing: Thing, row: Preview | None, live: list[Preview], now: datetime) -> str | None:
         """Why a thing of ours should not be there; None when it may."""
         kind = self.ledger.kind(thing.kind)
         if thing.until is not None:
-            over = thing.until <= datetime.now(UTC)
+            over = thing.until <= now
             return f"it was kept until {thing.until:%Y-%m-%d %H:%M} UTC" if over else None
         if thing.owner is None:
             return self._left_in_main(kind, live)

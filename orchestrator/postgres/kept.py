@@ -103,7 +103,8 @@ def purge(connection: Connection, now: datetime | None = None) -> tuple[Kept, ..
 
     Args:
         connection: as the owner, in autocommit mode.
-        now: drop what may go by then; default: the present.
+        now: drop what may go by then; default: the present, as this machine and the server both have it: a clock
+            that jumped drops nothing.
 
     Returns:
         What is gone.
@@ -111,7 +112,7 @@ def purge(connection: Connection, now: datetime | None = None) -> tuple[Kept, ..
     Raises:
         StatementFailed, DatabaseUnreachable: it could not be read, or the connection was lost.
     """
-    at = (now or datetime.now(UTC)).astimezone(UTC)
+    at = (now or min(datetime.now(UTC), _server_time(connection))).astimezone(UTC)
     gone = []
     for each in kept(connection):
         if datetime.fromisoformat(each.until) > at:
@@ -125,6 +126,16 @@ def purge(connection: Connection, now: datetime | None = None) -> tuple[Kept, ..
         gone.append(each)
     _strike_out(connection, at)
     return tuple(gone)
+
+
+def _server_time(connection: Connection) -> datetime:
+    try:
+        row = connection.execute("select pg_catalog.clock_timestamp()").fetchone()
+    except psycopg.Error as error:
+        raise _translated(connection, error, "asking the server for the time") from None
+    assert row is not None  # noqa: S101 - it has one
+    found: datetime = row[0]
+    return found
 
 
 def drop(connection: Connection, each: Kept) -> None:

@@ -11,6 +11,7 @@ from orchestrator.errors import StepFailed
 from orchestrator.lifecycle import Preview
 from orchestrator.resources.thing import Kind, Thing, owner_in
 from orchestrator.steps.border import translating
+from orchestrator.steps.project import is_former_main
 
 _ID = "[0-9a-f]{8}"
 #: Neon's longest end: how long a restore point may live that has none.
@@ -25,10 +26,13 @@ class _Branches(Kind):
     def find(self, preview: Preview | None) -> Iterable[Thing]:
         """See Kind.find."""
         for branch in self._world.branches(preview):
-            if self.pattern.fullmatch(branch.name):
+            if self._is_ours(branch):
                 thing = self._thing(branch)
                 if preview is None or thing.owner == preview.id:
                     yield thing
+
+    def _is_ours(self, branch: Branch) -> bool:
+        return self.pattern.fullmatch(branch.name) is not None
 
     def _thing(self, branch: Branch) -> Thing:
         return Thing(
@@ -147,7 +151,12 @@ class RestorePoint(_Branches):
         "orchestrator.steps.to_restore_point:RestorePointWay._run",
     )
     lasts = True
-    pattern = re.compile(r"restore/.+")
+    pattern = re.compile(rf"restore/.+-{_ID}-{_ID}(?:-before)?")
+
+    def _is_ours(self, branch: Branch) -> bool:
+        """Anybody may name a branch of main like that: only what carries our mark, or what main was, is ours."""
+        marked = "preview-promotion" in branch.annotations or is_former_main(branch.name)
+        return marked and super()._is_ours(branch)
 
     def _thing(self, branch: Branch) -> Thing:
         # What main was before it was restored has children, so that Neon gives it no end.

@@ -143,6 +143,21 @@ def test_only_what_is_past_its_time_is_purged(database: Callable[..., Any]) -> N
     assert main.value("select count(*) from preview_internal.kept") == 0
 
 
+def test_a_clock_that_jumped_purges_nothing(
+    database: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=30)
+
+    main, _, _ = both(database, "create table t (a int, b text)", "create table t (a int)")
+    monkeypatch.setattr("orchestrator.postgres.kept.datetime", Ahead)
+    with main.connect() as connection:
+        assert purge(connection) == ()
+        assert len(kept(connection)) == 1
+
+
 def test_what_somebody_removed_by_hand_is_no_more_in_the_record(database: Callable[..., Any]) -> None:
     main, _, _ = both(database, "create table t (a int, b text)", "create table t (a int)")
     with main.connect() as connection:

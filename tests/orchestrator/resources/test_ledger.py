@@ -129,3 +129,22 @@ def test_helper_objects_of_a_stopped_promotion_are_found_in_main_and_taken_away(
     assert len(found) == 1
     ledger.remove(found[0])
     assert [each for each in ledger.all().things if each.kind == "helper object"] == []
+
+
+def test_a_branch_of_somebody_under_such_a_name_is_no_restore_point(
+    ledger: Ledger, project: NeonProject
+) -> None:
+    def made(name: str, **marks: str) -> None:
+        project.neon.create_branch(
+            project.id, name=name, parent_id=project.main.id, with_compute=False, annotations=marks
+        )
+
+    made("restore/before-monday")
+    made("restore/pr-1-0123abcd-89abcdef")
+    made("restore/pr-1-0123abcd-01234567", **{"preview-promotion": "01234567"})
+    made("restore/pr-1-0123abcd-76543210-before")
+
+    assert sorted(each.name for each in ledger.all().things) == [
+        "restore/pr-1-0123abcd-01234567",
+        "restore/pr-1-0123abcd-76543210-before",
+    ]
