@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class Release:
         command: the program and its arguments; empty: the image's own.
         at: when it was asked for, ISO 8601.
         preview: where it was previewed; empty when it never was.
+        left: when another version took its place, ISO 8601; empty: never, or it was not noted.
     """
 
     id: str
@@ -36,6 +38,7 @@ class Release:
     command: tuple[str, ...] = ()
     at: str = ""
     preview: str = ""
+    left: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """All attributes by name."""
@@ -48,6 +51,7 @@ class Release:
             "command": list(self.command),
             "at": self.at,
             "preview": self.preview,
+            "left": self.left,
         }
 
     @classmethod
@@ -61,6 +65,7 @@ class Release:
             command=tuple(value["command"]),
             at=value["at"],
             preview=value["preview"],
+            left=value.get("left", ""),
         )
 
 
@@ -94,7 +99,10 @@ class Released:
         self._write(release.id, release)
 
     def went_live(self, release: Release) -> None:
-        """Write down that production runs it now."""
+        """Write down that production runs it now, and of the one before it that it does not any more."""
+        before = self.live
+        if before is not None and before.id != release.id:
+            self.remember(replace(before, left=datetime.now(UTC).isoformat(timespec="microseconds")))
         self._write(_LIVE, release)
 
     def nothing_lives(self) -> None:

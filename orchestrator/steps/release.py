@@ -117,7 +117,13 @@ class Releases:
         if previous is None:
             return "the app stays as it is: no version before it was released here"
         shown = (previous["image"] or {}).get("reference", previous["id"])
-        return f"the app goes back to {shown}, released for {previous['preview'] or 'the first time'}"
+        said = f"the app goes back to {shown}, released for {previous['preview'] or 'the first time'}"
+        live = self.live
+        if live is not None and live.id not in (previous["id"], outcome["release"]["id"]):
+            said += (
+                f"; {live.image.reference if live.image else live.id}, which was released later, goes with it"
+            )
+        return said
 
     def put_back(self, outcome: Mapping[str, Any] | None, detail: Say) -> dict[str, Any]:
         """Put into production what ran before a release; harmless when run twice.
@@ -391,15 +397,18 @@ class Releases:
 
     def _before(self, release: Release) -> Release | None:
         """What ran before a release that is live already."""
-        earlier = [each for each in self.released.all() if each.id != release.id and each.at < release.at]
-        return earlier[-1] if earlier else None
+        others = [each for each in self.released.all() if each.id != release.id]
+        # The last whose place was taken: one that never served, or was taken back before, is no way back.
+        served = [each for each in others if each.left]
+        return max(served, key=lambda each: each.left, default=None)
 
     def _purge(self, *, keep: tuple[Release | None, ...], detail: Say) -> None:
         """Forget versions whose retention is over, with their images and copies."""
         until = datetime.now(UTC) - timedelta(days=self._settings.promote.keep_days)
         spared = {each.id for each in keep if each}
         for old in self.released.all():
-            if old.id in spared or datetime.fromisoformat(old.at) > until:
+            # What served until yesterday is the way back of yesterday's promotion, however old it is.
+            if old.id in spared or datetime.fromisoformat(max(old.at, old.left)) > until:
                 continue
             detail(f"forgetting {old.id}, released before {until:%Y-%m-%d}")
             if old.folder:

@@ -151,13 +151,50 @@ def test_versions_are_forgotten_when_their_time_is_over(
         made.release(previewed(name), lambda _: None)
     long_ago = (datetime.now(UTC) - timedelta(days=8)).isoformat()
     for file in made.folder.glob("pr-*.json"):
-        file.write_text(json.dumps({**json.loads(file.read_text()), "at": long_ago}))
+        value = json.loads(file.read_text())
+        file.write_text(json.dumps({**value, "at": long_ago, "left": value["left"] and long_ago}))
 
     made.release(previewed("pr-3"), lambda _: None)
 
     # The running version and the one before it stay, however old.
     assert [each.preview for each in made.released.all()] == ["pr-2", "pr-3"]
     assert len(runtime.kept) == 2
+
+
+def test_what_served_until_now_is_kept_however_long_ago_it_was_made(
+    releases: Callable[[str], Releases], runtime: Runtime
+) -> None:
+    made = releases("kind = 'command'\ncommand = ['true']")
+    made.release(previewed("pr-1"), lambda _: None)
+    long_ago = (datetime.now(UTC) - timedelta(days=60)).isoformat()
+    for file in made.folder.glob("*.json"):  # it has been production for two months
+        file.write_text(json.dumps({**json.loads(file.read_text()), "at": long_ago}))
+
+    made.release(previewed("pr-2"), lambda _: None)
+    made.release(previewed("pr-3"), lambda _: None)
+
+    assert [each.preview for each in made.released.all()] == ["pr-1", "pr-2", "pr-3"]
+    assert len(runtime.kept) == 3
+
+
+def test_what_ran_before_is_what_served_and_not_what_was_taken_back_or_failed(
+    releases: Callable[[str], Releases], tmp_path: Path
+) -> None:
+    made = releases(f"kind = 'command'\ncommand = '''{TELL}'''")
+    made.release(previewed("pr-1"), lambda _: None)
+    second = made.release(previewed("pr-2"), lambda _: None)
+    made.put_back(second, lambda _: None)
+    (tmp_path / "broken").touch()
+    with pytest.raises(StepFailed):
+        made.release(previewed("pr-3"), lambda _: None)
+    (tmp_path / "broken").unlink()
+    made.release(previewed("pr-4"), lambda _: None)
+
+    # A promotion that goes on after it has released says the same once more.
+    again = made.release(previewed("pr-4"), lambda _: None)
+
+    assert again is not None
+    assert again["previous"]["preview"] == "pr-1"
 
 
 def test_a_local_process_runs_from_a_copy_of_what_was_previewed(
