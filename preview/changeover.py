@@ -35,7 +35,7 @@ class Change(Protocol):
         """Change it; False when somebody is in the way after all, and nothing was changed."""
 
     def undo(self) -> None:
-        """Take it back."""
+        """Take it back; nothing where it was not changed, or was taken back."""
 
 
 class ChangeOver:
@@ -77,11 +77,15 @@ class ChangeOver:
             with self._edge.held(HELD_SECONDS):
                 began = time.monotonic()
                 self._alone(earlier)
-                done = self._change.act()
-                sent = done and self._send(port, began + HELD_SECONDS)
-                if done and not sent:
-                    say("taking back what was changed between the versions")
-                    self._change.undo()
+                try:
+                    done = self._change.act()
+                    sent = done and self._send(port, began + HELD_SECONDS)
+                finally:
+                    # Ctrl-C too: the earlier version serves again from here on, and needs what it had.
+                    if not sent:
+                        if done:
+                            say("taking back what was changed between the versions")
+                        self._change.undo()
             self.held_ms = (time.monotonic() - began) * 1000
         if not sent:
             raise Unhealthy(

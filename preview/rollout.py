@@ -85,6 +85,8 @@ class Rollout:
             Exception
         ):  # also what a change of the ground raises: then the later version has nothing to do here
             if before is None or before.id != release.id:
+                if change is not None:
+                    change.undo()  # the earlier version is sent visitors only on the ground that it stands on
                 self._take_back(before, spec.name, say)
             raise
         self.released.went_live(release)

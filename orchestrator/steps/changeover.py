@@ -55,6 +55,11 @@ class ChangeOver:
         self._tried = 0
         self._traces: tuple[StatementTrace, ...] = ()
 
+    @property
+    def plan(self) -> Plan:
+        """See `in_order.AsChangeOver`."""
+        return self._plan
+
     def traces(self) -> tuple[StatementTrace, ...]:
         """See `in_order.AsChangeOver`; written into the history at the first call."""
         self._write()
@@ -95,12 +100,28 @@ class ChangeOver:
         return True
 
     def undo(self) -> None:
-        """Take it back; nothing where it was not applied."""
-        if self._traces:
-            self.traces()
-            _, write = self._apply(undone(self._plan), self._connect())
+        """Take it back; nothing where it was not applied.
+
+        Raises:
+            LockNotAcquired: somebody was in the way in all tries; main has the change-over, and says so.
+        """
+        if not self._traces:
+            return
+        self.traces()
+        back = undone(self._plan)
+        for tried in range(1, self._attempts + 1):
+            try:
+                _, write = self._apply(back, self._connect())
+            except LockNotAcquired as error:
+                # The version that did not get healthy may hold what it has begun.
+                self._say(f"{back.statements[0].why}: try {tried} of {self._attempts}: {error.message}")
+                if tried >= self._attempts:
+                    raise
+                time.sleep(random.uniform(0.05, min(1.0, 0.1 * 2**tried)))  # noqa: S311 - jitter
+                continue
             write()
             self._traces = ()
+            return
 
     def now(self) -> None:
         """Apply it where nobody is asked to wait."""

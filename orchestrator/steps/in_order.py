@@ -17,6 +17,10 @@ from orchestrator.postgres.trace import StatementTrace
 class AsChangeOver(Protocol):
     """The change-over of a plan, to be applied between two versions of the app; see `steps/changeover.py`."""
 
+    @property
+    def plan(self) -> Plan:
+        """Its statements."""
+
     def traces(self) -> tuple[StatementTrace, ...]:
         """What was measured, by the places in it; empty until it was applied."""
 
@@ -50,7 +54,12 @@ def in_order(
     try:
         released = release(change)
     except OrchestratorError as error:
-        error.message += f"; {_what_stands(expand, contract)}"
+        # A change-over that could not be taken back is on main as well.
+        there = [
+            *expand.statements,
+            *(change.plan.statements if change is not None and change.traces() else ()),
+        ]
+        error.message += f"; {_what_stands(replace(expand, statements=tuple(there)), contract)}"
         raise
     if change is not None:
         traces = (*traces, *_moved(change.traces(), len(expand.statements)))

@@ -12,6 +12,7 @@ import pytest
 from preview import HealthCheck, Unhealthy, changeover
 from preview.edge import Edge
 from preview.holding import NOBODY, read, write
+from preview.rollout import Rollout
 from tests.preview.conftest import Bench
 from tests.preview.test_rollout import Load, Production, free_port
 
@@ -142,6 +143,36 @@ def test_a_change_that_fails_leaves_the_earlier_version_serving(
     assert production.ask() == (200, "one")
     assert production.running() == ["preview-release-k1-one"]
     assert read(production.edge.folder) != NOBODY
+
+
+def test_ctrl_c_between_the_versions_takes_the_change_back(
+    production: Production, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground = Ground(tmp_path / "ground")
+
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(changeover.ChangeOver, "_send", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        change(production, ground)
+    assert ground.file.read_text() == "one"
+    assert production.ask() == (200, "one")
+
+
+def test_a_version_that_visitors_do_not_reach_is_taken_back_with_the_change(
+    production: Production, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground = Ground(tmp_path / "ground")
+
+    def unreached(*_: object) -> None:
+        raise Unhealthy("not through the address", status="502")
+
+    monkeypatch.setattr(Rollout, "_ask", unreached)
+    with pytest.raises(Unhealthy):
+        change(production, ground)
+    assert ground.file.read_text() == "one"
+    assert production.ask() == (200, "one")
 
 
 def test_visitors_go_on_when_whoever_held_them_is_killed(tmp_path: Path) -> None:
