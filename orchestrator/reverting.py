@@ -52,7 +52,7 @@ class Reverts:
         for each in reversed(promotions.all()):
             if each.kind == "promotion" and each.touched and each.state in ("done", "failed"):
                 revert = promotions.revert_of(each.id)
-                if revert is None or revert.state != "done":
+                if (revert is None or revert.state != "done") and self._undone_with(each) is None:
                     return self._revertable(each)
         raise Refused("there is no promotion to revert", hint="`preview history` tells what was promoted")
 
@@ -64,7 +64,29 @@ class Reverts:
                 f"at {revert.at:%Y-%m-%d %H:%M}",
                 hint=f"`preview history show {revert.id}` tells more",
             )
+        if (undone := self._undone_with(promotion)) is not None:
+            raise Refused(
+                f"the promotion {promotion.id} of {promotion.preview_name} was undone with another, by {undone.who} "
+                f"at {undone.at:%Y-%m-%d %H:%M}: main went to the restore point of {undone.reverts}, which is older",
+                hint=f"`preview history show {undone.id}` tells more",
+            )
         return promotion
+
+    def _undone_with(self, promotion: Promotion) -> Promotion | None:
+        """The revert to a restore point from before this promotion, which took it with it; None: there is none."""
+        everything = self._store.promotions(self._project).all()
+        numbers = {each.id: each.number for each in everything}
+        return next(
+            (
+                each
+                for each in everything
+                if each.kind == "revert"
+                and each.state == "done"
+                and each.facts.get("way") == "restore_point"
+                and numbers.get(each.reverts or "", promotion.number) < promotion.number < each.number
+            ),
+            None,
+        )
 
     def look(self, promotion: Promotion, *, to_restore_point: bool) -> Outlook:
         """What a revert would do and lose; changes nothing.
@@ -102,6 +124,7 @@ class Reverts:
         promotion = outlook.promotion
 
         def act() -> Promotion:
+            self._revertable(promotion)  # somebody who came first may have done it
             revert = promotions.revert_of(promotion.id)
             if revert is None or not revert.touched:
                 revert = promotions.begin(

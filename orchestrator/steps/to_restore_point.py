@@ -49,6 +49,7 @@ class RestorePointWay:
             detail("counting rows in production and in the restore point")
             losses = [
                 f"everything that was written since {point['at'][:19].replace('T', ' ')} UTC, in all databases of main",
+                *self._later(promotion),
                 *_rows(main, kept, promotion),
             ]
         return Outlook(
@@ -58,7 +59,20 @@ class RestorePointWay:
             app=self._releases.would_put_back(promotion.last("release")),
         )
 
+    def _later(self, promotion: Promotion) -> Iterator[str]:
+        """What was promoted, or taken back, since: it goes with it."""
+        for each in self._promotions.all():
+            if each.number > promotion.number and each.touched and each.reverts != promotion.id:
+                what = "promotion" if each.kind == "promotion" else "revert"
+                since = f"{each.at:%Y-%m-%d %H:%M} UTC"
+                yield f"the {what} {each.id} of {each.preview_name} at {since}, which is undone, too"
+
     def _point(self, promotion: Promotion) -> Mapping[str, Any]:
+        if not promotion.touched:
+            raise Refused(
+                f"nothing of the promotion {promotion.id} of {promotion.preview_name} is on production",
+                hint="there is nothing to take back; `preview history` tells what was promoted",
+            )
         point = promotion.last("restore_point")
         if not point or not point.get("branch"):
             raise Refused(
@@ -104,8 +118,9 @@ class RestorePointWay:
         point = self._point(promotion)
         before = project.uri(project.main.id)
         with self._on_main.turn(revert.id, f"revert {promotion.preview_name}") as main:
-            done = project.neon.find_branch(project.id, kept_as)
-            if done is None:
+            # Never twice: what was written since the first time would be gone. Somebody may have removed the branch.
+            told = self._promotions.get(revert.id).last("restored")
+            if told is None and project.neon.find_branch(project.id, kept_as) is None:
                 now = inspect(main)
                 with self._promotions.together():
                     self._promotions.carry(revert.id, "base", now.to_json())

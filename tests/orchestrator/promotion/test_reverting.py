@@ -289,6 +289,30 @@ def test_to_the_restore_point(make_yard: MakeYard) -> None:
 
 
 @pytest.mark.prove
+def test_what_was_promoted_since_a_restore_point_is_named_and_is_undone_with_it(make_yard: MakeYard) -> None:
+    yard = make_yard(SCHEMA)
+    first = promoted(yard, "alter table customers add column note text", {})
+    yard.on("development", "alter table orders add column paid boolean")
+    yard.up("pr-2")
+    yard.promote("pr-2")
+    second = yard.last()
+
+    with yard.open() as rooms:
+        outlook = rooms.reverts.look(rooms.reverts.choose(first.id), to_restore_point=True)
+        assert [each for each in outlook.losses if "pr-2" in each and second.id in each]
+        back = rooms.reverts.revert(outlook)
+        # Somebody who looked at the same time, and comes second, is told.
+        with pytest.raises(Refused, match="is reverted already"):
+            rooms.reverts.revert(outlook)
+
+    with pytest.raises(Refused, match="no promotion to revert"):
+        look(yard)
+    with pytest.raises(Refused, match=f"was undone with another.*{first.id}"):
+        look(yard, second.id)
+    assert yard.last().id == back.id
+
+
+@pytest.mark.prove
 def test_killed_right_after_the_restore_it_does_not_restore_twice(
     make_yard: MakeYard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,11 +323,13 @@ def test_killed_right_after_the_restore_it_does_not_restore_twice(
         revert(yard, to_restore_point=True)
     yard.told.on_detail = lambda _text: None
     yard.main("insert into orders values (1000, 1, 1)")  # written after the restore: it must stay
+    (kept,) = [each for each in yard.neon.branches(yard.project_id) if each.name.endswith("-before")]
+    yard.neon.update_branch(yard.project_id, kept.id, name="somebody-keeps-it")
 
     assert revert(yard, to_restore_point=True).state == "done"
 
     assert yard.main("select count(*) from orders") == [(51,)]
-    assert len([each for each in yard.branches() if each.endswith("-before")]) == 1
+    assert not [each for each in yard.branches() if each.endswith("-before")]
 
 
 def test_without_a_restore_point_it_says_where_to_look(make_yard: MakeYard) -> None:
