@@ -5,9 +5,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from orchestrator.acts.access import authors
 from orchestrator.api.callers import REFUSALS, Doors, Viewer
+from orchestrator.api.following import Followed
 from orchestrator.api.site import Site
 from orchestrator.errors import Refused, UnknownPreview, UsageError
 from orchestrator.facts import migration_log, past, preview_json, promotions_json
@@ -18,6 +20,8 @@ from orchestrator.settings import NAME_PATTERN
 from orchestrator.steps.border import translating
 from orchestrator.steps.launch import candidate_name
 from orchestrator.steps.surroundings import service_name
+
+_TEXT = "text/plain; charset=utf-8"
 
 router = APIRouter(tags=["previews"], responses=REFUSALS)
 
@@ -177,7 +181,7 @@ def promotions(caller: Viewer, site: Doors) -> list[dict[str, Any]]:
 
 
 @router.get("/previews/{name}/logs", response_class=PlainTextResponse)
-def read_logs(
+async def read_logs(
     name: Name,
     caller: Viewer,
     site: Doors,
@@ -190,20 +194,28 @@ def read_logs(
 ) -> StreamingResponse:
     """The app's log, a line each."""
     del caller
-    preview = find(site, name)
+    preview = await run_in_threadpool(find, site, name)
     if service is not None and service not in site.settings.services:
         raise UsageError(
             "there is no such service", hint=f"services: {', '.join(site.settings.services) or 'none'}"
         )
     whose = service_name(preview, service) if service else candidate_name(preview)
+
+    def opened() -> Iterator[str]:
+        with translating(f"reading the log of {name}"):
+            yield from site.candidates.runtime(preview).logs(whose, tail=tail, follow=follow)
+
     if migration:
         lines: Iterator[str] = iter(migration_log(preview)[-tail or None :])
+    elif follow:
+        followed = Followed(lambda: map(_line, opened()))
+        await followed.begun()
+        return StreamingResponse(followed.lines(), media_type=_TEXT)
     else:
-        with translating(f"reading the log of {name}"):
-            lines = iter(site.candidates.runtime(preview).logs(whose, tail=tail, follow=follow))
-            first = next(lines, None)  # errors are told before the answer has begun
-        lines = _with_first(first, lines)
-    return StreamingResponse(_texts(lines), media_type="text/plain; charset=utf-8")
+        lines = opened()
+        # Errors are told before the answer has begun.
+        lines = _with_first(await run_in_threadpool(next, lines, None), lines)
+    return StreamingResponse(map(_line, lines), media_type=_TEXT)
 
 
 def _with_first(first: str | None, rest: Iterator[str]) -> Iterator[str]:
@@ -212,6 +224,5 @@ def _with_first(first: str | None, rest: Iterator[str]) -> Iterator[str]:
         yield from rest
 
 
-def _texts(lines: Iterator[str]) -> Iterator[str]:
-    for line in lines:
-        yield clean(line.rstrip("\n")) + "\n"
+def _line(text: str) -> str:
+    return clean(text.rstrip("\n")) + "\n"
