@@ -10,7 +10,7 @@ _HIDDEN = "***"
 #: unescaped slash or at-sign.
 _WORD = re.compile(r"[^\s'\"]+")
 _IN_URL = re.compile(r"(?P<kept>://[^:/@]*:).+")
-# Whoever writes a log line chooses what is looked through here: every pattern is to need time in proportion to the text.
+# Whoever writes a log line chooses what is looked through here: no pattern may need more than time in proportion.
 _PATTERNS = (
     # libpq's key/value form, variables and JSON that name themselves; not `public.users.password: 3 rows`.
     (
@@ -24,7 +24,10 @@ _PATTERNS = (
     (re.compile(r"(?P<kept>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\g<kept>{_HIDDEN}"),
     # Neon's API keys and the passwords it makes; our own tokens and share links.
     (re.compile(r"\b(?:napi|npg)_[A-Za-z0-9]{8,}"), _HIDDEN),
-    (re.compile(r"\b(?P<kept>(?:preview_[a-z]{1,20}|share)_[0-9a-f]{8}_)[0-9a-f]{64}"), rf"\g<kept>{_HIDDEN}"),
+    (
+        re.compile(r"\b(?P<kept>(?:preview_[a-z]{1,20}|share)_[0-9a-f]{8}_)[0-9a-f]{64}"),
+        rf"\g<kept>{_HIDDEN}",
+    ),
     (
         re.compile(
             r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL

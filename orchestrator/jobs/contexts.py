@@ -4,10 +4,12 @@ In the store, because a worker may be another machine than the one that took the
 """
 
 import hashlib
+import os
 import shutil
 import tarfile
 import tempfile
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from orchestrator.database import Connection
@@ -114,14 +116,14 @@ class Contexts:
             making = Path(tempfile.mkdtemp(dir=below, prefix=".making-"))
             try:
                 with tarfile.open(fileobj=archive, mode="r:") as tar:
-                    tar.extractall(making, filter="data")
+                    tar.extractall(making, members=_plain(tar), filter="data")
                 making.chmod(0o755)
                 try:
                     making.rename(folder)
                 except OSError:
                     if not folder.is_dir():
                         raise
-            except tarfile.TarError as error:
+            except (tarfile.TarError, ValueError) as error:
                 raise UsageError(f"the app's sources cannot be unpacked: {error}") from None
             finally:
                 shutil.rmtree(making, ignore_errors=True)
@@ -157,6 +159,24 @@ class Contexts:
                 not folder.name.startswith(".") and folder.name not in known and _age_hours(folder) > 1
             ):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plain(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members of an archive, as they are asked for; refuses what no packed folder holds.
+
+    Python's own filter looks where a path leads, which long chains of links have misled before; and to it a sparse
+    file of a terabyte is one like others.
+    """
+    links = set()
+    for member in tar:
+        path = PurePosixPath(os.path.normpath(member.name))
+        if member.issparse():
+            raise tarfile.ReadError(f"{member.name[:80]!r} is a sparse file")
+        if below := next((each for each in path.parents if each in links), None):
+            raise tarfile.ReadError(f"{member.name[:80]!r} lies below {str(below)[:80]!r}, which is a link")
+        if member.issym() or member.islnk():
+            links.add(path)
+        yield member
 
 
 def _age_hours(folder: Path) -> float:

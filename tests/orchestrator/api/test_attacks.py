@@ -143,6 +143,39 @@ def test_sources_stay_in_their_folder(
     assert [path for path in below.iterdir() if path.name.startswith(".")] == []
 
 
+def sparse() -> tuple[tarfile.TarInfo, bytes]:
+    """A file of a terabyte in a kilobyte: GNU tar's old format, whose map stands in the header."""
+    info = entry("large", tarfile.GNUTYPE_SPARSE)
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = b"%011o\0%011o\0" % (0, 0)
+    header[483:495] = b"%011o\0" % (2**33 - 1)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return info, bytes(header)
+
+
+def test_sources_hold_no_holes_and_nothing_below_a_link(site: Site, tmp_path: Path) -> None:
+    _, header = sparse()
+    for content in (
+        header + bytes(1024),
+        archive(
+            (entry("a", tarfile.DIRTYPE), b""), (entry("l", tarfile.SYMTYPE, "a"), b""), (entry("l/f"), b"x")
+        ),
+        archive(
+            (entry("a", tarfile.DIRTYPE), b""),
+            (entry("l", tarfile.SYMTYPE, "a"), b""),
+            (entry("./a/../l/f"), b"x"),
+        ),
+    ):
+        digest = hashlib.sha256(content).hexdigest()
+        with site.store("test") as store:
+            contexts = Contexts(store.connection)
+            contexts.put(digest, io.BytesIO(content), who="ada", most=10**6)
+            with pytest.raises(UsageError, match="cannot be unpacked"):
+                contexts.unpack(digest, tmp_path / "sources")
+    assert list((tmp_path / "sources").iterdir()) == []
+
+
 def test_sources_are_what_their_digest_says_and_not_too_large(asking: Asking, site: Site) -> None:
     client = asking("developer")
     assert client.put(f"/api/v1/contexts/{'0' * 64}", content=b"x").status_code == 400
