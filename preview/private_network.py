@@ -81,6 +81,11 @@ def address_of(gateway: str, place: int) -> str:
     return str(ipaddress.ip_address(gateway) - 1 + place)
 
 
+def subnet_of(gateway: str) -> str:
+    """The network that a gateway's address is of, `10.231.0.0/28`."""
+    return str(ipaddress.ip_network(f"{gateway}/{_PREFIX}", strict=False))
+
+
 def _bridge(name: str) -> str:
     """An interface's name has 15 letters at most; Docker gives each only once, which makes the network single."""
     return "pp-" + hashlib.sha256(name.encode()).hexdigest()[:10]

@@ -3,7 +3,10 @@
 Run as a program, `python -m preview.sidecar FOLDER`. It follows the files in FOLDER/rules, each one owner's:
 
     {"ways": [{"bind": "10.0.0.1", "port": 443, "to": [["api.example.com", 443]]}],
-     "mail": {"bind": ["10.0.0.1"], "port": 20025}}
+     "mail": {"bind": ["10.0.0.1"], "port": 20025}, "from": {"10.0.0.1": "10.0.0.0/28"}}
+
+`from`: who may come to an address; a machine answers on all of its addresses whoever can send to one of them, so that
+another preview's container would come in here, too. An address that is not named takes everybody.
 
 `GET /healthz` on PORT says which rules are in force. Mails lie in FOLDER/mail: NAME.eml, and
 NAME.json for the envelope. It forwards bytes and reads no more of them than the name that a connection asks for.
@@ -12,6 +15,7 @@ NAME.json for the envelope. It forwards bytes and reads no more of them than the
 import asyncio
 import hashlib
 import http.client
+import ipaddress
 import json
 import os
 import re
@@ -53,6 +57,12 @@ def ways_of(rules: Mapping[str, Any]) -> dict[tuple[str, int], Targets]:
             targets = found.setdefault((way["bind"], int(way["port"])), [])
             targets += [(str(host), int(port)) for host, port in way["to"] if (host, port) not in targets]
     return {key: tuple(dict.fromkeys(targets)) for key, targets in found.items()}
+
+
+def may_come(rules: Mapping[str, Any], bind: str, peer: str) -> bool:
+    """Whether somebody with this address may come to this address of ours."""
+    allowed = [rule["from"][bind] for rule in rules.values() if bind in rule.get("from", ())]
+    return not allowed or any(ipaddress.ip_address(peer) in ipaddress.ip_network(each) for each in allowed)
 
 
 def name_in(first: bytes) -> str | None:
@@ -98,6 +108,7 @@ class Sidecar:
         self.folder = folder
         self.in_force = ""
         self.refused: list[str] = []
+        self._rules: Mapping[str, Any] = {}
         self._servers: dict[tuple[str, int], tuple[Any, asyncio.Server]] = {}
 
     async def run(self, port: int) -> None:
@@ -112,6 +123,7 @@ class Sidecar:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _follow(self, rules: Mapping[str, Any]) -> None:
+        self._rules = rules
         wanted: dict[tuple[str, int], Any] = dict(ways_of(rules))
         for rule in rules.values():
             for bind in (rule.get("mail") or {}).get("bind", ()):
@@ -136,22 +148,37 @@ class Sidecar:
             from aiosmtpd.smtp import SMTP
 
             sink = Sink(self.folder / "mail")
+            comes = self._comes
+
+            class Neighbours(SMTP):
+                def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                    if comes(bind, transport):
+                        super().connection_made(transport)
+                    else:
+                        transport.close()
+
             return await asyncio.get_running_loop().create_server(
-                lambda: SMTP(
+                lambda: Neighbours(
                     sink, enable_SMTPUTF8=True, data_size_limit=LARGEST_MAIL_BYTES, auth_required=False
                 ),
                 bind,
                 port,
             )
         return await asyncio.start_server(
-            lambda reader, writer: self._pass_on(what, reader, writer), bind, port
+            lambda reader, writer: self._pass_on(bind, what, reader, writer), bind, port
         )
 
+    def _comes(self, bind: str, transport: asyncio.BaseTransport) -> bool:
+        peer = transport.get_extra_info("peername")
+        return peer is not None and may_come(self._rules, bind, peer[0])
+
     async def _pass_on(
-        self, targets: Targets, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, bind: str, targets: Targets, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         other: asyncio.StreamWriter | None = None
         try:
+            if not self._comes(bind, writer.transport):
+                return
             first = b""
             if len(targets) > 1:
                 first = await asyncio.wait_for(reader.read(16_384), LONGEST_HELLO_SECONDS)

@@ -21,7 +21,7 @@ from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
 from orchestrator.steps.safety import CHECK
 from preview.ports import free_ports
-from preview.private_network import address_of
+from preview.private_network import address_of, subnet_of
 from preview.runtime import Runtime
 from preview.sidecar import followed
 from preview.spec import CandidateSpec, HealthCheck, Image, Private, Resources
@@ -150,6 +150,8 @@ class Surroundings:
             if self._settings.safety.mail:
                 binds = ["127.0.0.1"] if private is None else [self._mail_bind(runtime, private, gateway)]
                 rule["mail"] = {"bind": binds, "port": self._port(preview, "smtp")}
+            if private is not None and private.closed and gateway is not None:
+                rule["from"] = {gateway: subnet_of(gateway)}
             self._rule(preview, alias, rule)
 
     def stand(self, preview: Preview, runtime: Runtime) -> bool:

@@ -191,6 +191,22 @@ def test_an_open_private_network_publishes_and_neighbours_know_each_other(
             network.remove()
 
 
+def test_only_neighbours_come_to_an_address_that_says_who(side: Side, listener: Listener) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        way, mail = one.getsockname()[1], two.getsockname()[1]
+    for network, answers in (("10.231.0.0/28", False), ("127.0.0.0/28", True)):
+        rule = {
+            "ways": [{"bind": "127.0.0.1", "port": way, "to": [["127.0.0.1", listener.port]]}],
+            "mail": {"bind": ["127.0.0.1"], "port": mail},
+            "from": {"127.0.0.1": network},
+        }
+        assert side.rule("app", rule) == ()
+        for port in (way, mail):
+            with socket.create_connection(("127.0.0.1", port), 10) as there:
+                assert bool(there.recv(1)) is answers
+    assert listener.count == 1
+
+
 def test_mail_is_kept_and_sent_to_nobody(side: Side) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
