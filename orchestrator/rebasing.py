@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from orchestrator.approval import Approval, facts_of
 from orchestrator.bringing_up import UpVerbs
@@ -25,10 +26,15 @@ _LONGEST = 160
 class RebaseVerbs(UpVerbs):
     """What brings a preview onto main as it is now."""
 
-    def rebase(self, name: str, *, answers: Mapping[str, str]) -> Preview:
+    def rebase(self, name: str, *, answers: Mapping[str, str], by: str | None = None) -> Preview:
         """Rehearse a preview again on a fresh branch of main, beside the old one; then take its place.
 
         Answers are kept; an approval only if plan, hazards, locks, image and answers are what they were.
+
+        Args:
+            name: the preview's.
+            answers: more of them.
+            by: who becomes one of the preview's authors by an answer that is a new one; None: nobody.
 
         Raises:
             WaitingForAnswers: it rests with questions; the old preview stays as it is.
@@ -40,7 +46,9 @@ class RebaseVerbs(UpVerbs):
         with self._store.lease(preview.id, wait=self._wait) as lease:
             preview = self._store.get(preview.id)
             self._assert_rebasable(preview)
-            return self._rebase(lease, preview, answers, lambda fresh, _: self._store.get(fresh.preview_id))
+            return self._rebase(
+                lease, preview, answers, lambda fresh, _: self._store.get(fresh.preview_id), by=by
+            )
 
     def _assert_rebasable(self, preview: Preview) -> None:
         ready = preview.state is State.READY or failed_in(preview) is State.PROMOTING
@@ -57,6 +65,8 @@ class RebaseVerbs(UpVerbs):
         old: Preview,
         answers: Mapping[str, str],
         then: Callable[[Lease, tuple[str, ...]], Preview],
+        *,
+        by: str | None = None,
     ) -> Preview:
         """Rebase, and go on with the new preview while its lease is held.
 
@@ -66,6 +76,7 @@ class RebaseVerbs(UpVerbs):
             answers: more of them.
             then: what to do with the new one, which has the name now; is told what differs from what was rehearsed
                 before.
+            by: see rebase.
         """
         told = {**old.facts.get("answers", {}), **answers}
         shadow = self._store.shadow_of(old.id) or self._store.create(
@@ -84,7 +95,7 @@ class RebaseVerbs(UpVerbs):
             self._hooks.withdraw(old)  # both cannot listen where the settings want it
         with self._store.lease(shadow.id, wait=self._wait) as fresh:
             try:
-                ready = self._up(fresh, answers=told, fresh=False)
+                ready = self._up(fresh, answers=told, fresh=False, brought=_authors(old, shadow, answers, by))
             except WaitingForAnswers as waiting:
                 waiting.hint = rebase_command(self._store.get(shadow.id))
                 raise
@@ -131,6 +142,14 @@ class RebaseVerbs(UpVerbs):
         for left in self._store.replaced(name):
             with self._store.lease(left.id, wait=self._wait) as lease:
                 self._close(lease, self._store.get(left.id))
+
+
+def _authors(old: Preview, shadow: Preview, answers: Mapping[str, str], by: str | None) -> dict[str, Any]:
+    """Who changed what is in it: to whoever may not approve what is their own, this is their own from now on."""
+    kept = old.facts.get("answers", {})
+    if by is None or all(kept.get(each) == value for each, value in answers.items()):
+        return {}
+    return {"authors": sorted({*old.facts.get("authors", ()), *shadow.facts.get("authors", ()), by})}
 
 
 def differences(old: Preview, new: Preview) -> tuple[str, ...]:

@@ -128,6 +128,13 @@ class Tokens:
         )
         return Caller(who=row[1], role=Role(row[2]), token=shape[1])
 
+    def revoked(self, token_id: str) -> bool:
+        """Whether the token with this id was made no good; one that nobody knows was not."""
+        row = self._connection.execute(
+            "select 1 from preview_control.token where id = %s and revoked_at is not null", (token_id,)
+        ).fetchone()
+        return row is not None
+
     def good(self) -> frozenset[str]:
         """The ids of all that are good now."""
         rows = self._connection.execute(

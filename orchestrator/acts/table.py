@@ -207,7 +207,7 @@ def _promote(request: Request, arguments: Promote) -> Preview:
 
 
 def _rebase(request: Request, arguments: Answers) -> Preview:
-    return request.rooms.controller.rebase(request.name, answers=arguments.answers)
+    return request.rooms.controller.rebase(request.name, answers=arguments.answers, by=request.caller.who)
 
 
 def _sleep(request: Request, _arguments: NoArguments) -> Preview:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from orchestrator.access import Audit, Tokens
 from orchestrator.acts import ACTS, check
 from orchestrator.acts.table import Request
 from orchestrator.bootstrap import Assembly, assemble
 from orchestrator.database import COLD_SECONDS, connect
-from orchestrator.errors import Busy, DatabaseUnreachable, OrchestratorError
+from orchestrator.errors import Busy, DatabaseUnreachable, NotAllowed, OrchestratorError, Refused
 from orchestrator.jobs.book import Book, Job
 from orchestrator.jobs.contexts import Contexts
 from orchestrator.jobs.submit import Submissions
@@ -78,6 +79,10 @@ class Works:
                     raise  # somebody took over, or the store is away: the next round puts it into the queue again
                 book.end(job.id, error=_error_json(error))
             except OrchestratorError as error:
+                if isinstance(error, NotAllowed | Refused):
+                    Audit(connection).write(
+                        job.caller, job.act, on=job.preview_name, outcome="refused", note=error.message
+                    )
                 book.end(job.id, error=_error_json(error), result=self._row(connection, book, job))
             except Exception as error:  # noqa: BLE001 - the job ends with it, and the worker goes on
                 _log.exception("unexpected %s in job %s", type(error).__name__, job.id)
@@ -91,6 +96,11 @@ class Works:
 
     def _act(self, looking: Store, book: Book, job: Job) -> Preview:
         act = ACTS[job.act]
+        if job.attempts == 1 and Tokens(looking.connection).revoked(job.token):
+            raise NotAllowed(
+                f"the token of {job.who} was revoked before {job.act} {job.preview_name} began",
+                hint="ask again with a token that is good",
+            )
         arguments = act.arguments.model_validate(dict(job.arguments))
         row = looking.get(job.preview_id) if job.preview_id else looking.find(job.preview_name)
         if row is not None and row.state is not State.CLOSED:

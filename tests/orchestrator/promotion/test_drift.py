@@ -235,15 +235,17 @@ def test_a_rebase_asks_what_main_made_a_question(yard: Yard) -> None:
     yard.main("alter table customers add column telephon text; update customers set telephon = 'x'")
     yard.on("development", "alter table customers add column telephone text")
     with pytest.raises(WaitingForAnswers) as caught, yard.open() as rooms:
-        rooms.controller.rebase("pr-1", answers={})
+        rooms.controller.rebase("pr-1", answers={}, by="bob")
     assert caught.value.hint.startswith("preview rebase pr-1 --answer ")
     answers = dict(each.split("=", 1) for each in shlex.split(caught.value.hint) if "=" in each)
 
     with yard.open() as rooms:
-        new = rooms.controller.rebase("pr-1", answers=answers)
+        new = rooms.controller.rebase("pr-1", answers=answers, by="eve")
 
     assert new.state is State.READY
     assert new.facts["answers"] == answers
+    # Whoever answered made it what it is, and may not approve it where the settings ask for another; bob only moved it.
+    assert new.facts["authors"] == ["eve"]
 
 
 @pytest.mark.prove
