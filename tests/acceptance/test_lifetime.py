@@ -151,6 +151,7 @@ def test_an_app_that_died_is_seen_and_brought_back(make_small_shop: Make) -> Non
     assert shop.json("reconcile") == [{"name": "pr-1", "done": [], "cannot": []}]
 
 
+@pytest.mark.prove
 def test_another_app_than_the_one_that_was_looked_at_is_not_started(make_small_shop: Make) -> None:
     shop = make_small_shop()
     url = shop.preview("up", "pr-1").stdout.strip()
@@ -161,6 +162,7 @@ def test_another_app_than_the_one_that_was_looked_at_is_not_started(make_small_s
     assert "`preview up pr-1` builds it from the sources as they are" in failed.stdout
 
 
+@pytest.mark.prove
 def test_a_branch_that_was_deleted_elsewhere_is_said_to_be_gone_and_not_replaced_unasked(
     make_small_shop: Make,
 ) -> None:
@@ -176,6 +178,7 @@ def test_a_branch_that_was_deleted_elsewhere_is_said_to_be_gone_and_not_replaced
     assert answers(shop.preview("up", "pr-1", "--fresh").stdout.strip())
 
 
+@pytest.mark.prove
 def test_a_deleted_compute_is_made_again_and_a_dead_discard_finished(make_small_shop: Make) -> None:
     shop = make_small_shop()
     shop.preview("up", "pr-1")
@@ -192,6 +195,7 @@ def test_a_deleted_compute_is_made_again_and_a_dead_discard_finished(make_small_
     assert shop.json("list") == []
 
 
+@pytest.mark.prove
 def test_the_backstop_ends_the_branch_when_nothing_of_ours_runs(make_small_shop: Make) -> None:
     shop = make_small_shop()
     shop.preview("up", "pr-1")
