@@ -8,8 +8,8 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import IO
 
 from orchestrator.database import Connection
@@ -20,6 +20,8 @@ _PART = 2**20
 _UNUSED = 10
 #: How long sources that no preview uses are kept.
 _UNUSED_HOURS = 6
+#: How many links one path may lead through, as Linux has it.
+_MOST_TURNS = 40
 
 
 class Contexts:
@@ -162,21 +164,51 @@ class Contexts:
 
 
 def _plain(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The members of an archive, as they are asked for; refuses what no packed folder holds.
+    """The members of an archive; refuses what no packed folder holds, and links that lead outside by whatever way.
 
-    Python's own filter looks where a path leads, which long chains of links have misled before; and to it a sparse
-    file of a terabyte is one like others.
+    Python's own filter asks the file system where a path leads, which long chains of links have misled before; and to
+    it a sparse file of a terabyte is one like others.
     """
-    links = set()
-    for member in tar:
-        path = PurePosixPath(os.path.normpath(member.name))
+    members = [(member, _parts(member.name)) for member in tar.getmembers()]
+    links: dict[tuple[str, ...], str] = {}
+    for member, path in members:
+        if member.issym() and links.setdefault(path, member.linkname) != member.linkname:
+            raise tarfile.ReadError(f"{member.name[:80]!r} is two links")
+    for member, path in members:
         if member.issparse():
             raise tarfile.ReadError(f"{member.name[:80]!r} is a sparse file")
-        if below := next((each for each in path.parents if each in links), None):
-            raise tarfile.ReadError(f"{member.name[:80]!r} lies below {str(below)[:80]!r}, which is a link")
-        if member.issym() or member.islnk():
-            links.add(path)
+        if any(path[:length] in links for length in range(1, len(path))):
+            raise tarfile.ReadError(f"{member.name[:80]!r} lies below a link")
+        if (member.issym() and _leads_outside((*path[:-1], *member.linkname.split("/")), links)) or (
+            member.islnk() and _leads_outside(_parts(member.linkname), links)
+        ):
+            raise tarfile.ReadError(f"{member.name[:80]!r} leads outside")
         yield member
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return tuple(part for part in os.path.normpath(name).split("/") if part)
+
+
+def _leads_outside(path: tuple[str, ...], links: Mapping[tuple[str, ...], str]) -> bool:
+    """Whether a path of the archive leads out of it, followed through all of its links; a circle does."""
+    at: list[str] = []
+    to_go, turns = list(reversed(path)), 0
+    while to_go:
+        part = to_go.pop()
+        if part == ".." and not at:
+            return True
+        if part == "..":
+            at.pop()
+        elif part not in ("", "."):
+            at.append(part)
+        if (link := links.get(tuple(at))) is not None:
+            turns += 1
+            if turns > _MOST_TURNS or link.startswith("/"):
+                return True
+            at.pop()
+            to_go += reversed(link.split("/"))
+    return False
 
 
 def _age_hours(folder: Path) -> float:

@@ -154,26 +154,51 @@ def sparse() -> tuple[tarfile.TarInfo, bytes]:
     return info, bytes(header)
 
 
-def test_sources_hold_no_holes_and_nothing_below_a_link(site: Site, tmp_path: Path) -> None:
-    _, header = sparse()
-    for content in (
-        header + bytes(1024),
-        archive(
-            (entry("a", tarfile.DIRTYPE), b""), (entry("l", tarfile.SYMTYPE, "a"), b""), (entry("l/f"), b"x")
+def links(*pairs: tuple[str, str]) -> bytes:
+    return archive(*((entry(name, tarfile.SYMTYPE, to), b"") for name, to in pairs), (entry("f"), b"x"))
+
+
+LONG = "d" * 247
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        sparse()[1] + bytes(1024),
+        archive((entry("l", tarfile.SYMTYPE, "a"), b""), (entry("l/f"), b"x")),
+        archive((entry("l/f"), b"x"), (entry("l", tarfile.SYMTYPE, "a"), b"")),
+        archive((entry("./a/../l/f"), b"x"), (entry("l", tarfile.SYMTYPE, "a"), b"")),
+        links(("Dockerfile", "a/b/../../../outside"), ("a", "c")),
+        links(("Dockerfile", "a/b"), ("a", "."), ("b", "..")),
+        links(("Dockerfile", "up/up/outside"), ("x/up", ".."), ("up", "x/up/..")),
+        links(("a", "b"), ("b", "a")),
+        links(("a", "b"), ("a", "c")),
+        # CVE-2025-4517: more letters than a path may have, and the file system's answer is taken for the end of it.
+        links(
+            *(("/".join([LONG] * n + [chr(97 + n)]), LONG) for n in range(16)),
+            ("Dockerfile", "/".join(chr(97 + n) for n in range(16)) + "/.." * 30 + "/outside"),
         ),
-        archive(
-            (entry("a", tarfile.DIRTYPE), b""),
-            (entry("l", tarfile.SYMTYPE, "a"), b""),
-            (entry("./a/../l/f"), b"x"),
-        ),
-    ):
-        digest = hashlib.sha256(content).hexdigest()
-        with site.store("test") as store:
-            contexts = Contexts(store.connection)
-            contexts.put(digest, io.BytesIO(content), who="ada", most=10**6)
-            with pytest.raises(UsageError, match="cannot be unpacked"):
-                contexts.unpack(digest, tmp_path / "sources")
+    ],
+    ids=["sparse", "below", "before", "dots", "dots2", "two", "up", "circle", "twice", "long"],
+)
+def test_sources_hold_no_holes_and_no_way_outside(site: Site, tmp_path: Path, content: bytes) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    with site.store("test") as store:
+        contexts = Contexts(store.connection)
+        contexts.put(digest, io.BytesIO(content), who="ada", most=10**6)
+        with pytest.raises(UsageError, match="cannot be unpacked"):
+            contexts.unpack(digest, tmp_path / "sources")
     assert list((tmp_path / "sources").iterdir()) == []
+
+
+def test_links_within_sources_stay_links(site: Site, tmp_path: Path) -> None:
+    content = links(("bin/tool", "../pkg/cli"), ("pkg", "packages/pkg"), ("packages/pkg/cli", "../../f"))
+    digest = hashlib.sha256(content).hexdigest()
+    with site.store("test") as store:
+        contexts = Contexts(store.connection)
+        contexts.put(digest, io.BytesIO(content), who="ada", most=10**6)
+        folder = contexts.unpack(digest, tmp_path / "sources")
+    assert (folder / "bin" / "tool").read_text() == "x"
 
 
 def test_sources_are_what_their_digest_says_and_not_too_large(asking: Asking, site: Site) -> None:
