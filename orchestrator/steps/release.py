@@ -53,7 +53,9 @@ class Releases:
         self._project = project
         self._candidates = candidates
         self._open_runtime = open_runtime
-        self.key = hashlib.sha256(project.key.encode()).hexdigest()[:8]
+        # Another app or database of the same Neon project is another production: it must not be stopped for this one.
+        whose = (project.key, settings.project.database, self.address or "")
+        self.key = hashlib.sha256("\x1f".join(whose).encode()).hexdigest()[:8]
         self.folder = home / "releases" / self.key
         self.released = Released(self.folder)
 

@@ -177,6 +177,12 @@ def test_what_served_until_now_is_kept_however_long_ago_it_was_made(
     assert len(runtime.kept) == 3
 
 
+def test_another_app_of_the_same_project_is_another_production(releases: Callable[[str], Releases]) -> None:
+    one, other = (releases(f"kind = 'container'\naddress = '127.0.0.1:{port}'") for port in (8080, 8081))
+    assert one.key != other.key
+    assert one.folder != other.folder
+
+
 def test_what_ran_before_is_what_served_and_not_what_was_taken_back_or_failed(
     releases: Callable[[str], Releases], tmp_path: Path
 ) -> None:
