@@ -43,7 +43,8 @@ from {RECORD} k join there t on t.name = k.name
 where %(promotion)s::text is null or k.promotion = %(promotion)s
 order by k.at, k.name
 """  # noqa: S608 - constants
-_PURGE_LOCK_MS = 2_000
+#: Everybody who comes after waits behind a purge that waits.
+_PURGE_LOCK_MS = 500
 
 
 def prepare(connection: Connection) -> None:

@@ -110,7 +110,8 @@ class PromoteStep:
             error.nothing_done = (first and not attempt.began) or self._untouched(preview)
             self._promotions.record(
                 promotion_id,
-                "refused" if error.nothing_done else "failed",
+                # Between two phases nothing more was done, which is not nothing.
+                "refused" if error.nothing_done and not preview.facts.get("expanded") else "failed",
                 note=error.message,
                 detail={"kind": type(error).__name__, "hint": error.hint, "detail": error.detail},
             )
@@ -230,8 +231,13 @@ class PromoteStep:
         """The restore point and what the way back needs, written down before the first statement; once."""
         promotions = self._promotions
         promotion = promotions.get(preview.facts["promotion_id"])
-        if promotion.touched:
+        if promotion.touched and not self._without_point(preview, promotion, remaining):
             return promotion
+        if promotion.touched:
+            point, took = self._points.make(promotion, main, before, detail)
+            note = "the one from before the first phase is gone: this one is from between the two"
+            promotions.record(promotion.id, "restore_point", note=note, detail=point, milliseconds=took)
+            return promotions.get(promotion.id)
         if remaining.statements or self._command.on_main:
             point, took = self._points.make(promotion, main, before, detail)
             promotions.record(promotion.id, "restore_point", detail=point, milliseconds=took)
@@ -251,6 +257,20 @@ class PromoteStep:
                 },
             )
         return promotions.get(promotion.id)
+
+    def _without_point(self, preview: Preview, promotion: Promotion, remaining: Plan) -> bool:
+        """Whether the second phase, which takes away, would run with no restore point behind it: its time was over."""
+        point = promotion.last("restore_point")
+        if (
+            not preview.facts.get("expanded")
+            or not remaining.statements
+            or not (point and point.get("branch"))
+        ):
+            return False
+        begun = next((i for i, each in enumerate(promotion.events) if each.kind == "expanded"), None)
+        if begun is None or any(each.kind in ("statement", "release") for each in promotion.events[begun:]):
+            return False  # something of the second phase may be on main already
+        return self._project.neon.find_branch(self._project.id, point["branch"]["name"]) is None
 
     def _applied(
         self, preview: Preview, main: Connection, remaining: Plan, detail: Callable[[str], None]

@@ -124,6 +124,34 @@ def test_a_restore_point_of_a_dead_run_is_replaced_and_one_of_a_resumed_promotio
     assert found.state == "done"
 
 
+@pytest.mark.prove
+def test_the_phase_that_takes_away_has_a_restore_point_though_the_firsts_time_was_over(
+    make_yard: MakeYard,
+) -> None:
+    yard = make_yard(SCHEMA)
+    yard.on("development", "alter table orders add column note text; alter table orders drop column id")
+    yard.up(**{"rename:column:public.orders.note": "-"})
+    yard.promote(phase="expand")
+    (point,) = [each for each in yard.neon.branches(yard.project_id) if each.name.startswith("restore/")]
+    yard.neon.delete_branch(yard.project_id, point.id)
+    yard.main("create table sneaky (id int)")
+    with pytest.raises(Refused):
+        yard.promote(phase="contract", rebase=False)
+    assert yard.last().state == "failed"  # the first phase is on main: that is not nothing
+    yard.main("drop table sneaky")
+
+    yard.promote(phase="contract")
+
+    found = yard.last()
+    assert found.state == "done"
+    kept = yard.neon.find_branch(yard.project_id, point.name)
+    assert kept is not None
+    assert found.last("restore_point")["branch"]["id"] == kept.id
+    columns = "select column_name from information_schema.columns where table_name = 'orders'"
+    assert {("id",), ("note",)} <= set(yard.on(kept.name, columns))
+    assert ("id",) not in yard.main(columns)
+
+
 def test_a_schema_that_changes_while_the_restore_point_is_taken_stops_it(make_yard: MakeYard) -> None:
     yard = make_yard(SCHEMA)
     yard.on("development", CHANGE)
