@@ -62,7 +62,9 @@ class RestorePoints:
             left = project.neon.find_branch(project.id, name)
             if left is not None:
                 self._remove(left)
-            expires = datetime.now(UTC) + timedelta(days=min(self._keep_days, _LONGEST))
+            # By main's clock: this machine's may be wrong, and a restore point must not end early for that.
+            now = datetime.fromisoformat(point["at"]) if point["at"] else datetime.now(UTC)
+            expires = now.astimezone(UTC) + timedelta(days=min(self._keep_days, _LONGEST))
             try:
                 made = project.neon.create_branch(
                     project.id,

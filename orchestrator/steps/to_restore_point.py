@@ -147,21 +147,29 @@ class RestorePointWay:
                     detail={"kept_as": kept_as, "from": point["branch"]},
                     milliseconds=(time.perf_counter() - began) * 1000,
                 )
-        put_image_back(self._promotions, self._releases, promotion, revert, detail)
-        return self._proved(revert, point, before.reveal() != project.uri(project.main.id).reveal(), detail)
+        changed = before.reveal() != project.uri(project.main.id).reveal()
+        # The restore has ended the turn: who promoted since must not be given the earlier version of the app.
+        with self._on_main.turn(revert.id, f"revert {promotion.preview_name}") as main:
+            return self._proved(promotion, revert, main, point, changed, detail)
 
     def _proved(
-        self, revert: Promotion, point: Mapping[str, Any], changed: bool, detail: Say
+        self,
+        promotion: Promotion,
+        revert: Promotion,
+        main: Connection,
+        point: Mapping[str, Any],
+        changed: bool,
+        detail: Say,
     ) -> dict[str, Any]:
         detail("proving that production is what it was")
         began = time.perf_counter()
-        with self._project.connect_main("prove the restore") as main:
-            after = inspect(main)
+        after = inspect(main)
         if after.fingerprint() != point["fingerprint"]:
             raise PlanDoesNotConverge(
                 "production's schema is not that of the restore point",
                 hint=f"its state before is kept as {former_main_name(revert)}; look at both before anything else",
             )
+        put_image_back(self._promotions, self._releases, promotion, revert, detail)
         found = {"equal": True, "fingerprint": after.fingerprint(), "password_changed": changed}
         finish(self._promotions, revert, after, found, (time.perf_counter() - began) * 1000)
         return found
