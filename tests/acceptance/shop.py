@@ -129,6 +129,11 @@ def processes_with(variable: str) -> list[int]:
     ]
 
 
+def processes_running(words: str) -> list[int]:
+    """The processes that have these words in their command line, a zero byte between two."""
+    return [pid for pid, line in _of_all_processes("cmdline") if words.encode() in line]
+
+
 def _of_all_processes(file: str) -> list[tuple[int, bytes]]:
     """What /proc tells of every process, as far as it can be read."""
     found = []

@@ -6,7 +6,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
@@ -15,7 +15,7 @@ from neon_client import NeonClient
 from preview.caddy import Caddy
 from preview.docker import DockerRuntime
 from preview.ports import free_ports
-from tests.acceptance.shop import RENAME, Shop
+from tests.acceptance.shop import RENAME, Shop, processes_running
 
 
 @pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
@@ -90,6 +90,12 @@ def test_a_preview_has_a_name_sleeps_and_wakes_on_the_first_request(
                 httpx.get(up["url"], trust_env=False)
             assert shop.json("list")[0]["sleeping_since"]
             assert "ready, asleep" in shop.preview("list").stdout
+            # As after a restart of the machine: what stands beside it is gone, too.
+            sidecar = processes_running(f"preview.sidecar\0{shop.home}/sides/preview-pr-1-{up['id']}")
+            assert sidecar
+            for pid in sidecar:
+                with suppress(ProcessLookupError):  # it ends with its supervisor
+                    os.kill(pid, signal.SIGKILL)
             with ThreadPoolExecutor(20) as pool:
                 answers = list(pool.map(lambda _: ask(port, "pr-1"), range(20)))
             assert {answer.status_code for answer in answers} == {200}

@@ -1,6 +1,7 @@
 """Pure pieces of the commands: what is printed when, what psql is told, what a demo refuses."""
 
 import fcntl
+import inspect
 import io
 import json
 import os
@@ -20,10 +21,13 @@ from neon_client.models import ConnectionURI
 from orchestrator.cli import render
 from orchestrator.cli.app import app
 from orchestrator.cli.inside import psql_environment
+from orchestrator.cli.pages import dashboard
 from orchestrator.cli.previews import next_command
+from orchestrator.cli.serving import serve
 from orchestrator.cli.stage import Stage, alone
 from orchestrator.errors import Busy, Refused, StepFailed, UsageError
 from orchestrator.migration.plan import Hazard
+from orchestrator.sections import GatewaySection
 
 
 def test_psql_reads_where_from_the_environment() -> None:
@@ -245,3 +249,9 @@ def _answers(known: dict[str, tuple[int, str]]) -> Any:
         return subprocess.CompletedProcess(words, code, stdout=text)
 
     return run_
+
+
+def test_the_gateway_looks_for_the_server_where_it_listens() -> None:
+    ports = {inspect.signature(command).parameters["port"].default for command in (serve, dashboard)}
+
+    assert {f"127.0.0.1:{port}" for port in ports} == {GatewaySection().server}
