@@ -63,7 +63,8 @@ def gateway(
     settings = load(find(Path.cwd()))
     if show_config:
         config = gateway_config(settings.gateway, serving.gate_address(settings.gateway))
-        render.result_json(config)
+        # By default Caddy takes orders from every process of the machine, on port 2019.
+        render.result_json({"admin": {"disabled": True}, **config})
         return
     with render.Progress() as progress:
         site = Site(settings)

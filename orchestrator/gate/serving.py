@@ -60,14 +60,23 @@ def open_gate(site: Site) -> Gate:
 
     reading = Reading(lambda: site.store("gate"), tokens)
 
+    def refused(what: str, on: str, note: str) -> None:
+        # As at the server: whoever floods us must not flood the audit.
+        if not site.rates.failures.take(f"gate {what}"):
+            site.write(None, f"gate {what}", on=on, outcome="refused", note=note)
+
     def recognise(token: str) -> Pass | None:
         with site.tokens() as found:
             caller = found.recognise(token)
+        if caller is None:
+            refused("token", "", "a token that is not good")
         return Pass(grants=f"token:{caller.token}", who=caller.who) if caller else None
 
     def open_share(secret: str, preview_id: str) -> Pass | None:
         with site.store("gate") as store:
             share = store.shares().use(secret, preview_id)
+        if share is None:
+            refused("share", preview_id, "a share link that is not good, or not for this preview")
         return Pass(grants=share.grants, who=share.note or share.made_by) if share else None
 
     def wake(preview_id: str) -> None:

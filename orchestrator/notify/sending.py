@@ -19,8 +19,11 @@ from orchestrator.steps.announced import signature
 
 _SECONDS = 10.0
 _AGAIN = frozenset({408, 409, 425, 429})
-#: IPv6 addresses that hold an IPv4 address, which a gateway of the network would dial: NAT64 (RFC 6052).
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+#: IPv6 addresses that end with an IPv4 address, which a gateway may dial: NAT64 (RFC 6052), IPv4-translated
+#: (RFC 2765) and IPv4-compatible ones (RFC 4291).
+_HOLDING = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")))
+#: NAT64 of a network's own (RFC 8215): where in it the IPv4 address stands is that network's business.
+_NAT64_LOCAL = ipaddress.ip_network("64:ff9b:1::/48")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -89,7 +92,9 @@ def is_public(address: Address) -> bool:
         held = address.ipv4_mapped or address.sixtofour
         if held is None and address.teredo is not None:
             held = address.teredo[1]
-        if held is None and address in _NAT64:
+        if address in _NAT64_LOCAL:
+            return False
+        if held is None and any(address in each for each in _HOLDING):
             held = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if held is not None:
             return is_public(held)

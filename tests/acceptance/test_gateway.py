@@ -143,4 +143,5 @@ def test_share_links_are_made_listed_and_revoked(make_shop: Callable[..., Shop],
     assert shop.json("share", "pr-1", "--list")[0]["state"] == "revoked"
     assert "no link" in shop.preview("share", "pr-1", "--revoke", "nonsense", expect=2).stderr
     config = json.loads(shop.preview("gateway", "--show-config").stdout)
+    assert config["admin"] == {"disabled": True}
     assert config["apps"]["http"]["servers"]["gateway"]["listen"] == [":443"]

@@ -115,6 +115,10 @@ def test_a_wrong_token_is_refused_in_words(team: House) -> None:
     # What httpx itself would not send in a header is left out.
     for wrong in ("x", good[:-1], "' or 1=1 --"):
         assert team.ask("pr-1", headers={TOKEN: wrong}).status_code == 401
+    assert team.ask("pr-1", f"/.preview/share/share_00000000_{'0' * 64}").status_code == 403
+    with team.site.audit() as audit:
+        told = {(each.action, each.outcome) for each in audit.read()}
+    assert told == {("gate token", "refused"), ("gate share", "refused")}
 
 
 def test_a_revoked_token_ends_the_logins_that_it_gave(team: House) -> None:
