@@ -56,6 +56,15 @@ class Reverts:
                     return self._revertable(each)
         raise Refused("there is no promotion to revert", hint="`preview history` tells what was promoted")
 
+    def last_reverted(self) -> Promotion | None:
+        """The project's last promotion, if it is taken back already; None: it is not, or there is none."""
+        promotions = self._store.promotions(self._project)
+        for each in reversed(promotions.all()):
+            if each.kind == "promotion" and each.touched:
+                revert = promotions.revert_of(each.id)
+                return each if revert is not None and revert.state == "done" else None
+        return None
+
     def _revertable(self, promotion: Promotion) -> Promotion:
         revert = self._store.promotions(self._project).revert_of(promotion.id)
         if revert is not None and revert.state == "done":

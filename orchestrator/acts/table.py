@@ -230,6 +230,9 @@ def _discard(request: Request, arguments: Discard) -> Preview:
 
 def _revert(request: Request, arguments: Revert) -> Preview:
     rooms = request.rooms
+    if request.again and arguments.promotion is None and (done := rooms.reverts.last_reverted()) is not None:
+        # The job before us has done it, or somebody else: one that nobody meant must not follow.
+        return rooms.store.get(done.preview_id)
     try:
         chosen = rooms.reverts.choose(arguments.promotion)
     except Refused:

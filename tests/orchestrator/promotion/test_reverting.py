@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.acts.table import ACTS, Request, Revert
 from orchestrator.errors import MainMoved, OrchestratorError, PromotionUnderWay, Refused
 from orchestrator.lifecycle import Promotion
 from tests.orchestrator.promotion.conftest import Yard
@@ -286,6 +287,23 @@ def test_to_the_restore_point(make_yard: MakeYard) -> None:
     assert not [each for each in yard.branches() if each.startswith("preview/")]
     with pytest.raises(Refused, match="is reverted already"):
         look(yard, done.id, to_restore_point=True)
+
+
+@pytest.mark.prove
+def test_a_job_that_is_run_again_reverts_no_promotion_before_the_one_that_was_meant(
+    make_yard: MakeYard,
+) -> None:
+    yard = make_yard(SCHEMA)
+    first = promoted(yard, "alter table customers add column note text", {})
+    promoted(yard, "alter table orders add column paid boolean", {})
+    caller: Any = None
+    with yard.open() as rooms:
+        for again in (False, True):
+            act = ACTS["revert"]
+            act.run(Request(rooms=rooms, name="pr-1", caller=caller, again=again), Revert())
+
+        assert rooms.store.promotions(rooms.project.key).revert_of(first.id) is None
+    assert look(yard).promotion.id == first.id
 
 
 @pytest.mark.prove
