@@ -114,7 +114,7 @@ def test_a_runtime_that_does_not_answer_is_given_up_only_by_force(
     assert "preview discard pr-1 --force" in caught.value.hint
     # Processes, folders, sidecars: all that a runtime of processes has.
     assert len(ledger.remove_all(a_preview(), silent, forced=True)) == 3
-    assert {each.kind for each in ledger.of(a_preview()).unseen} == {"process", "directory"}
+    assert {each.kind for each in ledger.of(a_preview()).unseen} == {"process", "directory", "sidecar"}
 
 
 def test_helper_objects_of_a_stopped_promotion_are_found_in_main_and_taken_away(
