@@ -108,7 +108,7 @@ def picture(guest: Guest, front: Front, name: str) -> Response:
     with front.desk.store(guest.caller.who) as store:
         taken = front.pictures.of(find(store, front.desk.project, name))
     if not taken.content:
-        raise HTTPException(404, "there is no picture of it")
+        return Response(status_code=204)  # it went while a page was shown: nothing to see, and no fault
     return Response(taken.content, media_type="image/png", headers={"cache-control": "private, max-age=60"})
 
 

@@ -65,7 +65,9 @@ class Surroundings:
             severity, message = Severity.NOT_LOOKED_AT, f"not enforced: {why}"
         else:
             severity = Severity.OK
-            message = f"closed: the app reaches its branch{f' and {allowed}' if allowed else ' only'}"
+            message = (
+                f"closed: the app reaches its branch's server{f' and {allowed}' if allowed else ' only'}"
+            )
         return Finding(check=CHECK, severity=severity, subject="egress", message=message)
 
     def _why_open(self, runtime: Runtime) -> str | None:

@@ -86,7 +86,7 @@ class Person:
 
     def _heard(self, message: Any) -> None:
         if message.type == "error" or "Content Security Policy" in message.text:
-            self.faults.append(message.text)
+            self.faults.append(f"{message.text} ({message.location.get('url')})")
 
     def go(self, path: str) -> None:
         self.page.goto(self.origin + path)
