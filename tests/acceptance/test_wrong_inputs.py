@@ -256,7 +256,7 @@ def test_the_engine_goes_away_in_the_middle(docker_shop: Shop) -> None:
     ready = docker_shop.json(*UP)
     done = docker_shop.preview("discard", "pr-1", expect=1, DOCKER_HOST="unix:///nonexistent/docker.sock")
 
-    one_clear_line(done, "removing")
+    one_clear_line(done, "looking at what the docker runtime has")
     assert docker_shop.json("show", "pr-1")["state"] == "failed"
     docker_shop.preview("discard", "pr-1")
     assert docker_shop.leftovers(ready) == []
