@@ -20,6 +20,14 @@ COLD_SECONDS = 30.0
 #: The names by which this machine calls itself.
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
+#: Limits that a role or a database may have set for its sessions. Ours wait for people, hold turns and build indexes:
+#: whoever wants a limit sets it for one statement. Asked by name, because older servers do not know all of them.
+_NO_LIMITS = """
+select pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings
+where setting <> '0' and name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',
+                                  'idle_session_timeout', 'transaction_timeout')
+"""
+
 #: SQLSTATEs that say "not yet": starting up, shutting down, too many connections (Postgres docs, appendix A).
 _NOT_YET = {"57P03", "57P01", "57P02", "53300"}
 
@@ -76,7 +84,7 @@ def connect(
     connect_timeout_seconds: int = 10,
     settings: Mapping[str, str] | None = None,
 ) -> Connection:
-    """Open a connection.
+    """Open a connection, on which no time-outs hold that its role or database may have.
 
     Args:
         uri: a libpq URI or key/value string; may hold a password, which never reaches a message.
@@ -104,7 +112,7 @@ def connect(
     )
     try:
         connection: Connection = retrying(
-            psycopg.connect,
+            _opened,
             uri,
             autocommit=autocommit,
             connect_timeout=connect_timeout_seconds,
@@ -120,6 +128,19 @@ def connect(
         connection.cursor_factory = faults.Cursor
     for name, value in (settings or {}).items():
         connection.execute("select set_config(%s, %s, false)", (name, value))
+    return connection
+
+
+def _opened(uri: str, **more: Any) -> Connection:
+    """A connection without time-outs."""
+    connection: Connection = psycopg.connect(uri, **more)
+    try:
+        connection.execute(_NO_LIMITS)
+        if not connection.autocommit:
+            connection.commit()
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

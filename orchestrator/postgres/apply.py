@@ -225,8 +225,7 @@ class _Run:
             trace = self.seen(trace)
         finally:
             if not connection.closed:
-                for name in ("lock_timeout", "statement_timeout"):
-                    connection.execute(f"reset {name}")
+                _time_outs(connection, 0, 0, local=False)  # not what the role may have by default
         self.observer.finished(index, statement, trace)
         return trace
 

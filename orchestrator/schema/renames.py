@@ -80,6 +80,7 @@ def renamed(base: Snapshot, renames: Renames) -> Snapshot:
             for each in base.hidden
         ),
         role=base.role,
+        superuser=base.superuser,
         roles=base.roles,
         uncompared=base.uncompared,
         whole=base.whole,
