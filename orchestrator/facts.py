@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.errors import UnknownPreview, UsageError
-from orchestrator.lifecycle import Event, Preview, Store
+from orchestrator.lifecycle import Event, Preview, State, Store
 from orchestrator.migration.plan import Hazard
 from orchestrator.schema.questions import Question
 from orchestrator.settings import check_name
@@ -109,6 +109,14 @@ def clicked(facts: Mapping[str, Any]) -> str | None:
     return (
         public if public and not str(urlsplit(public).hostname).endswith(".localhost") else facts.get("url")
     )
+
+
+def previews_json(store: Store, previews: Iterable[Preview]) -> list[dict[str, Any]]:
+    """The JSON of several, each with whether its promotion stopped half-way and nobody goes on with it."""
+    found = list(previews)
+    promoting = [each.id for each in found if each.state is State.PROMOTING]
+    stopped = set(promoting) - store.worked_on(promoting)
+    return [{**preview_json(each), "stopped": each.id in stopped} for each in found]
 
 
 def preview_json(preview: Preview) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Part:
     """One thing of a preview: wanted and seen.
 
     Attributes:
-        name: ``branch``, ``compute``, ``app`` or ``url``.
+        name: ``promotion``, ``branch``, ``compute``, ``app`` or ``url``.
         wanted: what should be there, in words.
         seen: what is there, in words.
         well: whether that is as it should be; None: it was not looked at.
@@ -105,7 +105,14 @@ class Healing:
 
     def look(self, preview: Preview) -> tuple[Part, ...]:
         """Wanted and seen of each thing; what cannot be looked at says so. Wakes no compute and no app."""
-        return (*self._of_neon(preview), *self._of_app(preview))
+        return (*self._of_promotion(preview), *self._of_neon(preview), *self._of_app(preview))
+
+    def _of_promotion(self, preview: Preview) -> tuple[Part, ...]:
+        if preview.state is not State.PROMOTING:
+            return ()
+        worked_on = bool(self.store.worked_on([preview.id]))
+        seen = "under way" if worked_on else "stopped half-way, and nobody goes on with it"
+        return (Part(name="promotion", wanted="under way", seen=seen, well=worked_on),)
 
     def _of_neon(self, preview: Preview) -> tuple[Part, ...]:
         known = preview.facts.get("branch")

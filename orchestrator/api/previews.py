@@ -12,7 +12,7 @@ from orchestrator.api.callers import REFUSALS, Doors, Viewer
 from orchestrator.api.following import Followed
 from orchestrator.api.site import Site
 from orchestrator.errors import Refused, UnknownPreview, UsageError
-from orchestrator.facts import migration_log, past, preview_json, promotions_json
+from orchestrator.facts import migration_log, past, preview_json, previews_json, promotions_json
 from orchestrator.jobs.work import Silent
 from orchestrator.lifecycle import Preview
 from orchestrator.redaction import clean
@@ -65,7 +65,8 @@ def list_previews(
     """The project's previews, oldest first."""
     del caller
     with site.store("server") as store:
-        return [preview_json(each) for each in store.live(closed=closed) if each.project == site.project]
+        found = [each for each in store.live(closed=closed) if each.project == site.project]
+        return previews_json(store, found)
 
 
 @router.get("/previews/{name}")

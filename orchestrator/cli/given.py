@@ -185,9 +185,9 @@ class _DiaryHere:
         self._store = store
 
     def previews(self, *, closed: bool) -> list[dict[str, Any]]:
-        from orchestrator.facts import preview_json
+        from orchestrator.facts import previews_json
 
-        return [preview_json(preview) for preview in self._store.live(closed=closed)]
+        return previews_json(self._store, self._store.live(closed=closed))
 
     def past(self, name: str | None) -> "tuple[tuple[str, Event], ...]":
         from orchestrator.facts import past

@@ -170,6 +170,13 @@ def list_(
         render.result_json(values)
     elif values:
         render.previews(values)
+        for value in values:
+            if value.get("stopped"):
+                render.console().print(
+                    f"  the promotion of {value['name']} stopped half-way, and nobody goes on with it; "
+                    f"next: preview promote {value['name']}",
+                    markup=False,
+                )
     else:
         render.console().print("no previews; `preview up NAME` makes one", markup=False)
 
@@ -194,7 +201,9 @@ def show(name: Name, as_json: AsJson = False) -> None:
     for part in parts:
         if part.well is not True:
             out.print(f"  {part.name}: wanted {part.wanted}, seen {part.seen}", markup=False)
-    if any(part.well is False for part in parts):
+    if any(part.well is False and part.name == "promotion" for part in parts):
+        out.print(f"  next: preview promote {name}", markup=False)
+    elif any(part.well is False for part in parts):
         out.print(f"  next: preview reconcile {name}", markup=False)
     if preview.expires_at:
         out.print(f"  lives until {preview.expires_at:%Y-%m-%d %H:%M} UTC", markup=False)

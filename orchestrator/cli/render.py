@@ -332,7 +332,9 @@ def previews(values: Iterable[Mapping[str, Any]]) -> None:
         branch = value["branch"]["name"] if value["branch"] else ""
         table.add_row(
             value["name"],
-            f"{value['state']}, asleep" if value.get("sleeping_since") else value["state"],
+            value["state"]
+            + ", asleep" * bool(value.get("sleeping_since"))
+            + ", stopped" * bool(value.get("stopped")),
             value["url"] or "",
             branch,
             value["created_at"][:16].replace("T", " "),

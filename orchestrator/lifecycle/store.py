@@ -5,7 +5,7 @@ Never knows what the facts mean.
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +34,13 @@ from orchestrator.lifecycle.visits import Visits
 _COLUMNS = (
     "id, name, project, wanted, state, facts, error, created_by, created_at, updated_at, expires_at, shadow"
 )
+_HELD = """
+select key from (
+    select (l.classid::int8 << 32) | l.objid::int8 as key from pg_catalog.pg_locks l
+    where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+      and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
+) held where key = any (%s)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,6 +419,14 @@ class Store:
                 # The session is gone and the lock with it; whatever ended the block says what happened.
                 if not self._connection.closed:
                     raise
+
+    def worked_on(self, preview_ids: Iterable[str]) -> frozenset[str]:
+        """Those of these previews whose lease somebody holds at this moment."""
+        keys = {lock_key("preview", each): each for each in preview_ids}
+        if not keys:
+            return frozenset()
+        rows = self._connection.execute(_HELD, (list(keys),)).fetchall()
+        return frozenset(keys[key] for (key,) in rows)
 
     def _holder(self, preview_id: str) -> str:
         row = self._connection.execute(
