@@ -53,8 +53,9 @@ class Releases:
         self._project = project
         self._candidates = candidates
         self._open_runtime = open_runtime
-        # Another app or database of the same Neon project is another production: it must not be stopped for this one.
-        whose = (project.key, settings.project.database, self.address or "")
+        # Another app or database of the same Neon project is another production: it must not be stopped for this one,
+        # nor be taken for what ran before it.
+        whose = (project.key, settings.project.database, self.address or self._told)
         self.key = hashlib.sha256("\x1f".join(whose).encode()).hexdigest()[:8]
         self.folder = home / "releases" / self.key
         self.released = Released(self.folder)
@@ -68,6 +69,12 @@ class Releases:
     def address(self) -> str | None:
         """Where production is reached, when we run it."""
         return self._settings.release.address if self._settings.release.kind == "container" else None
+
+    @property
+    def _told(self) -> str:
+        """Who is told, where somebody else runs it: the webhook, or the command of this folder."""
+        release = self._settings.release
+        return release.url or "" if release.kind == "webhook" else str(self._settings.directory.resolve())
 
     @property
     def live(self) -> Release | None:

@@ -221,3 +221,30 @@ def test_a_local_process_runs_from_a_copy_of_what_was_previewed(
     assert made.live is not None
     assert made.live.folder is not None
     assert (Path(made.live.folder) / "app.py").read_text() == "one"
+
+
+def test_two_apps_on_one_database_are_two_productions(tmp_path: Path, runtime: Runtime) -> None:
+    candidates: Any = SimpleNamespace(runtime=lambda _preview: runtime)
+    project: Any = SimpleNamespace(key="embedded/p", id="p")
+
+    def of(app: str, release: str) -> Releases:
+        folder = tmp_path / app
+        folder.mkdir(exist_ok=True)
+        (folder / "preview.toml").write_text(
+            '[project]\nname = "p"\ndatabase = "d"\n[goal]\nbranch = "b"\n[app]\ncontext = "app"\n'
+            f"[release]\n{release}\n"
+        )
+        opened: Any = lambda _kind: runtime  # noqa: E731
+        return Releases(load(folder / "preview.toml"), project, candidates, opened, tmp_path / "home")
+
+    told = "kind = 'command'\ncommand = 'true'"
+    shop, office = of("shop", told), of("office", told)
+    assert shop.release(previewed("pr-1"), lambda _: None) is not None
+    assert office.live is None
+    first = office.release(previewed("pr-2"), lambda _: None)
+    assert first is not None
+    assert first["previous"] is None
+    assert shop.live is not None
+    assert shop.live.preview == "pr-1"
+    hooks = {of("shop", f"kind = 'webhook'\nurl = 'https://d.example/{n}'").key for n in (1, 2)}
+    assert len({*hooks, shop.key, office.key}) == 4
