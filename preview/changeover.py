@@ -6,8 +6,9 @@ when the later version does not get healthy on it.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import Protocol
 
 from preview.draining import connections_to
@@ -22,16 +23,23 @@ HELD_SECONDS = PATIENCE_SECONDS * 0.6
 #: How long the earlier version's last requests are waited for while the others wait, seconds. Who holds a connection
 #: open for good is not waited for.
 _LAST_REQUESTS_SECONDS = 1.0
-_LOOK_SECONDS = 0.003
+#: A request that read the address just before it changed has connected after so long.
+_ON_ITS_WAY_SECONDS = 0.006
+_LOOK_SECONDS = 0.001
+_HEALTH_SECONDS = 0.003
 
 
 class Change(Protocol):
     """What is changed between the versions."""
 
+    @property
+    def rescue(self) -> Sequence[str]:
+        """A program that takes the change back, given what `act` told last, when we are killed while visitors wait."""
+
     def ready(self) -> None:
         """Wait until `act` would not have to wait for anybody; raises when that takes too long."""
 
-    def act(self) -> bool:
+    def act(self, tell: Callable[[str], None]) -> bool:
         """Change it; False when somebody is in the way after all, and nothing was changed."""
 
     def undo(self) -> None:
@@ -68,38 +76,53 @@ class ChangeOver:
         Raises:
             PreviewError: the later version does not serve; what was changed was taken back.
         """
-        starting = threading.Thread(target=self._start, name="later version", daemon=True)
-        starting.start()
-        port = self._answering(starting)
+        starting, port = self._begin()
         done = sent = False
         while not done:
             self._change.ready()
-            with self._edge.held(HELD_SECONDS):
-                began = time.monotonic()
+            if not starting.is_alive() and self._started is None:
+                # Somebody was in the way for so long that it was given up: nobody could be healthy meanwhile.
+                self._failed = None
+                starting, port = self._begin()
+            with self._edge.held(HELD_SECONDS, self._change.rescue) as tell:
+                times = [time.monotonic()]
                 self._alone(earlier)
+                times.append(time.monotonic())
                 try:
-                    done = self._change.act()
-                    sent = done and self._send(port, began + HELD_SECONDS)
+                    done = self._change.act(tell)
+                    times.append(time.monotonic())
+                    sent = done and self._send(port, times[0] + HELD_SECONDS)
+                    times.append(time.monotonic())
                 finally:
                     # Ctrl-C too: the earlier version serves again from here on, and needs what it had.
                     if not sent:
                         if done:
                             say("taking back what was changed between the versions")
                         self._change.undo()
-            self.held_ms = (time.monotonic() - began) * 1000
+            self.held_ms = (times[-1] - times[0]) * 1000
         if not sent:
             raise Unhealthy(
                 f"{self._spec.name} was not healthy {HELD_SECONDS:g} s after what it needs was there: {self._seen}",
                 status=self._seen,
                 hint="its log says more: `preview logs` of the preview, which ran on the same schema",
             )
-        say(f"visitors waited {self.held_ms:.0f} ms between the two versions")
+        parts = ((after - before) * 1000 for before, after in pairwise(times))
+        say(
+            f"visitors waited {self.held_ms:.0f} ms between the two versions: "
+            "{:.0f} for the last requests, {:.0f} for the change, {:.0f} for the later version".format(*parts)
+        )
         starting.join()
         if self._failed is not None:
             self._change.undo()
             raise self._failed
         assert self._started is not None  # noqa: S101 - it has not failed
         return self._started
+
+    def _begin(self) -> tuple[threading.Thread, int]:
+        """Start the later version in a thread, which ends when it is healthy; its port, once it answers anything."""
+        starting = threading.Thread(target=self._start, name="later version", daemon=True)
+        starting.start()
+        return starting, self._answering(starting)
 
     def _start(self) -> None:
         try:
@@ -126,10 +149,12 @@ class ChangeOver:
         """Wait until the earlier version has answered what it was asked."""
         if earlier is None:
             return
-        until = time.monotonic() + _LAST_REQUESTS_SECONDS
+        began = time.monotonic()
         port, quiet = int(earlier.url.rpartition(":")[2]), 0
-        # Twice: a request that read the address just before it changed has connected by then.
-        while quiet < 2 and time.monotonic() < until:
+        # Twice, and not at once: a request that read the address just before it changed has connected by then.
+        while quiet < 2 or time.monotonic() < began + _ON_ITS_WAY_SECONDS:
+            if time.monotonic() > began + _LAST_REQUESTS_SECONDS:
+                return
             time.sleep(_LOOK_SECONDS)
             quiet = 0 if connections_to(port) else quiet + 1
 
@@ -141,5 +166,5 @@ class ChangeOver:
                 self._edge.point(f"127.0.0.1:{port}")
                 return True
             self._seen = seen.status
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_HEALTH_SECONDS)
         return False

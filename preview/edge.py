@@ -6,8 +6,8 @@ nothing, and no connection is cut. Whoever made the change may be gone: Caddy ne
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +41,25 @@ class Edge:
         holding.write(self.folder, target)
 
     @contextmanager
-    def held(self, seconds: float) -> Iterator[None]:
+    def held(self, seconds: float, rescue: Sequence[str] = ()) -> Iterator[Callable[[str], None]]:
         """Let visitors wait for the time of the block; afterwards they go where they went, or where `point` said.
 
         When this process dies, or the time is over, a watchdog lets them go on to where they went.
 
         Args:
             seconds: at most; less than `PATIENCE_SECONDS`.
+            rescue: a program that the watchdog runs before that when this process has died, with what it was told on
+                its standard input; not run when it was told nothing.
+
+        Yields:
+            What tells the watchdog a line.
         """
         back = self.target
         if back is None:
-            yield
+            yield lambda _: None
             return
         watchdog = subprocess.Popen(
-            [sys.executable, holding.__file__, str(self.folder), back, str(seconds)],
+            [sys.executable, holding.__file__, str(self.folder), back, str(seconds), *rescue],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         assert watchdog.stdin is not None  # noqa: S101 - they were asked for
@@ -62,11 +67,19 @@ class Edge:
         try:
             if watchdog.stdout.readline() != b"ready\n":
                 raise LaunchFailed("visitors cannot be held: nobody would let them go", hint="do it again")
+            line = watchdog.stdin
+
+            def tell(text: str) -> None:
+                with suppress(OSError):  # its time is over: then there is nothing to rescue
+                    line.write(f"{text}\n".encode())
+                    line.flush()
+
             holding.write(self.folder, holding.NOBODY, only_if=back)
-            yield
+            yield tell
         finally:
             holding.write(self.folder, back, only_if=holding.NOBODY)
-            watchdog.stdin.close()
+            with suppress(OSError):
+                watchdog.stdin.close()
             watchdog.stdout.close()
             watchdog.wait()
 

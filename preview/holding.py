@@ -1,14 +1,17 @@
 """Where production's address sends its visitors, kept in a file; and a watchdog that lets held visitors go on.
 
-Run as a program, `holding.py FOLDER TARGET SECONDS`: it says that it is there, and when its standard input is closed
-or the time is over while visitors are held, it sends them to TARGET: whoever held them may be dead. Standard library
-only.
+Run as a program, `holding.py FOLDER TARGET SECONDS [RESCUE...]`: it says that it is there, and when its standard input
+is closed or the time is over while visitors are held, it sends them to TARGET: whoever held them may be dead. Then, and
+if anything was said on standard input, RESCUE is run with that before they are let go. Standard library only.
 """
 
 import fcntl
 import os
 import select
+import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 UPSTREAM = "upstream"
@@ -42,20 +45,42 @@ def write(folder: Path, target: str, *, only_if: str | None = None) -> bool:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(target)  # no line end: it would become part of the address
             file.flush()
-            if target != NOBODY:  # a hold is over when the machine is; nobody waits for the disk
+            new.replace(folder / UPSTREAM)
+            # Only now: visitors wait for the file, and none of them for the disk. A hold is over when the machine is.
+            if target != NOBODY:
                 os.fsync(descriptor)
-        new.replace(folder / UPSTREAM)
         return True
     finally:
         os.close(lock)
 
 
+def heard(seconds: float) -> tuple[bytes, bool]:
+    """What was said on standard input until it was closed, or the time was over; and whether it was closed."""
+    until, said = time.monotonic() + seconds, b""
+    while (left := until - time.monotonic()) > 0:
+        if not select.select([0], [], [], left)[0]:
+            break
+        more = os.read(0, 1 << 16)
+        if not more:
+            return said, True
+        said += more
+    return said, False
+
+
 def main(arguments: list[str]) -> int:
     """Wait for the end of whoever holds."""
-    folder, target, seconds = Path(arguments[0]), arguments[1], float(arguments[2])
+    folder, target, seconds, rescue = Path(arguments[0]), arguments[1], float(arguments[2]), arguments[3:]
+    until = time.monotonic() + seconds
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    select.select([0], [], [], seconds)
+    said, closed = heard(seconds)
+    # Who only takes too long sees to it himself.
+    if closed and said and rescue and read(folder) == NOBODY:
+        with suppress(OSError, subprocess.SubprocessError):
+            subprocess.run(
+                rescue, input=said, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
+                timeout=max(0.1, until - time.monotonic()),
+            )  # fmt: skip
     write(folder, target, only_if=NOBODY)
     return 0
 

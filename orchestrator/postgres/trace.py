@@ -142,16 +142,17 @@ class Tracer:
     Attributes:
         connection: what runs the statements.
         watch: opens a second session, for statements outside of transactions; None looks at no lock of theirs.
+        knows_wal: whether to ask how much WAL was written; found out, when it is not said.
     """
 
     connection: Connection
     watch: Callable[[], Connection] | None = None
+    knows_wal: bool = True
     names: dict[int, str] = field(default_factory=dict)
     files: dict[int, int] = field(default_factory=dict)
     held: set[tuple[int, str]] = field(default_factory=set)
     notices: list[str] = field(default_factory=list)
     read: dict[int, int] = field(default_factory=dict)
-    knows_wal: bool = True
 
     def __enter__(self) -> Self:
         for oid, name, file in self.connection.execute(_RELATIONS).fetchall():
@@ -169,6 +170,11 @@ class Tracer:
         text = said.message_primary or ""
         if said.severity_nonlocalized in {"NOTICE", "WARNING"} or text.startswith(_TELLING):
             self.notices.append(text)
+
+    def look(self) -> None:
+        """Look once, so that the session knows how when it matters."""
+        self._locked()
+        self._read()
 
     def run(self, index: int, sql: str, *, in_transaction: bool) -> StatementTrace:
         """Run one statement and look at what it did."""

@@ -10,12 +10,13 @@ from typing import Any
 
 import psycopg
 
-from orchestrator.database import Connection, advisory_lock, lock_key
+from orchestrator.database import COLD_SECONDS, Connection, advisory_lock, connect, lock_key
 from orchestrator.errors import DatabaseUnreachable, OrchestratorError, PromotionUnderWay
 from orchestrator.lifecycle import Promotions
 from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
+from orchestrator.postgres.at_once import AtOnce
 from orchestrator.postgres.care import Care
 from orchestrator.postgres.inspect import inspect
 from orchestrator.postgres.trace import StatementTrace
@@ -154,24 +155,21 @@ class OnMain:
         *,
         purpose: str,
         detail: Callable[[str], None],
-        connection: Connection,
-    ) -> tuple[tuple[StatementTrace, ...], Callable[[], None]]:
-        """Apply what must not wait, one time: visitors do while it runs. Needs nothing tidied when it fails.
+        uri: str,
+    ) -> tuple[AtOnce, Callable[[], None]]:
+        """Make ready what must not wait, once: visitors do while it runs. Needs nothing tidied when it fails.
 
         Args:
             promotion_id, main, plan, purpose, detail: as for `apply`.
-            connection: to main, ready; closed here.
+            uri: main's, with the password in it.
 
         Returns:
-            The traces, and what writes them into the history, for when nobody waits any more.
-
-        Raises:
-            LockNotAcquired: somebody is in the way; nothing was done.
+            What is ready, and what writes it into the history, for when it is done and nobody waits any more.
         """
-
         recording = self._recording(promotion_id, main, plan, purpose, detail)
-        traces = apply(lambda: connection, plan, observer=recording, attempts=1, promotion=promotion_id)
-        return traces, recording.flush
+        ready = AtOnce(connect(uri, purpose=purpose, patience_seconds=COLD_SECONDS), plan, observer=recording)
+        ready.ready()
+        return ready, recording.flush
 
     def _recording(
         self, promotion_id: str, main: Connection, plan: Plan, purpose: str, detail: Callable[[str], None]
@@ -183,9 +181,9 @@ class OnMain:
 
         return Recording(plan, detail, write=write, mark=lambda place: _say_where(main, f"{purpose} {place}"))
 
-    def ready(self, purpose: str) -> Connection:
-        """A connection to main for `at_once`."""
-        return self._project.connect_main(purpose)
+    def uri(self) -> str:
+        """Where main is, with the password in it."""
+        return self._project.uri(self._project.main.id).reveal()
 
     @property
     def attempts(self) -> int:

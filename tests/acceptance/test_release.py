@@ -161,6 +161,43 @@ def test_killed_in_the_middle_of_a_release_the_next_promotion_ends_right(
 
 
 @pytest.mark.prove
+def test_killed_between_the_renames_and_the_new_version_they_are_taken_back(
+    released_shop: Shop, address: str
+) -> None:
+    """Visitors wait, and then find the earlier version as it was; the next promotion ends it."""
+    shop = released_shop
+    shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
+    with Visitors(address) as visitors:
+        killed = subprocess.run(
+            shop.command("promote", "pr-1", "--allow", ALLOW_FAX),
+            cwd=shop.folder,
+            env=shop.env(PREVIEW_FAULT="kill sql promote pr-1: commit after#1"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        with visitors.changed:
+            seen = sum(visitors.statuses.values())
+            assert visitors.changed.wait_for(lambda: sum(visitors.statuses.values()) > seen + 20, timeout=60)
+        assert {"name", "fax"} <= set(shop.columns(shop.uri(), "customers"))
+        assert version_at(address) == "v1"
+        listed = shop.preview("list")
+        assert "promoting, stopped" in listed.stdout
+        assert "next: preview promote pr-1" in listed.stderr
+        assert [each["stopped"] for each in shop.json("list")] == [True]
+        shown = shop.preview("show", "pr-1").stderr
+        assert "promotion: wanted under way, seen stopped half-way" in shown
+        assert "next: preview promote pr-1" in shown
+        shop.preview("promote", "pr-1")
+
+    assert visitors.errors == []
+    assert set(visitors.statuses) == {200}
+    assert version_at(address) == "v2"
+    assert {"full_name"} <= set(shop.columns(shop.uri(), "customers"))
+
+
+@pytest.mark.prove
 def test_a_reboot_is_followed_by_start(released_shop: Shop, address: str) -> None:
     shop = released_shop
     before = shop.json("release", "status")
@@ -187,8 +224,11 @@ def test_containers_take_each_others_place(make_shop: Callable[..., Shop], addre
         assert version_at(address) == "v1"
         ready = shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
         with Visitors(address) as visitors:
-            shop.preview("promote", "pr-1", "--allow", ALLOW_FAX)
+            promoted = shop.json("promote", "pr-1", "--allow", ALLOW_FAX)
         assert visitors.errors == []
+        assert set(visitors.statuses) == {200}
+        # The rename came while visitors waited between the two containers.
+        assert promoted["release"]["held_ms"] > 0
         assert version_at(address) == "v2"
         status = shop.json("release", "status")
         assert status["live"]["image"]["reference"].startswith("preview-release:")

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,6 +43,8 @@ APP = textwrap.dedent(
 class Ground:
     """What both versions stand on, and how a change of it goes."""
 
+    rescue: tuple[str, ...] = ()
+
     def __init__(self, file: Path, *refused: BaseException | bool) -> None:
         self.file = file
         self.refused = list(refused)
@@ -57,7 +59,7 @@ class Ground:
     def ready(self) -> None:
         self.looked += 1
 
-    def act(self) -> bool:
+    def act(self, tell: Callable[[str], None]) -> bool:
         if self.refused:
             refusal = self.refused.pop(0)
             if isinstance(refusal, BaseException):
@@ -191,6 +193,44 @@ def test_visitors_go_on_when_whoever_held_them_is_killed(tmp_path: Path) -> None
     while read(tmp_path) == NOBODY:
         waited.wait(0.01)
     assert read(tmp_path) == "127.0.0.1:1"
+
+
+def test_when_whoever_held_them_is_killed_what_was_changed_is_taken_back_first(tmp_path: Path) -> None:
+    write(tmp_path, "127.0.0.1:1")
+    rescue = tmp_path / "rescue.py"
+    rescue.write_text(
+        "import sys\nfrom pathlib import Path\nhere = Path(sys.argv[1])\n"
+        "seen = (here / 'upstream').read_text()\n(here / 'seen').write_text(seen + '|' + sys.stdin.read())\n"
+    )
+    held = "import sys; from pathlib import Path; from preview.edge import Edge\n"
+    held += "rescue = (sys.executable, '-I', sys.argv[2], sys.argv[1])\n"
+    held += "with Edge(Path(sys.argv[1]), '127.0.0.1:2').held(60, rescue) as tell:\n"
+    held += "    if len(sys.argv) > 3:\n        tell(sys.argv[3])\n    print('held', flush=True); sys.stdin.read()"
+    waited = threading.Event()
+    for order in ([], ["take it back"]):
+        child = subprocess.Popen(
+            [sys.executable, "-c", held, str(tmp_path), str(rescue), *order],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        child.kill()
+        child.communicate()
+        while read(tmp_path) == NOBODY:
+            waited.wait(0.01)
+        assert read(tmp_path) == "127.0.0.1:1"
+        # What was told nothing has nothing to take back.
+        assert (tmp_path / "seen").exists() == bool(order)
+    assert (tmp_path / "seen").read_text() == f"{NOBODY}|take it back\n"
+
+
+def test_whoever_held_them_and_lives_takes_back_himself(tmp_path: Path) -> None:
+    write(tmp_path, "127.0.0.1:1")
+    rescue = (sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with Edge(tmp_path, "127.0.0.1:2").held(60, rescue) as tell:
+        tell("an order")
+    assert read(tmp_path) == "127.0.0.1:1"
+    assert not (tmp_path / "ran").exists()
 
 
 def test_nobody_waits_longer_than_was_said(tmp_path: Path) -> None:

@@ -1,0 +1,204 @@
+"""What is done while others wait: ready beforehand, all or nothing, and known when the answer to COMMIT is lost."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+
+from orchestrator.database import Connection, connect
+from orchestrator.errors import LockNotAcquired, StatementFailed
+from orchestrator.migration.changeover import undone
+from orchestrator.migration.plan import LockMode, Plan, Statement
+from orchestrator.postgres import taking_back
+from orchestrator.postgres.apply import apply
+from orchestrator.postgres.at_once import AtOnce, InDoubt, committed
+
+Make = Callable[..., Any]
+
+
+def rename(one: str, other: str, table: str = "t") -> Statement:
+    return Statement(
+        sql=f"ALTER TABLE public.{table} RENAME COLUMN {one} TO {other}",
+        why=f"rename {one} to {other}",
+        lock=LockMode.ACCESS_EXCLUSIVE,
+        lock_on=(f"public.{table}",),
+        lock_timeout_ms=50,
+    )
+
+
+PLAN = Plan(base="b", goal="g", statements=(rename("a", "b"), rename("c", "d", "u")))
+
+
+@pytest.fixture
+def main(database: Make) -> Any:
+    made = database()
+    made.run("create table t (a int); create table u (c int)")
+    return made
+
+
+def names(main: Any) -> list[str]:
+    return [
+        row[0]
+        for row in main.rows(
+            "select attname from pg_attribute where attrelid in ('t'::regclass, 'u'::regclass) and attnum > 0"
+            " order by attrelid, attnum"
+        )
+    ]
+
+
+def ready(main: Any, plan: Plan = PLAN) -> AtOnce:
+    made = AtOnce(main.connect(), plan)
+    made.ready()
+    return made
+
+
+def transaction_of(main: Any, plan: Plan = PLAN) -> str:
+    """Applies it; its number."""
+    told: list[str] = []
+    ready(main, plan).go(told.append)
+    return told[0]
+
+
+def test_what_is_ready_holds_nothing_and_goes_in_one_act(main: Any) -> None:
+    change = ready(main)
+    with main.connect("somebody") as other:
+        other.execute("set lock_timeout = '1s'")
+        other.execute("begin; lock table t, u in access exclusive mode; rollback")
+    traces = change.go()
+    assert names(main) == ["b", "d"]
+    assert [trace.locks for trace in traces] == [
+        (("public.t", "AccessExclusiveLock"),),
+        (("public.u", "AccessExclusiveLock"),),
+    ]
+
+
+def test_whoever_is_in_the_way_is_named_and_nothing_is_done(main: Any) -> None:
+    change = ready(main)
+    with main.connect("the slow report") as reader:
+        reader.execute("begin")
+        reader.execute("select * from u")
+        with pytest.raises(LockNotAcquired) as refused:
+            change.go()
+    assert "the slow report" in refused.value.message
+    assert names(main) == ["a", "c"]
+    assert main.value("select count(*) from pg_stat_activity where application_name = 'test'") == 1
+
+
+def test_what_the_server_refuses_is_said_and_nothing_is_done(main: Any) -> None:
+    wrong = replace(PLAN, statements=(PLAN.statements[0], rename("nothing", "d", "u")))
+    with pytest.raises(StatementFailed) as failed:
+        ready(main, wrong).go()
+    assert "statement 2 of 2" in failed.value.message
+    assert names(main) == ["a", "c"]
+
+
+class Cut:
+    """A connection whose COMMIT is lost: on its way there, or its answer."""
+
+    def __init__(self, real: Connection, *, there: bool) -> None:
+        self._real, self._there = real, there
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def execute(self, query: Any, *more: Any) -> Any:
+        if query != "commit":
+            return self._real.execute(query, *more)
+        if self._there:
+            self._real.execute(query)
+        self._real.close()
+        raise psycopg.OperationalError("the line is cut")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_commit_whose_answer_is_lost_is_looked_up(main: Any, there: bool) -> None:
+    change = AtOnce(Cut(main.connect(), there=there), PLAN)  # type: ignore[arg-type]
+    change.ready()
+    with pytest.raises(InDoubt) as doubt:
+        change.go()
+    with main.connect() as look:
+        assert committed(look, doubt.value.transaction, seconds=5) is there
+    assert len(doubt.value.traces) == 2
+    assert names(main) == (["b", "d"] if there else ["a", "c"])
+
+
+def test_a_transaction_that_nobody_has_heard_of_is_not_done(main: Any) -> None:
+    with main.connect() as look:
+        assert not committed(look, "99999999", seconds=5)
+
+
+def take_back(main: Any, transaction: str, unless: str = "") -> "subprocess.CompletedProcess[str]":
+    order = {
+        "uri": main.uri,
+        "transaction": transaction,
+        "unless": unless,
+        "statements": [each.sql for each in undone(PLAN).statements],
+    }
+    return subprocess.run(
+        [sys.executable, "-I", taking_back.__file__],
+        input=f"{{}}\n{json.dumps(order)}\n", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_what_was_done_by_somebody_who_died_is_taken_back(main: Any) -> None:
+    done = take_back(main, transaction_of(main))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert names(main) == ["a", "c"]
+
+
+def test_what_was_taken_back_already_or_never_done_stays(main: Any) -> None:
+    first = transaction_of(main)
+    second = transaction_of(main, undone(PLAN))
+    assert take_back(main, first, second).returncode == 0
+    assert names(main) == ["a", "c"]
+    with main.connect() as other:
+        other.execute("begin")
+        other.execute("create table never (a int)")
+        never = str(other.execute("select pg_current_xact_id()").fetchone()[0])
+        other.execute("rollback")
+    third = transaction_of(main)
+    assert take_back(main, never).returncode == 0
+    assert take_back(main, third, never).returncode == 0
+    assert names(main) == ["a", "c"]
+
+
+def test_what_cannot_be_taken_back_says_so_and_shows_no_password(main: Any) -> None:
+    order = {"uri": "postgresql://u:secret@127.0.0.1:1/x", "transaction": "1", "unless": "", "statements": []}
+    done = subprocess.run(
+        [sys.executable, "-I", taking_back.__file__],
+        input=json.dumps(order), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.strip() == "the change-over is not taken back: OperationalError"
+
+
+LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
+
+
+@pytest.mark.parametrize("whose", ["role", "database"])
+def test_time_outs_of_a_role_or_a_database_do_not_hold_for_us(main: Any, whose: str) -> None:
+    """An index build that takes longer than production's statements may."""
+    role = f"limited_{main.name}"
+    main.run(f"create role {role} login superuser")
+    try:
+        for name in LIMITS:
+            thing = f"role {role}" if whose == "role" else f"database {main.name}"
+            main.run(f"alter {thing} set {name} = '50ms'")
+        uri = main.uri.replace("user=postgres", f"user={role}")
+        sleeps = Statement(sql="SELECT pg_sleep(0.2)", why="take long", transactional=False, group=1)
+        first = replace(rename("a", "b"), group=0)
+        last = replace(rename("c", "d", "u"), group=2)
+        plan = replace(PLAN, statements=(first, sleeps, last))
+        with connect(uri, purpose="the turn") as turn:
+            apply(lambda: connect(uri, purpose="test"), plan)
+            assert [turn.execute(f"show {name}".encode()).fetchone() for name in LIMITS] == [("0",)] * 4
+        assert names(main) == ["b", "d"]
+    finally:
+        for name in LIMITS:
+            main.run(f"set {name} = 0; alter database {main.name} reset {name}")
+        main.run(f"drop role {role}")
