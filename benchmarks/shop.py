@@ -13,6 +13,25 @@ REPOSITORY = Path(__file__).parents[1]
 SHOP = REPOSITORY / "examples" / "shop"
 ANSWERS = {"rename:column:public.customers.full_name": "name"}
 
+#: The rows come first, and what finds and guards them after: several times as quick, and the same in the end.
+BARE = """
+set work_mem = '256MB';
+create temp table later as
+select 1 as place, format('alter table %s drop constraint %I', conrelid::regclass, conname) as away,
+       format('alter table %s add constraint %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) as back
+from pg_constraint where contype = 'f' and connamespace = 'public'::regnamespace
+union all
+select 0, format('drop index %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
+from pg_index join pg_class on pg_class.oid = indexrelid
+where relnamespace = 'public'::regnamespace and not indisunique;
+select away from later \\gexec
+"""
+WHOLE = """
+set maintenance_work_mem = '256MB';
+select back from later order by place \\gexec
+drop table later;
+"""
+
 
 def preview(folder: Path, *words: str, accepted: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
     """One command of this working copy, to its end."""
@@ -63,7 +82,7 @@ def prepare(home: Path, orders: int, settings: str) -> Path:
         file.read_text() + 'command = ["python3", "app.py"]\n[runtime]\nkind = "process"\n' + settings
     )
     seed = folder / "seed.sql"
-    seed.write_text(f"set shop.orders = '{orders}';\n{seed.read_text()}")
+    seed.write_text(f"set shop.orders = '{orders}';\n{BARE}{seed.read_text()}{WHOLE}")
     preview(folder, "psql", "--main", "--file", str(folder / "v1" / "schema.sql"))
     preview(folder, "psql", "--main", "--file", str(seed))
     preview(folder, "psql", "--branch", "development", "--file", str(folder / "v1" / "schema.sql"))
