@@ -19,6 +19,8 @@ class Followed:
         at: UTC.
         project, preview_id, name, created_by: the preview's.
         who, kind, state, note, detail: the event's; see `lifecycle.Event`.
+        promoted: whether the preview is on production.
+        shadow: whether another is the preview of this name; see `lifecycle.Preview`.
     """
 
     id: int
@@ -32,6 +34,8 @@ class Followed:
     state: str
     note: str
     detail: Mapping[str, Any]
+    promoted: bool = False
+    shadow: bool = False
 
 
 class Following:
@@ -57,7 +61,7 @@ class Following:
         with self._connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(
                 "select e.id, e.at, p.project, p.id as preview_id, p.name, p.created_by, "
-                "e.who, e.kind, e.state, e.note, e.detail "
+                "e.who, e.kind, e.state, e.note, e.detail, p.facts ? 'promotion' as promoted, p.shadow "
                 "from preview_control.event e join preview_control.preview p on p.id = e.preview_id "
                 "where e.id > %s order by e.id limit %s",
                 (number, most),

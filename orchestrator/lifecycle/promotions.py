@@ -26,6 +26,8 @@ _STATES = {
     "refused": "refused",
     "superseded": "superseded",
 }
+#: What the preview's own story tells of a revert: production is changed, though the preview is long gone.
+_TOLD = {"done": "reverted", "failed": "revert failed"}
 #: Kinds whose last event's detail is an attribute of the promotion.
 _PARTS = ("restore_point", "proof", "release", "kept_aside")
 
@@ -269,11 +271,19 @@ class Promotions:
         milliseconds: float | None = None,
     ) -> None:
         """Append what happened; never changes what was told before."""
-        self._connection.execute(
-            "insert into preview_control.promotion_event (promotion_id, who, kind, note, milliseconds, detail) "
-            "values (%s, %s, %s, %s, %s, %s)",
-            (promotion_id, self.who, kind, note, milliseconds, Jsonb(dict(detail or {}))),
-        )
+        with self._connection.transaction():
+            self._connection.execute(
+                "insert into preview_control.promotion_event (promotion_id, who, kind, note, milliseconds, detail) "
+                "values (%s, %s, %s, %s, %s, %s)",
+                (promotion_id, self.who, kind, note, milliseconds, Jsonb(dict(detail or {}))),
+            )
+            if kind in _TOLD:
+                self._connection.execute(
+                    "insert into preview_control.event (preview_id, who, kind, state, note) "
+                    "select p.id, %s, %s, p.state, %s from preview_control.promotion r "
+                    "join preview_control.preview p on p.id = r.preview_id where r.id = %s and r.kind = 'revert'",
+                    (self.who, _TOLD[kind], note or f"by revert {promotion_id}", promotion_id),
+                )
 
     def together(self) -> AbstractContextManager[object]:
         """A block whose writes to the diary are one act."""

@@ -52,13 +52,16 @@ class Notifier:
             outbox = Outbox(store.connection, self._project)
             wanted = {each.name: (each.kind, frozenset(each.on)) for each in self._targets.values()}
             outbox.collect(store, wanted, hours=self._hours, pages=self._pages)
+            deaf: set[str] = set()
             for _ in range(_AT_ONCE):
-                if self._stopping.is_set() or (letter := outbox.take()) is None:
+                if self._stopping.is_set() or (letter := outbox.take(but=deaf)) is None:
                     break
                 try:
                     self._send(letter)
                 except sending.NotSent as error:
                     failed += 1
+                    if error.again:
+                        deaf.add(letter.target)  # it may take its time to say no: others are told first
                     _log.warning("%s about %s to %s: %s", letter.what, letter.name, letter.target, error.why)
                     outbox.not_sent(letter, clean(error.why), again=error.again)
                 else:

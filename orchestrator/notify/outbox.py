@@ -1,6 +1,6 @@
 """What is to be said and to whom, in the store: once for each thing and target, until it was taken. Sends nothing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -151,17 +151,20 @@ class Outbox:
                 ).rowcount
         return added
 
-    def take(self) -> Letter | None:
+    def take(self, *, but: Collection[str] = ()) -> Letter | None:
         """The next letter that is due, for this process; None: none is.
 
         Whoever takes it and dies gives it back by that: at least once, and the key tells who gets it twice.
+
+        Args:
+            but: targets whose letters wait.
         """
         found = self._rows(
             "update preview_control.letter set attempts = attempts + 1, "
             "next_at = now() + %s where id = ("
             "select id from preview_control.letter where project = %s and state = 'waiting' and next_at <= now() "
-            "order by next_at, id limit 1 for update skip locked) returning *",
-            (_TAKEN, self._project),
+            "and target <> all (%s) order by next_at, id limit 1 for update skip locked) returning *",
+            (_TAKEN, self._project, list(but)),
         )
         return found[0] if found else None
 

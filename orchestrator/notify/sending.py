@@ -7,8 +7,9 @@ changes its mind in between (DNS rebinding) reaches nothing else. Redirects are 
 import ipaddress
 import json
 import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ import httpx
 from neon_client import Secret
 from orchestrator.steps.announced import signature
 
-_SECONDS = 10.0
+#: For each part of an exchange, and for the whole of it.
+_SECONDS, _AT_MOST = 10.0, 30.0
 _AGAIN = frozenset({408, 409, 425, 429})
 #: IPv6 addresses that end with an IPv4 address, which a gateway may dial: NAT64 (RFC 6052), IPv4-translated
 #: (RFC 2765) and IPv4-compatible ones (RFC 4291).
@@ -117,22 +119,48 @@ def send(
     to = resolve(url.reveal(), internal=internal)
     content = json.dumps(body, ensure_ascii=False).encode()
     signed = {"Preview-Signature": signature(secret.reveal(), content, int(time.time()))} if secret else {}
-    try:
-        with (
-            httpx.Client(timeout=_SECONDS, trust_env=False, follow_redirects=False) as client,
-            client.stream(
-                "POST",
-                to.url,
-                content=content,
-                headers={**headers, **signed, "Host": to.netloc},
-                extensions={"sni_hostname": to.host},
-            ) as answer,
-        ):
-            status = answer.status_code
-    except httpx.HTTPError as error:
-        raise NotSent(f"{to.host}: {type(error).__name__}", again=True) from None
+    status = _in_time(to.host, lambda: _post(to, content, {**headers, **signed}))
     if 200 <= status < 300:
         return
     if 300 <= status < 400:
         raise NotSent(f"{to.host} sends us elsewhere (status {status}); give the final URL", again=False)
     raise NotSent(f"{to.host} answers {status}", again=status in _AGAIN or status >= 500)
+
+
+def _post(to: Destination, content: bytes, headers: Mapping[str, str]) -> int:
+    """The status of the answer; its body is nobody's business."""
+    with (
+        httpx.Client(timeout=_SECONDS, trust_env=False, follow_redirects=False) as client,
+        client.stream(
+            "POST",
+            to.url,
+            content=content,
+            headers={**headers, "Host": to.netloc},
+            extensions={"sni_hostname": to.host},
+        ) as answer,
+    ):
+        return answer.status_code
+
+
+def _in_time(host: str, post: Callable[[], int]) -> int:
+    """Post, but not longer than is bearable: a time-out of httpx begins anew with every byte that drips in.
+
+    Raises:
+        NotSent: nobody answered, or not in time.
+    """
+    said: list[int | httpx.HTTPError] = []
+
+    def ask() -> None:
+        try:
+            said.append(post())
+        except httpx.HTTPError as error:
+            said.append(error)
+
+    asking = threading.Thread(target=ask, name="telling", daemon=True)
+    asking.start()
+    asking.join(_AT_MOST)
+    if not said:
+        raise NotSent(f"{host} did not answer within {_AT_MOST:.0f} s", again=True)
+    if isinstance(said[0], int):
+        return said[0]
+    raise NotSent(f"{host}: {type(said[0]).__name__}", again=True)

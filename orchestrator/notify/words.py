@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.lifecycle import Preview
 from orchestrator.lifecycle.following import Followed
+from orchestrator.redaction import clean
 
 _LONGEST = 500
 _SIGNS = {
@@ -17,6 +18,8 @@ _SIGNS = {
     "failed": ":x:",
     "refused": ":no_entry:",
     "expiring": ":hourglass:",
+    "reverted": ":rewind:",
+    "discarded": ":wastebasket:",
 }
 
 
@@ -26,7 +29,8 @@ class Message:
 
     Attributes:
         key: the same for the same thing, however often it is said.
-        what: ``ready``, ``needs_answer``, ``approved``, ``promoted``, ``failed``, ``refused`` or ``expiring``.
+        what: ``ready``, ``needs_answer``, ``approved``, ``promoted``, ``failed``, ``refused``, ``reverted``,
+            ``discarded`` or ``expiring``.
         project, preview_id, name, who: whose, which, by whom.
         at: when it happened, RFC 3339.
         text: one sentence.
@@ -91,25 +95,28 @@ def message(event: Followed) -> Message | None:
         who=event.who,
         at=event.at.isoformat(),
         text=text,
-        note=" ".join(event.note.split())[:_LONGEST],
+        note=clean(" ".join(event.note.split()))[:_LONGEST],
     )
 
 
 def _what(event: Followed) -> tuple[str, str] | None:
     name, who = event.name, event.who
-    if event.kind == "approved":
-        return "approved", f"{name} is approved by {who}"
-    if event.kind == "failed":
-        return "failed", f"{name} failed"
-    if event.kind == "refused":
-        return "refused", f"the promotion of {name} was refused; production is as it was"
-    if event.kind == "step":
-        return {
-            "ready": ("ready", f"{name} is ready to look at"),
-            "waiting": ("needs_answer", f"{name} waits for an answer"),
-            "promoted": ("promoted", f"{name} is on production"),
-        }.get(event.state)
-    return None
+    if event.state == "closed" and (event.promoted or event.shadow) and event.kind == "step":
+        return None  # what went to production, or was replaced, is tidied up
+    kinds = {
+        "approved": ("approved", f"{name} is approved by {who}"),
+        "failed": ("failed", f"{name} failed"),
+        "refused": ("refused", f"the promotion of {name} was refused; production is as it was"),
+        "reverted": ("reverted", f"{name} was taken back from production by {who}"),
+        "revert failed": ("failed", f"the revert of {name} failed"),
+    }
+    states = {
+        "ready": ("ready", f"{name} is ready to look at"),
+        "waiting": ("needs_answer", f"{name} waits for an answer"),
+        "promoted": ("promoted", f"{name} is on production"),
+        "closed": ("discarded", f"{name} is discarded"),
+    }
+    return states.get(event.state) if event.kind == "step" else kinds.get(event.kind)
 
 
 def expiring(preview: Preview) -> Message | None:

@@ -7,7 +7,9 @@ from pydantic import Field, field_validator, model_validator
 
 from orchestrator.sections.base import Section
 
-What = Literal["ready", "needs_answer", "approved", "promoted", "failed", "refused", "expiring"]
+What = Literal[
+    "ready", "needs_answer", "approved", "promoted", "failed", "refused", "reverted", "discarded", "expiring"
+]
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
@@ -30,7 +32,7 @@ class NotifyTarget(Section):
         "`Preview-Signature`).",
     )
     on: list[What] = Field(
-        default=["ready", "needs_answer", "approved", "promoted", "failed"],
+        default=["ready", "needs_answer", "approved", "promoted", "failed", "reverted"],
         description="Of what it is told.",
     )
     internal: bool = Field(

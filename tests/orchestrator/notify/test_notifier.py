@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from neon_client import Secret
 from orchestrator.lifecycle import State, Store
 from orchestrator.notify.notifier import Notifier
 from orchestrator.notify.outbox import MOST_ATTEMPTS, Outbox
+from orchestrator.notify.sending import NotSent
 from orchestrator.settings import Settings
 from tests.orchestrator.dashboard.desk import PROJECT, bring, facts, question
 from tests.orchestrator.notify.test_sending import Ear, ear
@@ -98,6 +100,53 @@ def test_what_failed_is_told_later_and_not_for_ever(
     assert outbox.again() == 1
     assert teller.once() == (1, 0)
     assert outbox.all()[0].state == "sent"
+
+
+def test_who_does_not_answer_keeps_nobody_else_waiting(
+    ear: Ear,
+    notifier: Callable[..., Notifier],
+    open_store: Callable[..., Store],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = open_store("dan")
+    for number in range(3):
+        bring(store, f"pr-{number}", State.READY, facts("public.t"))
+    asked: list[str] = []
+
+    def send(url: Secret, *_: object, **__: object) -> None:
+        asked.append(url.reveal())
+        if "hangs" in url.reveal():
+            raise NotSent("did not answer", again=True)
+
+    monkeypatch.setattr("orchestrator.notify.sending.send", send)
+    teller = notifier({"name": "hangs", "url": "https://hangs.example"}, {"name": "good", "url": ear.url})
+
+    assert teller.once() == (3, 1)
+    assert asked.count("https://hangs.example") == 1
+
+
+def test_a_revert_is_told_and_a_discard_to_whoever_asks(
+    ear: Ear, notifier: Callable[..., Notifier], open_store: Callable[..., Store]
+) -> None:
+    store = open_store("dan")
+    promoted = bring(store, "pr-1", State.CLOSED, {"promotion": {"id": "x"}})
+    bring(store, "pr-2", State.CLOSED, {})
+    history = open_store("ada").promotions(PROJECT)
+    done = history.begin(preview_id=promoted.id, preview_name="pr-1", facts={})
+    history.record(done.id, "done")
+    back = history.begin(preview_id=promoted.id, preview_name="pr-1", facts={}, reverts=done.id)
+    history.record(back.id, "failed", note="no lock was granted")
+    history.record(back.id, "done")
+
+    assert notifier({"url": ear.url, "internal": True, "on": ["reverted", "failed", "discarded"]}).once() == (
+        3,
+        0,
+    )
+    assert [(each["what"], each["text"]) for each in bodies(ear)] == [
+        ("discarded", "pr-2 is discarded"),
+        ("failed", "the revert of pr-1 failed"),
+        ("reverted", "pr-1 was taken back from production by ada"),
+    ]
 
 
 def test_a_teller_who_died_is_followed_by_the_next(

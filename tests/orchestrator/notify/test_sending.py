@@ -158,3 +158,26 @@ def test_a_secret_url_is_in_no_reason(ear: Ear, monkeypatch: pytest.MonkeyPatch)
         reasons.append(caught.value.why)
 
     assert "secret-part" not in " ".join(reasons)
+
+
+def test_a_receiver_who_never_comes_to_an_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte of its answer comes in time, and the answer never does."""
+    monkeypatch.setattr(sending, "_AT_MOST", 0.5)
+    left = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                while not left.wait(0.05):
+                    connection.sendall(b"X-More: of it\r\n")
+
+        dripping = threading.Thread(target=drip, daemon=True)
+        dripping.start()
+        url = Secret(f"http://127.0.0.1:{listening.getsockname()[1]}/")
+        with pytest.raises(NotSent, match="did not answer within") as told:
+            send(url, {}, {}, secret=None, internal=True)
+        left.set()
+        dripping.join(5)
+    assert told.value.again

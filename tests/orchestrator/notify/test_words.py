@@ -1,5 +1,6 @@
 """Messages: what is said of what, and no markup of a chat out of names and notes."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -24,12 +25,27 @@ def event(kind: str, state: str, *, name: str = "pr-1", note: str = "") -> Follo
         ("step", "promoted", "promoted"), ("failed", "failed", "failed"), ("refused", "ready", "refused"),
         ("requested", "branching", None), ("step", "migrating", None), ("answered", "waiting", None),
         ("asleep", "ready", None), ("awake", "ready", None), ("requested", "ready", None),
+        ("reverted", "closed", "reverted"), ("revert failed", "closed", "failed"), ("step", "closed", "discarded"),
+        ("shared", "ready", None),
     ],
 )  # fmt: skip
 def test_what_is_said_of_an_event(kind: str, state: str, what: str | None) -> None:
     said = message(event(kind, state))
 
     assert (said.what if said else None) == what
+
+
+def test_what_went_to_production_or_was_replaced_is_not_called_discarded() -> None:
+    assert message(replace(event("step", "closed"), promoted=True)) is None
+    assert message(replace(event("step", "closed"), shadow=True)) is None
+
+
+def test_no_secret_leaves_in_a_note() -> None:
+    said = message(event("failed", "failed", note="cannot reach postgresql://app:s3cret@db.example/shop"))
+
+    assert said is not None
+    assert "s3cret" not in str(said.body("webhook", None))
+    assert "s3cret" not in str(said.body("chat", None))
 
 
 def test_a_chat_gets_no_link_or_mention_out_of_a_note() -> None:
