@@ -26,6 +26,7 @@ from orchestrator.cli import (
     remembering,
     reporting,
     serving,
+    sharing,
 )
 from orchestrator.errors import OrchestratorError, UsageError
 
@@ -43,6 +44,7 @@ for module in (
     planning,
     previews,
     gateway,
+    sharing,
     living,
     mailing,
     promoting,

@@ -1,35 +1,21 @@
-"""The commands about reaching a preview: gateway, share, sleep, wake. Verb to render only."""
+"""The commands about reaching a preview: gateway, sleep, wake. Verb to render only."""
 
-import re
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.given import AsJson, Name, Quiet, assembled
-from orchestrator.errors import UnknownPreview, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.cli.rooms import Rooms
     from orchestrator.lifecycle import Preview
 
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-
-
-def _span(text: str) -> timedelta:
-    """``30m``, ``12h`` or ``2d``."""
-    match = re.fullmatch(r"(\d{1,6})([mhd])", text.strip())
-    if match is None:
-        raise UsageError(f"{text!r} is no span of time", hint="write for example 30m, 12h or 2d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (gateway, share, sleep, wake):
+    for command in (gateway, sleep, wake):
         app.command(name=command.__name__)(command)
 
 
@@ -74,62 +60,6 @@ def gateway(
                 serving.run_gateway(site, say=render.result, tell=progress.say, with_caddy=not gate_only)
         finally:
             site.close()
-
-
-def share(
-    name: Name,
-    lasts: Annotated[
-        str,
-        typer.Option("--for", metavar="SPAN", help="How long it is good: 30m, 12h, 2d (at most 90d)."),
-    ] = "2d",
-    note: Annotated[str, typer.Option("--note", help="Whom it is for.")] = "",
-    list_: Annotated[bool, typer.Option("--list", help="List the preview's links instead.")] = False,
-    revoke: Annotated[
-        str | None,
-        typer.Option("--revoke", metavar="ID", help="Make a link no good instead, for all who used it."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make a link by which somebody without a token may see a preview for a while; it is printed once."""
-    from orchestrator.cli import render
-    from orchestrator.opening import open_store
-    from orchestrator.settings import find, load
-
-    settings, span = load(find(Path.cwd())), _span(lasts)
-    with open_store(settings) as store:
-        preview = store.find(name)
-        if preview is None:
-            raise UnknownPreview(
-                f"there is no preview {name!r}", hint="`preview list` shows those that there are"
-            )
-        shares = store.shares()
-        now = datetime.now(UTC)
-        if list_:
-            values = [each.to_json(now) for each in shares.of(preview.id)]
-            if as_json:
-                render.result_json(values)
-            else:
-                render.shares(values)
-            return
-        if revoke is not None:
-            value = shares.revoke(preview.id, revoke, by=store.who).to_json(now)
-            render.result_json(value) if as_json else render.result(f"revoked {revoke}")
-            return
-        if not settings.gateway.enabled:
-            raise UsageError(
-                "a link leads through the gateway, which is not enabled",
-                hint="set `enabled = true` and the domain in [gateway] of preview.toml; docs/gateway.md",
-            )
-        made, secret = shares.make(preview.id, lasts=span, by=store.who, note=note)
-    url = f"{settings.gateway.url(name)}/.preview/share/{secret}"
-    if as_json:
-        render.result_json({"url": url, **made.to_json(now)})
-    else:
-        render.result(url)
-        render.console().print(
-            f"  id {made.id}, good until {made.expires_at:%Y-%m-%d %H:%M} UTC; it is shown this once",
-            markup=False,
-        )
 
 
 def sleep(name: Name, as_json: AsJson = False, quiet: Quiet = False) -> None:

@@ -88,12 +88,18 @@ class Shares:
             raise UsageError(f"a link lasts up to {LONGEST.days} days", hint="for example --for 2d")
         share_id = secrets.token_hex(4)
         secret = f"share_{share_id}_{secrets.token_hex(32)}"
-        self._connection.execute(
-            "insert into preview_control.share (id, preview_id, hash, grants, once, note, made_by, expires_at) "
-            "values (%s, %s, %s, %s, %s, %s, %s, now() + %s)",
-            (share_id, preview_id, _hash(secret), grants or f"share:{share_id}", once, note, by, lasts),
-        )
-        return self._get(share_id), secret
+        with self._connection.transaction():
+            self._connection.execute(
+                "insert into preview_control.share (id, preview_id, hash, grants, once, note, made_by, expires_at) "
+                "values (%s, %s, %s, %s, %s, %s, %s, now() + %s)",
+                (share_id, preview_id, _hash(secret), grants or f"share:{share_id}", once, note, by, lasts),
+            )
+            made = self._get(share_id)
+            if not once:
+                whom = f" for {note}" if note else ""
+                until = f"{made.expires_at:%Y-%m-%d %H:%M} UTC"
+                self._tell(preview_id, by, "shared", f"link {share_id}{whom} until {until}")
+        return made, secret
 
     def use(self, secret: str, preview_id: str) -> Share | None:
         """The link that this is the secret of, when it opens this preview now; counts as its use."""
@@ -137,17 +143,28 @@ class Shares:
         Raises:
             UsageError: the preview has no such link.
         """
-        self._connection.execute(
-            "update preview_control.share set revoked_at = now(), revoked_by = %s "
-            "where id = %s and preview_id = %s and revoked_at is null",
-            (by, share_id, preview_id),
-        )
+        with self._connection.transaction():
+            gone = self._connection.execute(
+                "update preview_control.share set revoked_at = now(), revoked_by = %s "
+                "where id = %s and preview_id = %s and revoked_at is null and not once",
+                (by, share_id, preview_id),
+            ).rowcount
+            if gone:
+                self._tell(preview_id, by, "not shared", f"link {share_id} is revoked")
         found = [share for share in self.of(preview_id) if share.id == share_id]
         if not found:
             raise UsageError(
                 f"there is no link {share_id[:20]!r}", hint="`preview share NAME --list` shows them"
             )
         return found[0]
+
+    def _tell(self, preview_id: str, who: str, kind: str, note: str) -> None:
+        """An event of the preview: who may see production's data is a part of its story."""
+        self._connection.execute(
+            "insert into preview_control.event (preview_id, who, kind, state, note) "
+            "select id, %s, %s, state, %s from preview_control.preview where id = %s",
+            (who, kind, note, preview_id),
+        )
 
     def _get(self, share_id: str) -> Share:
         with self._connection.cursor(row_factory=dict_row) as cursor:

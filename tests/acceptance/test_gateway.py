@@ -132,7 +132,7 @@ def test_share_links_are_made_listed_and_revoked(make_shop: Callable[..., Shop],
     shop.preview("up", "pr-1", expect=3)
     assert "not enabled" in shop.preview("share", "pr-1", expect=2).stderr
     shop.settings(lambda text: f'{text}\n[gateway]\nenabled = true\ndomain = "preview.example.com"\n')
-    for wrong in ("0d", "91d", "2w", "soon", "-1d"):
+    for wrong in ("0d", "91d", "13w", "soon", "-1d"):
         assert shop.preview("share", "pr-1", f"--for={wrong}", expect=2)
     made = shop.json("share", "pr-1", "--for", "12h", "--note", "Grace")
     assert made["url"].startswith(f"https://pr-1.preview.example.com/.preview/share/share_{made['id']}_")

@@ -47,6 +47,9 @@ TABLE = {
     "POST /api/v1/previews/{name}/promote": "approver",
     "POST /api/v1/previews/{name}/rebase": "approver",
     "POST /api/v1/previews/{name}/revert": "approver",
+    "GET /api/v1/previews/{name}/shares": "developer",
+    "POST /api/v1/previews/{name}/shares": "developer",
+    "DELETE /api/v1/previews/{name}/shares/{share_id}": "developer",
     "GET /api/v1/tokens": "admin",
     "POST /api/v1/tokens": "admin",
     "DELETE /api/v1/tokens/{token_id}": "admin",
@@ -78,7 +81,14 @@ def test_each_role_gets_exactly_what_the_table_says(
     wrong = []
     for route, least in TABLE.items():
         method, path = route.split()
-        url = path.format(name="nobodys", job_id="0" * 16, digest=ZERO, token_id="0" * 8, preview_id="0" * 8)
+        url = path.format(
+            name="nobodys",
+            job_id="0" * 16,
+            digest=ZERO,
+            token_id="0" * 8,
+            preview_id="0" * 8,
+            share_id="0" * 8,
+        )
         if url.endswith("/doctor") and role == "admin":
             continue  # looks at the whole machine; the command's own test does
         body = BODIES.get(path.rpartition("/")[2], {})
