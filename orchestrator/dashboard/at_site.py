@@ -4,21 +4,24 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator import mail
 from orchestrator.access import Caller, Role
 from orchestrator.acts import ACTS, check
+from orchestrator.acts.sharing import Sharing
 from orchestrator.api.callers import recognise
 from orchestrator.api.site import Site
 from orchestrator.approval import Guards
-from orchestrator.dashboard.desk import Job, Mail, Place, Problem
+from orchestrator.dashboard.desk import Job, Link, Mail, Place, Problem
 from orchestrator.dashboard.offers import Rules
 from orchestrator.errors import NotAllowed, OrchestratorError, Refused, UsageError
 from orchestrator.jobs.book import Job as Row
 from orchestrator.lifecycle import Preview, State, Store
 from orchestrator.lifecycle.around import whoami
 from orchestrator.lifecycle.promotions import Promotions
+from orchestrator.sections import parse_duration
 from orchestrator.settings import Settings, home
 from orchestrator.steps.border import translating
 from orchestrator.steps.launch import candidate_name
@@ -70,10 +73,12 @@ class SiteDesk:
             required=promote.approval == "required",
         )
         released = site.settings.release.kind != "none"
+        kept = site.settings.lifetime.keep_discarded
         self.rules = Rules(
             approval_required=self.guards.required,
             keep_days=promote.keep_days,
             releases="The image that is shown here takes production's place." if released else "",
+            keep_discarded=kept if kept and parse_duration(kept) else "",
             verbs=frozenset(ACTS),
         )
 
@@ -226,6 +231,35 @@ class SiteDesk:
             ),
         )
 
+    # share links
+
+    @property
+    def _sharing(self) -> Sharing:
+        return Sharing(self._site.settings, project=self.project)
+
+    def no_links(self) -> str:
+        """See Desk."""
+        return self._sharing.why_not()
+
+    def forbids_sharing(self, caller: Caller, preview: Preview) -> str:
+        """See Desk."""
+        return self._sharing.forbids(caller, preview)
+
+    def links(self, name: str, caller: Caller) -> tuple[Link, ...]:
+        """See Desk."""
+        with self._site.store(caller.who) as store:
+            return tuple(map(link_of, reversed(self._sharing.of(store, name))))
+
+    def make_link(self, name: str, caller: Caller, *, lasts: timedelta, note: str) -> str:
+        """See Desk."""
+        with self._site.store(caller.who) as store:
+            return str(self._sharing.make(store, caller, name, lasts=lasts, note=note)["url"])
+
+    def revoke_link(self, name: str, caller: Caller, link_id: str) -> None:
+        """See Desk."""
+        with self._site.store(caller.who) as store:
+            self._sharing.revoke(store, caller, name, link_id)
+
 
 class _Silent:
     """An observer who tells nobody: a page waits for the answer."""
@@ -249,6 +283,15 @@ def _body(part: Any) -> str:
         return str(part.get_content())[:_LONGEST_MAIL]
     except (LookupError, ValueError):
         return bytes(part.get_payload(decode=True) or b"").decode(errors="replace")[:_LONGEST_MAIL]
+
+
+def link_of(value: Mapping[str, Any]) -> Link:
+    """A share link's JSON as a page shows it."""
+    times = {
+        name: f"{datetime.fromisoformat(value[name]):%Y-%m-%d %H:%M} UTC" if value[name] else ""
+        for name in ("made_at", "expires_at", "used_at")
+    }
+    return Link(**{name: value[name] for name in ("id", "state", "note", "made_by")}, **times)
 
 
 def _text(line: Mapping[str, Any]) -> str:

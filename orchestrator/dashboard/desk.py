@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 
 from orchestrator.access import Caller
@@ -91,6 +92,26 @@ class Mail:
     attachments: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A share link of a preview; not the link itself.
+
+    Attributes:
+        id: of its own, fit for a path.
+        state: ``good``, ``expired`` or ``revoked``.
+        note: whom it is for.
+        made_by, made_at, expires_at, used_at: UTC, for a person; used_at is the last time, or empty.
+    """
+
+    id: str
+    state: str
+    note: str
+    made_by: str
+    made_at: str
+    expires_at: str
+    used_at: str
+
+
 class Desk(Protocol):
     """The server behind the pages. Every method may be called from many threads at once."""
 
@@ -164,3 +185,30 @@ class Desk(Protocol):
 
     def mail(self, preview: Preview, mail_id: str) -> Mail | None:
         """One of them, whole; None when there is none with this id."""
+
+    def no_links(self) -> str:
+        """Why no share link can be made here at all; empty when one can."""
+
+    def forbids_sharing(self, caller: Caller, preview: Preview) -> str:
+        """Why this person may not make and revoke share links of a preview; empty when they may."""
+
+    def links(self, name: str, caller: Caller) -> tuple[Link, ...]:
+        """The share links of a live preview, newest first.
+
+        Raises:
+            UnknownPreview: there is none of this name.
+        """
+
+    def make_link(self, name: str, caller: Caller, *, lasts: timedelta, note: str) -> str:
+        """A new share link, whole: it is nowhere else.
+
+        Raises:
+            OrchestratorError: this person may not, there is no gateway, or it would last too long.
+        """
+
+    def revoke_link(self, name: str, caller: Caller, link_id: str) -> None:
+        """Make a share link no good, also for those who came by it.
+
+        Raises:
+            OrchestratorError: this person may not, or there is no such link.
+        """

@@ -19,7 +19,7 @@ from orchestrator.facts import open_questions
 from orchestrator.lifecycle import Preview, Store
 
 router = APIRouter(route_class=Page, include_in_schema=False)
-_VERBS = ("approve", "promote", "up", "rebase", "sleep", "wake", "extend", "discard")
+VERBS = ("approve", "promote", "up", "rebase", "sleep", "wake", "extend", "keep", "discard", "restore")
 
 
 @router.post("/previews/{name}/answer")
@@ -44,7 +44,7 @@ def _confirm(
 
 
 def _asked(front: Frame, store: Store, guest: Visitor, name: str, verb: str) -> tuple[Showing, Offer]:
-    if verb not in _VERBS:
+    if verb not in VERBS:
         raise HTTPException(404, "there is no such page")
     shown = front.show(store, guest, name)
     offer = shown.offer(verb)
@@ -83,8 +83,8 @@ def act(filled: Filled, front: Front, name: str, verb: str) -> Response:
         ]
     if wanted.note:
         arguments["note"] = filled.text("note")[:500]
-    if wanted.lasting:
-        arguments["lasting"] = filled.text("lasting")
+    for pick in wanted.picks:
+        arguments |= pick.means(filled.text(pick.name))
     try:
         front.desk.do(verb, name, arguments, guest.caller)
     except OrchestratorError as error:

@@ -44,6 +44,11 @@ class Visitor:
     caller: Caller
     session: Session
 
+    @property
+    def whose(self) -> str:
+        """One word for this person: their token's id, or on a laptop their session."""
+        return self.session.token or self.session.nonce
+
     def shown(self) -> dict[str, Any]:
         """What every page needs of them."""
         return {"caller": self.caller, "csrf": self.session.csrf}

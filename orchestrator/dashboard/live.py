@@ -4,6 +4,7 @@ A stream says only that a part is old; the browser fetches the part as any page,
 """
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
@@ -19,33 +20,89 @@ _LOOK_SECONDS = 0.5
 _BEAT = 30
 #: Browsers reconnect by themselves after so long, in milliseconds.
 _RETRY = 2000
-MOST_STREAMS = 100
+#: How many streams there are, and how many of them one person has: browsers without HTTP/2 open six connections to a
+#: server, and a page that gets none of them hangs.
+MOST_STREAMS, MOST_EACH = 100, 4
+#: So many looks in a row that fail end a stream; the browser comes again.
+_MOST_FAILURES = 10
 _KEPT_LINES = 200
+
+_log = logging.getLogger("preview.dashboard")
 
 #: Event names and their data.
 Sending = Sequence[tuple[str, str]]
 
 
-class Streams:
-    """How many streams are open; a browser that opens them without end gets an answer instead."""
+class _Open:
+    """A stream that is open.
+
+    Attributes:
+        displaced: whether a newer one of the same person takes its place.
+    """
 
     def __init__(self) -> None:
-        self._open = 0
+        self.displaced = False
 
-    def answer(self, request: Request, look: Callable[[], Sending | None]) -> Response:
-        """A stream that sends what `look` gives, which is called in a thread every so often; None ends it."""
-        if self._open >= MOST_STREAMS:
+
+class Streams:
+    """The streams that are open. A person's oldest gives way to their newest; beyond all bounds there is no more.
+
+    A page whose stream was refused or has given way looks by itself every so often; see dashboard.js.
+
+    Args:
+        most: how many there are in all.
+        each: how many of them one person has.
+    """
+
+    def __init__(self, *, most: int = MOST_STREAMS, each: int = MOST_EACH) -> None:
+        self._most = most
+        self._each = each
+        self._open: dict[str, list[_Open]] = {}
+
+    def answer(
+        self,
+        request: Request,
+        whose: str,
+        look: Callable[[], Sending | None],
+        *,
+        farewell: Sending = (),
+    ) -> Response:
+        """A stream that sends what `look` gives, which is called in a thread every so often; None ends it.
+
+        Args:
+            request: what it answers.
+            whose: the person.
+            look: see above.
+            farewell: what is sent last when a newer one takes its place.
+        """
+        mine = len(self._open.get(whose, ()))
+        if mine < self._each and sum(map(len, tuple(self._open.values()))) >= self._most:
             return Response(status_code=503, headers={"retry-after": "10"})
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(self._send(request, look), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(
+            self._send(request, whose, look, farewell), media_type="text/event-stream", headers=headers
+        )
 
-    async def _send(self, request: Request, look: Callable[[], Sending | None]) -> AsyncIterator[str]:
-        self._open += 1
+    async def _send(
+        self, request: Request, whose: str, look: Callable[[], Sending | None], farewell: Sending
+    ) -> AsyncIterator[str]:
+        me = self._enter(whose)
         try:
             yield f"retry: {_RETRY}\n\n"
-            quiet = 0
+            quiet = failures = 0
             while not await request.is_disconnected():
-                sending = await run_in_threadpool(look)
+                if me.displaced:
+                    for name, value in (*farewell, ("end", "")):
+                        yield event(name, value)
+                    return
+                try:
+                    sending, failures = await run_in_threadpool(look), 0
+                except Exception as error:  # noqa: BLE001 - a store that is busy for a moment must not cut everybody off
+                    _log.warning("a stream could not look: %s", type(error).__name__)
+                    failures += 1
+                    if failures >= _MOST_FAILURES:
+                        return
+                    sending = ()
                 if sending is None:
                     yield event("end", "")
                     return
@@ -56,7 +113,23 @@ class Streams:
                     yield ": still here\n\n"
                 await asyncio.sleep(_LOOK_SECONDS)
         finally:
-            self._open -= 1
+            self._leave(whose, me)
+
+    def _enter(self, whose: str) -> _Open:
+        """One more of a person's; their oldest give way. On the event loop, as `_leave`."""
+        mine = self._open.setdefault(whose, [])
+        staying = [each for each in mine if not each.displaced]
+        for oldest in staying[: max(0, len(staying) - self._each + 1)]:
+            oldest.displaced = True
+        me = _Open()
+        mine.append(me)
+        return me
+
+    def _leave(self, whose: str, me: _Open) -> None:
+        mine = self._open[whose]
+        mine.remove(me)
+        if not mine:
+            del self._open[whose]
 
 
 def event(name: str, value: str) -> str:

@@ -3,14 +3,20 @@
 from fastapi import APIRouter, FastAPI
 
 from orchestrator.api.site import Site
-from orchestrator.dashboard import doing, entering, looking, watching
+from orchestrator.dashboard import doing, entering, looking, sharing, watching
 from orchestrator.dashboard.at_site import SiteDesk, place_of
 from orchestrator.dashboard.frame import Frame
 from orchestrator.dashboard.pictures import Pictures
 from orchestrator.lifecycle import Store
 
-#: Watching before looking and doing: `/previews/{name}/live` is no verb.
-ROUTERS: tuple[APIRouter, ...] = (entering.router, watching.router, looking.router, doing.router)
+#: Watching, sharing and looking before doing: `/previews/{name}/live` is no verb.
+ROUTERS: tuple[APIRouter, ...] = (
+    entering.router,
+    watching.router,
+    sharing.router,
+    looking.router,
+    doing.router,
+)
 
 
 def session_key(store: Store) -> bytes:

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from orchestrator.pages.view import Page, duration
+from orchestrator.dashboard import sentences
+from orchestrator.errors import UsageError
+from orchestrator.pages.view import Page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +31,58 @@ class Rules:
         approval_required: whether a promotion needs a yes before it.
         keep_days: how long what is taken away can be brought back; 0: not at all.
         releases: what a promotion does with the image, in words; empty: nothing.
+        keep_discarded: how long a discard keeps the branch when nobody says otherwise: ``2d``; empty: not at all.
         verbs: which verbs there are.
     """
 
     approval_required: bool = False
     keep_days: int = 0
     releases: str = ""
+    keep_discarded: str = ""
     verbs: frozenset[str] = frozenset({"up", "answer", "approve", "promote", "discard"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One of several ways to do it.
+
+    Attributes:
+        value: in the form.
+        words: what it is.
+        means: the act's arguments that it stands for.
+    """
+
+    value: str
+    words: str
+    means: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pick:
+    """A choice that comes with a yes; the first is taken when nobody chooses.
+
+    Attributes:
+        name: of the form's field.
+        legend: what is chosen.
+        choices: what there is.
+    """
+
+    name: str
+    legend: str
+    choices: tuple[Choice, ...]
+
+    def means(self, value: str) -> Mapping[str, Any]:
+        """The act's arguments of what was chosen.
+
+        Raises:
+            UsageError: there is no such choice.
+        """
+        if not value:
+            return self.choices[0].means
+        for each in self.choices:
+            if each.value == value:
+                return each.means
+        raise UsageError(f"there is no choice {value[:40]!r} here", hint="open the page again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +96,7 @@ class Offer:
         refused: why it cannot be done now, or not by this person; empty when it can.
         allows: what has to be ticked first.
         note: whether a sentence may be kept with it.
-        lasting: whether how long is asked.
+        picks: what is chosen with it.
         grave: whether it changes production or removes something.
     """
 
@@ -58,7 +106,7 @@ class Offer:
     refused: str = ""
     allows: tuple[Allow, ...] = ()
     note: bool = False
-    lasting: bool = False
+    picks: tuple[Pick, ...] = ()
     grave: bool = False
 
 
@@ -69,37 +117,48 @@ def offers(
     forbids: Callable[[str], str],
     rules: Rules,
     allows: Iterable[Allow] = (),
+    late: Iterable[int] = (),
 ) -> tuple[Offer, ...]:
     """What can be done with a preview in its state, most wanted first.
 
     Args:
-        value: the preview's JSON.
+        value: the preview's JSON; ``kept_until`` while a discarded one can be brought back.
         page: its report's page.
         forbids: why whoever looks may not do a verb; empty when they may.
         rules: see Rules.
         allows: what stops a yes until it is allowed by name.
+        late: numbers of the statements that the running version of the app would notice.
     """
+    half = half_done(value)
+    stopping = () if half else tuple(allows)
     found = []
     for verb, title, does in _offered(value, page, rules):
         if verb not in rules.verbs:
             continue
-        stops = _stops(verb, value, page, rules, allows)
+        stops = _stops(verb, value, page, rules, stopping)
         found.append(
             Offer(
                 verb=verb,
                 title=title,
                 does=does,
                 refused=forbids(verb) or stops,
-                allows=tuple(allows) if verb in ("approve", "promote") and value["state"] == "ready" else (),
+                allows=stopping if verb in ("approve", "promote") and value["state"] == "ready" else (),
                 note=verb == "approve",
-                lasting=verb == "extend",
+                picks=tuple(_picks(verb, value, page, rules, frozenset(late))),
                 grave=verb in ("promote", "discard"),
             )
         )
     return tuple(found)
 
 
+def half_done(value: Mapping[str, Any]) -> bool:
+    """Whether production has the first half of it, and not the second."""
+    return bool(value.get("expanded")) and not value.get("promotion")
+
+
 def _stops(verb: str, value: Mapping[str, Any], page: Page, rules: Rules, allows: Iterable[Allow]) -> str:
+    if half_done(value):
+        return "production has its first half: promote the rest first" if verb == "discard" else ""
     if verb not in ("approve", "promote") or value["state"] != "ready":
         return ""
     allowed = {each.name for each in allows}
@@ -112,98 +171,104 @@ def _stops(verb: str, value: Mapping[str, Any], page: Page, rules: Rules, allows
     return ""
 
 
+def _picks(
+    verb: str, value: Mapping[str, Any], page: Page, rules: Rules, late: frozenset[int]
+) -> Iterator[Pick]:
+    if verb == "promote":
+        early = [act.number for act in page.acts if act.number not in late]
+        whole = not (late and early) or (value.get("command") or {}).get("on_main")
+        if value["state"] == "ready" and not half_done(value) and not whole:
+            both, first = sentences.halves(early, sorted(late))
+            yield Pick(
+                name="phase",
+                legend="How much of it",
+                choices=(
+                    Choice(value="all", words=both, means={}),
+                    Choice(value="expand", words=first, means={"phase": "expand"}),
+                ),
+            )
+        yield Pick(
+            name="keep",
+            legend="And this preview, when all of it is on production",
+            choices=(
+                Choice(value="discard", words="Discard it", means={}),
+                Choice(value="keep", words="Leave it up", means={"keep": True}),
+            ),
+        )
+    elif verb == "extend":
+        yield Pick(
+            name="lasting",
+            legend="By how long",
+            choices=tuple(
+                Choice(value=span, words=words, means={"lasting": span})
+                for span, words in (("3d", "Three days"), ("1d", "One day"), ("7d", "Seven days"))
+            ),
+        )
+    elif verb == "discard" and value["state"] in ("ready", "failed") and value["plan"]["digest"]:
+        gone = Choice(value="gone", words="Remove it at once, for good", means={"keep_for": "0"})
+        days = rules.keep_discarded or "2d"
+        kept = Choice(
+            value="kept",
+            words=f"Keep it for {days}, so that the preview can be restored",
+            means={"keep_for": days},
+        )
+        yield Pick(
+            name="branch",
+            legend="The branch with its data",
+            choices=(kept, gone) if rules.keep_discarded else (gone, kept),
+        )
+
+
 def _offered(
     value: Mapping[str, Any], page: Page, rules: Rules
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     state = value["state"]
     failed_in = (value.get("error") or {}).get("state") if state == "failed" else None
+    promoting = tuple(
+        sentences.promoting(page, value, keep_days=rules.keep_days, releases=rules.releases)
+        if not half_done(value)
+        else sentences.finishing(value, releases=rules.releases)
+    )
     if state == "ready":
-        yield "approve", "Approve", tuple(_approving(value, page))
-        yield "promote", "Promote", tuple(_promoting(page, value, rules))
-        if value.get("sleeping_since"):
-            yield "wake", "Wake", ("The app is started again, on its branch as it was.",)
-        yield (
-            "up",
-            "Bring up to date",
-            (
-                "Looks whether goal, main or the app's sources have changed since; what changed is rehearsed again.",
-                "A yes that was given for what was rehearsed before does not hold for what is new.",
-            ),
-        )
-        yield (
-            "rebase",
-            "Rebase",
-            (
-                "Rehearses again on a fresh branch of main as it is now; answers are kept.",
-                "This one stays up until the new one is ready.",
-                "What somebody wrote into the preview's database while testing is gone then.",
-            ),
-        )
-        if not value.get("sleeping_since"):
-            yield "sleep", "Put to sleep", ("The app is stopped and kept; the first visit wakes it.",)
+        yield from _when_ready(value, page, promoting)
     elif state == "failed" and failed_in == "promoting":
         yield (
             "promote",
             "Go on with the promotion",
-            ("Compares main with what was rehearsed and runs what remains.", *_promoting(page, value, rules)),
+            ("Compares main with what was rehearsed and runs what remains.", *promoting),
         )
+        yield "rebase", "Rebase", sentences.REBASING
     elif state == "failed":
         yield "up", "Try again", ("Goes on where it failed; a rehearsal begins on a fresh branch.",)
     elif state == "waiting":
         yield "up", "Plan again", ("Reads the goal again, if you changed it instead of answering.",)
-    if state not in ("closed", "promoted", "discarding"):
+    elif state == "closed" and value.get("kept_until"):
+        yield "restore", "Restore", tuple(sentences.restoring(value["kept_until"]))
+    if state not in ("closed", "discarding"):
         if value.get("expires_at"):
             yield "extend", "Extend", ("It is discarded later.",)
+            yield "keep", "Keep", tuple(sentences.keeping(_clock(value["expires_at"])))
         if state != "promoting" and failed_in != "promoting":
-            yield "discard", "Discard", tuple(_discarding(value))
+            yield "discard", "Discard", tuple(sentences.discarding(value))
 
 
-def _approving(value: Mapping[str, Any], page: Page) -> Iterator[str]:
-    yield (
-        f"Says that you looked at it and that plan {str(value['plan']['digest'])[:12]} "
-        f"({_statements(page)}) may go to production."
-    )
-    yield "Nothing runs yet: somebody promotes it."
-    yield (
-        "The yes is bound to the plan, main's schema, the goal, the image, the answers and the report. "
-        "When one of them moves, it does not hold any more."
-    )
-
-
-def _promoting(page: Page, value: Mapping[str, Any], rules: Rules) -> Iterator[str]:
-    if page.acts:
-        yield (
-            f"{_statements(page).capitalize()} run on production, exactly as rehearsed, under lock time-outs. "
-            "If production has moved, it is rehearsed again first; when anything is different then, nothing is changed."
-        )
+def _when_ready(
+    value: Mapping[str, Any], page: Page, promoting: tuple[str, ...]
+) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    half, asleep = half_done(value), bool(value.get("sleeping_since"))
+    if half:
+        yield "promote", "Promote the rest", promoting
     else:
-        yield "No statement runs: both schemas are equal."
-    if page.pause:
-        yield page.pause
-    for act in page.acts:
-        for code, title, detail, _ in act.hazards:
-            if code == "deletes_data":
-                kept = f" It can be brought back for {rules.keep_days} days." if rules.keep_days else ""
-                yield f"{title}: {detail}.{kept}"
-    total = sum(act.milliseconds or 0 for act in page.acts)
-    if total:
-        yield (
-            f"The statements took {duration(total)} in all on the branch; "
-            "production's traffic adds waiting for locks."
-        )
-    if rules.releases and value.get("image"):
-        yield rules.releases
-    yield "Afterwards main is compared with what was rehearsed, and this preview is discarded."
+        yield "approve", "Approve", tuple(sentences.approving(value, page))
+        yield "promote", "Promote", promoting
+    if asleep:
+        yield "wake", "Wake", ("The app is started again, on its branch as it was.",)
+    yield "up", "Bring up to date", sentences.UP_TO_DATE
+    if not half:
+        yield "rebase", "Rebase", sentences.REBASING
+    if not asleep:
+        yield "sleep", "Put to sleep", ("The app is stopped and kept; the first visit wakes it.",)
 
 
-def _discarding(value: Mapping[str, Any]) -> Iterator[str]:
-    yield "The app, its image and its branch are removed, with everything that was written there."
-    yield "Production is not touched."
-    if value.get("approval"):
-        yield "The yes that was given is void."
-    yield "Its history stays."
-
-
-def _statements(page: Page) -> str:
-    count = len(page.acts)
-    return f"{count} statement{'s' * (count != 1)}"
+def _clock(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC"

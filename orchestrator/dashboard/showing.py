@@ -9,12 +9,14 @@ from orchestrator.approval import Guards
 from orchestrator.checks.policy import unallowed
 from orchestrator.checks.report import Report
 from orchestrator.dashboard.desk import Desk, Job, Problem
-from orchestrator.dashboard.offers import Allow, Offer, offers
+from orchestrator.dashboard.offers import Allow, Offer, half_done, offers
 from orchestrator.dashboard.render import qr_code
+from orchestrator.dashboard.sentences import statements
 from orchestrator.dashboard.views import bars, entries, sign_of, story
 from orchestrator.errors import UnknownPreview
 from orchestrator.facts import open_questions, preview_json
 from orchestrator.lifecycle import Preview, Store
+from orchestrator.migration.phases import split
 from orchestrator.migration.plan import Plan
 from orchestrator.pages.differences import side_by_side
 from orchestrator.pages.view import Page
@@ -56,6 +58,24 @@ def allows_of(guards: Guards, preview: Preview) -> tuple[Allow, ...]:
     return tuple(found)
 
 
+def late_of(preview: Preview) -> tuple[int, ...]:
+    """The numbers of the statements that the running version of the app would notice."""
+    given = preview.facts.get("plan")
+    if not given:
+        return ()
+    plan = Plan.from_json(given)
+    early = {id(each) for each in split(plan).expand.statements}
+    return tuple(number for number, each in enumerate(plan.statements, 1) if id(each) not in early)
+
+
+def kept_until(preview: Preview, *, now: datetime) -> str:
+    """Until when a discarded preview can be brought back, for a person; empty when it cannot."""
+    until = (preview.facts.get("kept") or {}).get("until")
+    if preview.state.value != "closed" or not until or datetime.fromisoformat(until) <= now:
+        return ""
+    return f"{datetime.fromisoformat(until):%Y-%m-%d %H:%M} UTC"
+
+
 def seen_of(preview: Preview) -> str:
     """What a person looks at when they confirm: when it is another at the moment of the yes, they look again."""
     facts = preview.facts
@@ -90,7 +110,7 @@ class Showing:
         self.preview = preview
         self.value: dict[str, Any] = {
             **preview_json(preview),
-            "sleeping_since": preview.facts.get("sleeping_since"),
+            "kept_until": kept_until(preview, now=datetime.now(UTC)),
         }
         self.page: Page = report_page(self.value)
 
@@ -105,6 +125,7 @@ class Showing:
             forbids=self._forbids,
             rules=self._desk.rules,
             allows=allows_of(self._desk.guards, self.preview),
+            late=late_of(self.preview),
         )
 
     def offer(self, verb: str) -> Offer | None:
@@ -125,6 +146,7 @@ class Showing:
             "state_sign": sign_of(self.page.state),
             "sleeping": entry.sleeping,
             "uses": entry.uses,
+            "notice": self._notice(),
             "ends": entry.ends,
             "job": job,
             "error": Problem(
@@ -137,10 +159,21 @@ class Showing:
             "picture": self._picture,
             "no_picture": self._no_picture,
             "has_app": bool(open_),
+            "shareable": bool(open_) and not self._desk.no_links(),
             "questions": open_questions(preview) if waiting else (),
             "answer_refused": self._forbids("answer"),
             "offers": self.offers() if not (job and job.running) else self._meanwhile(),
         }
+
+    def _notice(self) -> str:
+        """What whoever comes here must know first; empty: nothing out of the ordinary."""
+        if half_done(self.value):
+            since = datetime.fromisoformat(self.value["expanded"]["at"])
+            left = statements(len(self.value["expanded"]["left"]))
+            return f"Production has the first half of this since {since:%Y-%m-%d %H:%M} UTC; {left} left."
+        if until := self.value["kept_until"]:
+            return f"It was discarded. Its branch is kept until {until}, and it can be restored until then."
+        return ""
 
     def _meanwhile(self) -> tuple[Offer, ...]:
         """While a job runs there is nothing to do but to give it up."""

@@ -146,12 +146,15 @@ def _words(preview: Preview) -> str:
 
 
 def _uses(facts: Mapping[str, Any]) -> str:
+    """Disk, and money where a price is known, else the time of computing."""
     usage = facts.get("usage") or {}
     said = []
     if usage.get("disk_bytes") is not None:
         said.append(size(usage["disk_bytes"]))
     if usage.get("cost") is not None:
-        said.append(f"{usage['cost']:.2f} {usage.get('currency', 'USD')}")
+        said.append(f"{usage['cost']:.2f} {usage.get('currency') or ''}".strip())
+    elif usage.get("compute_seconds"):
+        said.append(f"{span(usage['compute_seconds'])} of computing")
     return ", ".join(said)
 
 

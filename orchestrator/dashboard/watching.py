@@ -27,7 +27,7 @@ def live(guest: Guest, front: Front, request: Request) -> Response:
         before, last = last, now
         return [("changed", str(now))] if before not in (-1, now) else []
 
-    return front.streams.answer(request, look)
+    return front.streams.answer(request, guest.whose, look)
 
 
 @router.get("/previews/{name}/live")
@@ -60,7 +60,7 @@ def preview_live(guest: Guest, front: Front, request: Request, name: str) -> Res
         seen, content = now, body
         return sending
 
-    return front.streams.answer(request, look)
+    return front.streams.answer(request, guest.whose, look)
 
 
 @router.get("/previews/{name}/logs/live")
@@ -74,4 +74,5 @@ def logs_live(guest: Guest, front: Front, request: Request, name: str, service: 
         (found.id, service, found.facts.get("url")),
         lambda: (clean(line) for line in front.desk.log(found, service)),
     )
-    return front.streams.answer(request, read)
+    farewell = [("line", line_item("Another page of yours is live now. Load this one again to go on."))]
+    return front.streams.answer(request, guest.whose, read, farewell=farewell)

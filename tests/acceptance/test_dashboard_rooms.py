@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+import pytest
 
 from tests.acceptance.shop import ALLOW_FAX, RENAME, Shop
 from tests.acceptance.test_dashboard import serving, token
 from tests.acceptance.test_safety import APP, CACHE
 from tests.acceptance.tool import Tool
 
+#: A table and a column that are called so.
+EVIL = "<img src=x onerror=alert(1)>"
 #: Somebody waits so long for a job; nothing here takes it.
 PATIENCE = 60.0
 
@@ -84,10 +87,58 @@ def test_the_revert_button_takes_a_promotion_back_and_keeps_later_rows(shop: Sho
     assert (by["kind"], by["state"], by["who"]) == ("revert", "done", "ada")
 
 
+def sent(browser: httpx.Client, path: str, **more: str) -> httpx.Response:
+    """Say yes on a confirmation page."""
+    page = browser.get(path).text
+    return browser.post(path, data={"csrf": word(page, "csrf"), "seen": word(page, "seen"), **more})
+
+
+def until(browser: httpx.Client, path: str, wanted: str) -> str:
+    """A page once it says this."""
+    end = time.monotonic() + PATIENCE
+    while wanted not in (page := browser.get(path).text):
+        assert time.monotonic() < end, page
+        time.sleep(0.2)
+    return page
+
+
+@pytest.mark.prove
+def test_kept_discarded_restored_and_shared_by_buttons(shop: Shop) -> None:
+    shop.settings(lambda text: f'{text}\n[gateway]\nenabled = true\ndomain = "preview.example.com"\n')
+    shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
+    shop.on(
+        shop.uri(shop.json("show", "pr-1")["branch"]["name"]),
+        "update customers set full_name = 'clicked' where id = 1",
+    )
+
+    with signed_in(shop, "root", "admin") as browser:
+        assert sent(browser, "/previews/pr-1/keep").status_code == 303
+        until(browser, "/previews/pr-1", "<strong>kept</strong>")
+        assert shop.json("show", "pr-1")["expires_at"] is None
+        form = {
+            "csrf": word(browser.get("/previews/pr-1/shares").text, "csrf"),
+            "lasts": "2d",
+            "note": "Grace",
+        }
+        made = browser.post("/previews/pr-1/shares", data=form).text
+        assert "https://pr-1.preview.example.com/.preview/share/share_" in made
+        assert [each["note"] for each in shop.json("share", "pr-1", "--list")] == ["Grace"]
+
+        assert sent(browser, "/previews/pr-1/discard", branch="kept").status_code == 303
+        until(browser, "/previews/pr-1", "it can be restored until then")
+        assert browser.get("/previews/pr-1/shares").status_code == 404
+        assert sent(browser, "/previews/pr-1/restore").status_code == 303
+        until(browser, "/previews/pr-1", 'pr-1 <span class="state ready">')
+    back = shop.json("show", "pr-1")
+    assert shop.on(shop.uri(back["branch"]["name"]), "select full_name from customers where id = 1") == [
+        ("clicked",)
+    ]
+
+
 def test_mails_and_the_log_of_each_service_are_shown(blank_tool: Tool) -> None:
     blank_tool.file("app.py", APP)
     blank_tool.file("cache.py", CACHE)
-    blank_tool.file("goal/1.sql", "create table t (id int primary key);")
+    blank_tool.file("goal/1.sql", f'create table "{EVIL}" (id int primary key, "{EVIL}" text);')
     blank_tool.file(
         "preview.toml",
         f"""
@@ -115,6 +166,8 @@ command = ["python", "-c", "import os, time; print('<i>', os.environ['DATABASE_U
     with signed_in(blank_tool, "vera", "viewer") as browser:
         page = browser.get("/previews/pr-1").text
         assert "/previews/pr-1/mails" in page
+        assert "&lt;img src=x" in page, "the plan and the schema, as text"
+        assert "<img src=x" not in page
         listed = browser.get("/previews/pr-1/mails").text
         assert "your order" in listed
         assert "ann@example.com" in listed

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from orchestrator.access import Caller, Role
 from orchestrator.acts import ACTS, Asked, check
+from orchestrator.acts.sharing import Sharing
 from orchestrator.approval import Guards
 from orchestrator.checks.report import Finding, Report, Severity
-from orchestrator.dashboard.desk import Job, Mail, Place
+from orchestrator.dashboard.at_site import link_of
+from orchestrator.dashboard.desk import Job, Link, Mail, Place
 from orchestrator.dashboard.offers import Rules
 from orchestrator.errors import NotAllowed, NotRecognised, OrchestratorError
 from orchestrator.lifecycle import Preview, State, Store
@@ -17,6 +20,7 @@ from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard, Plan, Statement
 from orchestrator.schema.questions import Choice, Question
 from orchestrator.schema.shown import Difference
+from orchestrator.settings import Settings
 
 PROJECT = "embedded/p-1"
 ORIGIN = "http://localhost:8600"
@@ -43,8 +47,10 @@ class FakeDesk:
         self.rules = Rules(
             verbs=frozenset(
                 {"up", "answer", "approve", "promote", "discard", "revert", "rebase", "sleep", "wake"}
+                | {"extend", "keep", "restore"}
             )
         )
+        self.sharing = sharing()
         self.guards = Guards(blocking=frozenset({"deletes_data"}), allowed=frozenset())
         self.project = PROJECT
         self.asked: list[tuple[str, str, Mapping[str, Any], str]] = []
@@ -122,6 +128,36 @@ class FakeDesk:
     def mail(self, preview: Preview, mail_id: str) -> Mail | None:
         return next((each for each in self.sent if each.id == mail_id), None)
 
+    def no_links(self) -> str:
+        return self.sharing.why_not()
+
+    def forbids_sharing(self, caller: Caller, preview: Preview) -> str:
+        return self.sharing.forbids(caller, preview)
+
+    def links(self, name: str, caller: Caller) -> tuple[Link, ...]:
+        with self.store(caller.who) as store:
+            return tuple(map(link_of, reversed(self.sharing.of(store, name))))
+
+    def make_link(self, name: str, caller: Caller, *, lasts: timedelta, note: str) -> str:
+        with self.store(caller.who) as store:
+            return str(self.sharing.make(store, caller, name, lasts=lasts, note=note)["url"])
+
+    def revoke_link(self, name: str, caller: Caller, link_id: str) -> None:
+        with self.store(caller.who) as store:
+            self.sharing.revoke(store, caller, name, link_id)
+
+
+def sharing(*, gateway: bool = True) -> Sharing:
+    """Share links as the settings of a team would have them."""
+    settings = Settings.model_validate(
+        {
+            "project": {"name": "p-1", "database": "shop"},
+            "goal": {"branch": "development"},
+            "gateway": {"enabled": gateway, "domain": "preview.example.com"},
+        }
+    )
+    return Sharing(settings, project=PROJECT)
+
 
 def question(text: str) -> Question:
     return Question(
@@ -149,6 +185,7 @@ def facts(text: str, *, url: str = "http://127.0.0.1:20000") -> dict[str, Any]:
                 why=f"rename {text}",
                 lock=LockMode.ACCESS_EXCLUSIVE,
                 lock_on=(text,),
+                late=False,
             ),
             Statement(
                 sql="create index concurrently orders_at on public.orders (at)",
@@ -156,6 +193,7 @@ def facts(text: str, *, url: str = "http://127.0.0.1:20000") -> dict[str, Any]:
                 lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
                 lock_on=("public.orders",),
                 transactional=False,
+                late=False,
             ),
             Statement(
                 sql=f"alter table public.customers drop column fax -- {text}",
@@ -163,6 +201,7 @@ def facts(text: str, *, url: str = "http://127.0.0.1:20000") -> dict[str, Any]:
                 lock=LockMode.ACCESS_EXCLUSIVE,
                 lock_on=("public.customers",),
                 hazards=(Hazard(code="deletes_data", on=text, detail=f"5,000 values are lost {text}"),),
+                late=True,
             ),
         ),
     )
@@ -228,6 +267,7 @@ def bring(
     way = {
         State.WAITING: (State.MIGRATING, State.WAITING),
         State.FAILED: (State.FAILED,),
+        State.CLOSED: (State.DISCARDING, State.CLOSED),
         State.READY: (State.MIGRATING, State.LAUNCHING, State.CHECKING, State.READY),
     }[to]
     with store.lease(preview.id) as lease:

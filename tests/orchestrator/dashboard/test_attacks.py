@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from html.parser import HTMLParser
+from itertools import product
 
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
 from orchestrator.dashboard.desk import Job, Mail, Place, Problem
+from orchestrator.dashboard.doing import VERBS
 from orchestrator.dashboard.entrance import inside
 from orchestrator.dashboard.live import event, line_item
+from orchestrator.dashboard.mount import ROUTERS
 from orchestrator.dashboard.sessions import Sessions
 from orchestrator.lifecycle import State, Store
 from tests.orchestrator.dashboard.desk import ORIGIN, FakeDesk, bring, facts, question
@@ -16,12 +21,27 @@ from tests.orchestrator.dashboard.test_pages import word
 
 Browse = Callable[..., TestClient]
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`{{7*7}}"
-#: Every button of every page: all that a form can be sent to.
-BUTTONS = (
-    "/previews", "/logout", "/previews/pr-1/answer", "/promotions/PROMOTION/revert",
-    "/previews/pr-1/approve", "/previews/pr-1/promote", "/previews/pr-1/up", "/previews/pr-1/rebase",
-    "/previews/pr-1/sleep", "/previews/pr-1/wake", "/previews/pr-1/extend", "/previews/pr-1/discard",
-)  # fmt: skip
+#: What stands for the parts of a path.
+PARTS = {"name": ("pr-1",), "promotion_id": ("PROMOTION",), "link_id": ("LINK",), "verb": VERBS}
+
+
+def posts() -> tuple[str, ...]:
+    """Every button of every page: all paths that a form can be sent to, read from the routes themselves."""
+    found = []
+    for router in ROUTERS:
+        for route in router.routes:
+            assert isinstance(route, APIRoute)
+            names = list(route.param_convertors)
+            if route.methods - {"GET", "HEAD"}:
+                assert route.methods == {"POST"}, route.path
+                found += [
+                    route.path.format(**dict(zip(names, values, strict=True)))
+                    for values in product(*(PARTS[name] for name in names))
+                ]
+    return tuple(found)
+
+
+BUTTONS = tuple(path for path in posts() if path != "/login")
 
 
 class Tags(HTMLParser):
@@ -54,6 +74,7 @@ def test_nothing_from_outside_becomes_markup(
     desk.jobs["pr-1"] = Job(
         id="1", running=False, words=EVIL, error=Problem(message=EVIL, hint=EVIL, detail=EVIL)
     )
+    store.shares().make(preview.id, lasts=timedelta(days=1), by=EVIL, note=EVIL)
     desk.sent = (Mail(id="1", subject=EVIL, sender=EVIL, to=EVIL, at=EVIL, text=EVIL, attachments=(EVIL,)),)
     browser = browse("ada")
 
@@ -61,6 +82,7 @@ def test_nothing_from_outside_becomes_markup(
         "/", "/previews/pr-1", "/previews/pr-2", "/previews/pr-3", "/previews/pr-1/promote", "/previews/pr-1/mails",
         "/previews/pr-1/mails/1", "/previews/pr-1/logs", "/promotions", f"/promotions/{made.id}",
         f"/promotions/{made.id}/revert", f"/previews/{EVIL}", f"/login?next={EVIL}", "/previews/pr-1/parts/now",
+        "/previews/pr-1/shares",
     ):  # fmt: skip
         answer = browser.get(path)
         tags = Tags(answer.text).found
@@ -88,6 +110,7 @@ def test_a_forged_form_does_nothing(browse: Browse, desk: FakeDesk, open_store: 
     store = open_store("dan")
     preview = bring(store, "pr-1", State.READY, facts("public.t"))
     made = store.promotions(desk.project).begin(preview_id=preview.id, preview_name="pr-1", facts={})
+    link, _ = store.shares().make(preview.id, lasts=timedelta(days=1), by="dan")
     browser = browse("root")
     good = {"csrf": word(browser.get("/").text), "name": "pr-5", "seen": "x"}
     other = {**good, "csrf": word(browse("ada").get("/").text)}
@@ -105,12 +128,19 @@ def test_a_forged_form_does_nothing(browse: Browse, desk: FakeDesk, open_store: 
 
     for path in BUTTONS:
         for data, headers in forgeries:
-            answer = browser.post(path.replace("PROMOTION", made.id), data=data, headers=headers)
+            real = path.replace("PROMOTION", made.id).replace("LINK", link.id)
+            answer = browser.post(real, data=data, headers=headers)
             assert answer.status_code == 403, (path, headers)
     browser.headers.pop("origin")
     assert browser.post("/previews", data=good).status_code == 403
+    for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}, {}):
+        # Somebody else's session is worth something to whoever makes one use it.
+        signed = browser.post("/login", data={"token": "token-dan"}, headers=headers)
+        assert signed.status_code == 403
 
+    assert len(BUTTONS) > 14
     assert desk.asked == []
+    assert [each.revoked_at for each in store.shares().of(preview.id)] == [None]
     assert browser.get("/").status_code == 200, "still signed in"
 
 

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from fastapi.testclient import TestClient
 
-from orchestrator.access import Caller
+from orchestrator.access import Audit, Caller
 from orchestrator.dashboard.desk import Job, Mail, Problem
 from orchestrator.errors import Refused
 from orchestrator.lifecycle import State, Store
-from tests.orchestrator.dashboard.desk import PEOPLE, FakeDesk, bring, facts, question
+from tests.orchestrator.dashboard.desk import PEOPLE, FakeDesk, bring, facts, question, sharing
 
 Browse = Callable[..., TestClient]
 
@@ -272,3 +273,124 @@ def test_a_log_ends_its_stream_when_it_ends(
     assert "<li>two &lt;script&gt;</li>" in answer.text
     assert "secret" not in answer.text
     assert "event: end" in answer.text
+
+
+def test_one_half_of_it_and_what_becomes_of_the_preview_are_chosen_with_a_promotion(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    bring(open_store("dan"), "pr-1", State.READY, facts("public.t"))
+    browser = browse("ada")
+    page = browser.get("/previews/pr-1/promote").text
+    assert "does not notice: statements 1 and 2. Statement 3 can follow later" in page
+
+    allow = {"allow": "deletes_data:public.t"}
+    made_up = confirm(browser, "/previews/pr-1/promote", **allow, phase="contract")
+    done = confirm(browser, "/previews/pr-1/promote", **allow, phase="expand", keep="keep")
+
+    assert (made_up.status_code, done.status_code) == (400, 303)
+    allowed = ["deletes_data:public.t"]
+    assert desk.asked == [("promote", "pr-1", {"allow": allowed, "phase": "expand", "keep": True}, "ada")]
+
+
+def test_half_way_there_is_the_rest_and_no_discard(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    expanded = {"at": "2026-11-28T12:00:00+00:00", "main": "m", "left": ["drop column fax"]}
+    bring(open_store("root"), "pr-1", State.READY, {**facts("public.t"), "expanded": expanded})
+    browser = browse("root")
+
+    page = browser.get("/previews/pr-1").text
+    assert "Production has the first half of this since 2026-11-28 12:00 UTC; 1 statement left." in page
+    assert "/previews/pr-1/approve" not in page
+    assert "promote the rest first" in browser.get("/previews/pr-1/discard").text
+    rest = browser.get("/previews/pr-1/promote").text
+    assert "drop column fax." in rest
+    assert 'name="allow"' not in rest
+    assert confirm(browser, "/previews/pr-1/promote").status_code == 303
+    assert desk.asked == [("promote", "pr-1", {}, "root")]
+
+
+def test_time_is_given_and_a_discarded_one_comes_back(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    store = open_store("dan")
+    preview = bring(store, "pr-1", State.READY, facts("public.t"))
+    store.live_until(preview.id, datetime.now(UTC) + timedelta(days=2), kind="extended", note="")
+    browser = browse("dan")
+
+    assert confirm(browser, "/previews/pr-1/extend", lasting="7d").status_code == 303
+    assert confirm(browser, "/previews/pr-1/keep").status_code == 303
+    assert confirm(browser, "/previews/pr-1/discard", branch="kept").status_code == 303
+    assert confirm(browser, "/previews/pr-1/discard").status_code == 303
+
+    for name, hours, offered in (("pr-2", 5, True), ("pr-3", -5, False)):
+        until = (datetime.now(UTC) + timedelta(hours=hours)).isoformat(timespec="seconds")
+        bring(store, name, State.CLOSED, {**facts("public.t"), "kept": {"until": until}})
+        page = browser.get(f"/previews/{name}").text
+        assert ("it can be restored until then" in page) is offered
+        assert (f"/previews/{name}/restore" in page) is offered
+    assert browser.get("/previews/pr-3/restore").status_code == 409
+    assert confirm(browser, "/previews/pr-2/restore").status_code == 303
+    assert desk.asked == [
+        ("extend", "pr-1", {"lasting": "7d"}, "dan"),
+        ("keep", "pr-1", {}, "dan"),
+        ("discard", "pr-1", {"keep_for": "2d"}, "dan"),
+        ("discard", "pr-1", {"keep_for": "0"}, "dan"),
+        ("restore", "pr-2", {}, "dan"),
+    ]
+
+
+def test_a_link_is_shown_once_and_taken_back(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    store = open_store("dan")
+    preview = bring(store, "pr-1", State.READY, facts("public.t"))
+    browser = browse("dan")
+    assert "/previews/pr-1/shares" in browser.get("/previews/pr-1").text
+    form = {
+        "csrf": word(browser.get("/previews/pr-1/shares").text),
+        "lasts": "12h",
+        "note": "Grace\0, design",
+    }
+
+    page = browser.post("/previews/pr-1/shares", data=form).text
+    secret = word(page.replace('id="link" readonly value', 'name="link" value'), "link")
+    (link,) = store.shares().of(preview.id)
+
+    assert secret.startswith(f"https://pr-1.preview.example.com/.preview/share/share_{link.id}_")
+    assert (link.note, link.made_by) == ("Grace, design", "dan")
+    assert store.shares().use(secret.rpartition("/")[2], preview.id)
+    assert secret not in browser.get("/previews/pr-1/shares").text
+    assert "Grace, design" in browser.get("/previews/pr-1/shares").text
+    assert browser.post("/previews/pr-1/shares", data={**form, "lasts": "99d"}).status_code == 400
+    path = f"/previews/pr-1/shares/{link.id}/revoke"
+    assert "sees the preview no longer" in browser.get(path).text
+    assert confirm(browser, path).headers["location"] == "/previews/pr-1/shares"
+    assert store.shares().use(secret.rpartition("/")[2], preview.id) is None
+    assert browser.get("/previews/pr-1/shares/00000000/revoke").status_code == 404
+    told = [(event.kind, event.who) for _, event in store.history(preview.id)][-2:]
+    assert told == [("shared", "dan"), ("not shared", "dan")]
+    audit = [(each.action, each.outcome) for each in Audit(store.connection).read()]
+    assert audit == [("share revoke", "allowed"), ("share", "allowed")]
+
+
+def test_only_its_owner_shares_a_preview(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    store = open_store("dan")
+    preview = bring(store, "pr-1", State.READY, facts("public.t"))
+    link, _ = store.shares().make(preview.id, lasts=timedelta(days=1), by="dan")
+
+    for who, status in (("vera", 403), ("ada", 403), ("root", 200)):
+        browser = browse(who)
+        page = browser.get("/previews/pr-1/shares").text
+        assert ("You cannot make or revoke links" in page) is (status == 403)
+        form = {"csrf": word(page), "lasts": "2d"}
+        assert browser.post("/previews/pr-1/shares", data=form).status_code == status, who
+        revoked = browser.post(f"/previews/pr-1/shares/{link.id}/revoke", data=form)
+        assert revoked.status_code == (403 if status == 403 else 303), who
+    assert len(store.shares().of(preview.id)) == 2
+
+    desk.sharing = sharing(gateway=False)
+    assert "gateway, which is not enabled" in browse("dan").get("/previews/pr-1/shares").text
+    assert "/previews/pr-1/shares" not in browse("dan").get("/previews/pr-1").text
