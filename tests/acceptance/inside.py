@@ -17,6 +17,9 @@ from tests.acceptance.shop import Shop
 
 Verb = Callable[[Assembly], Any]
 
+#: After so long a verb hangs, and its child is ended.
+LONGEST_SECONDS = 240
+
 
 class Silent:
     def started(self, preview: Preview) -> None: ...
@@ -25,8 +28,8 @@ class Silent:
     def failed(self, preview: Preview, state: State, message: str, milliseconds: float) -> None: ...
 
 
-def start(shop: Shop, verb: Verb, *, fault: str = "", log: Path | None = None) -> int:
-    """Fork a child that runs the verb on the shop; returns its process id."""
+def start(shop: Shop, *verbs: Verb, fault: str = "", log: Path | None = None) -> int:
+    """Fork a child that runs verbs on the shop, each assembled anew; returns its process id."""
     child = os.fork()
     if child:
         return child
@@ -42,10 +45,12 @@ def start(shop: Shop, verb: Verb, *, fault: str = "", log: Path | None = None) -
         opening.runtime.cache_clear()
         os.setsid()
         os.chdir(shop.folder)
+        signal.alarm(LONGEST_SECONDS)
         with (log or Path(os.devnull)).open("w") as said:
             try:
-                with assemble(load(shop.folder / "preview.toml"), Silent()) as rooms:
-                    verb(rooms)
+                for verb in verbs:
+                    with assemble(load(shop.folder / "preview.toml"), Silent()) as rooms:
+                        verb(rooms)
                 code = 0
             except OrchestratorError as error:
                 said.write(f"{type(error).__name__}: {error.message}; {error.hint}; {error.detail}\n")
@@ -63,14 +68,14 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def run(shop: Shop, verb: Verb, *, fault: str = "", log: Path | None = None) -> int:
-    """Run a verb to its end; see `ended`."""
-    return ended(start(shop, verb, fault=fault, log=log))
+def run(shop: Shop, *verbs: Verb, fault: str = "", log: Path | None = None) -> int:
+    """Run verbs to their end; see `ended`."""
+    return ended(start(shop, *verbs, fault=fault, log=log))
 
 
-def must(shop: Shop, verb: Verb, log: Path) -> None:
-    """Run a verb that has to succeed."""
-    code = run(shop, verb, log=log)
+def must(shop: Shop, *verbs: Verb, log: Path) -> None:
+    """Run verbs that have to succeed."""
+    code = run(shop, *verbs, log=log)
     assert code == 0, f"{code}: {log.read_text()}"
 
 

@@ -108,16 +108,22 @@ class Shop:
         ]
         if preview["url"]:
             found += [f"process {pid}" for pid in self.processes(preview["url"])]
-        for pid, words in _of_all_processes("cmdline"):
-            # A postmaster whose data directory is gone, of whichever branch.
-            place = re.search(rb"-D\0([^\0]+)", words)
-            if place and place[1].startswith(bytes(self.home)) and not Path(os.fsdecode(place[1])).exists():
-                found.append(f"postgres {pid} on {os.fsdecode(place[1])}")
+        found += orphaned_postgres(self.home)
         if shutil.which("docker"):
             for what in ("ps --all --format {{.Names}}", "images --format {{.Repository}}:{{.Tag}}"):
                 asked = subprocess.run(["docker", *what.split()], capture_output=True, text=True, check=False)
                 found += [line for line in asked.stdout.splitlines() if preview_id in line]
         return found
+
+
+def orphaned_postgres(home: Path) -> list[str]:
+    """The postmasters of a home whose data directory is gone, of whichever branch."""
+    found = []
+    for pid, words in _of_all_processes("cmdline"):
+        place = re.search(rb"-D\0([^\0]+)", words)
+        if place and place[1].startswith(bytes(home)) and not Path(os.fsdecode(place[1])).exists():
+            found.append(f"postgres {pid} on {os.fsdecode(place[1])}")
+    return found
 
 
 def processes_with(variable: str) -> list[int]:
