@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
@@ -46,6 +47,36 @@ class Change(Protocol):
         """Take it back; nothing where it was not changed, or was taken back."""
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How long visitors waited, and for what, milliseconds.
+
+    Attributes:
+        requests: the earlier version's last requests.
+        change: what was changed between the versions.
+        later: the later version's health.
+    """
+
+    requests: float = 0.0
+    change: float = 0.0
+    later: float = 0.0
+
+    @property
+    def ms(self) -> float:
+        """In all."""
+        return self.requests + self.change + self.later
+
+    def __str__(self) -> str:
+        return (
+            f"{self.ms:.0f} ms between the two versions: {self.requests:.0f} for the last requests, "
+            f"{self.change:.0f} for the change, {self.later:.0f} for the later version"
+        )
+
+    def to_json(self) -> dict[str, float]:
+        """All attributes by name."""
+        return {name: round(getattr(self, name), 1) for name in ("requests", "change", "later")}
+
+
 class ChangeOver:
     """One change of versions.
 
@@ -64,7 +95,7 @@ class ChangeOver:
         self._started: Candidate | None = None
         self._failed: BaseException | None = None
         self._seen = "it did not answer"
-        self.held_ms = 0.0
+        self.held = Held()
 
     def between(self, earlier: Candidate | None, say: Callable[[str], None]) -> Candidate:
         """Start the later version, change what must be changed, and send visitors to it once it is healthy.
@@ -99,18 +130,14 @@ class ChangeOver:
                         if done:
                             say("taking back what was changed between the versions")
                         self._change.undo()
-            self.held_ms = (times[-1] - times[0]) * 1000
+            self.held = Held(*((after - before) * 1000 for before, after in pairwise(times)))
         if not sent:
             raise Unhealthy(
                 f"{self._spec.name} was not healthy {HELD_SECONDS:g} s after what it needs was there: {self._seen}",
                 status=self._seen,
                 hint="its log says more: `preview logs` of the preview, which ran on the same schema",
             )
-        parts = ((after - before) * 1000 for before, after in pairwise(times))
-        say(
-            f"visitors waited {self.held_ms:.0f} ms between the two versions: "
-            "{:.0f} for the last requests, {:.0f} for the change, {:.0f} for the later version".format(*parts)
-        )
+        say(f"visitors waited {self.held}")
         starting.join()
         if self._failed is not None:
             self._change.undo()

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from preview.changeover import Change, ChangeOver
+from preview.changeover import Change, ChangeOver, Held
 from preview.draining import drained
 from preview.edge import Edge
 from preview.errors import PreviewError, Unhealthy
@@ -30,10 +30,10 @@ class Rollout:
         key: whose production; part of names and labels.
         released: what was put there.
         edge: the stable address.
-        held_ms: how long visitors waited during the last `put`, milliseconds; None when they did not have to.
+        held: how long visitors waited during the last `put`; None when they did not have to.
     """
 
-    held_ms: float | None = None
+    held: Held | None = None
 
     def __init__(
         self, *, key: str, released: Released, runtime: Runtime, edge: Edge, drain_seconds: float
@@ -76,7 +76,7 @@ class Rollout:
             if change is not None:
                 over = ChangeOver(self._runtime, self.edge, spec, change)
                 candidate = over.between(earlier, say)
-                self.held_ms = over.held_ms
+                self.held = over.held
             else:
                 candidate = self._runtime.start(spec)
             self.edge.point(urlsplit(candidate.url).netloc)

@@ -183,6 +183,7 @@ def told_by_part(tables: Tables, name: str, under: Load, marks: list[float], pro
         for kind in ("restore_point", "release")
     )  # fmt: skip
     proof = next((e.at.timestamp() for e in promotion.events if e.kind == "done"), marks[1])
+    print(f"{name}: visitors were held: {(promotion.last('release') or {}).get('held')}\n", flush=True)
     if point is None or release is None:
         return
     parts = (

@@ -10,7 +10,6 @@ from typing import Protocol
 
 from orchestrator.database import Connection, connect
 from orchestrator.errors import LockNotAcquired
-from orchestrator.lifecycle import Preview
 from orchestrator.migration.changeover import undone
 from orchestrator.migration.plan import Plan
 from orchestrator.postgres import taking_back
@@ -232,7 +231,7 @@ class ChangeOver:
 
 
 class _Door:
-    """See `Door`; for a promotion that has its turn on main."""
+    """See `Door`; for whoever has its turn on main."""
 
     def __init__(
         self, on_main: OnMain, promotion_id: str, main: Connection, purpose: str, say: Callable[[str], None]
@@ -257,8 +256,8 @@ class _Door:
 
 
 def change_over(
-    on_main: OnMain, preview: Preview, main: Connection, say: Callable[[str], None]
+    on_main: OnMain, promotion_id: str, main: Connection, purpose: str, say: Callable[[str], None]
 ) -> Callable[[Plan], ChangeOver]:
-    """What makes a change-over of statements, for a promotion that has its turn on main."""
-    door = _Door(on_main, preview.facts["promotion_id"], main, f"promote {preview.name}", say)
+    """What makes a change-over of statements, for a promotion or a revert that has its turn on main."""
+    door = _Door(on_main, promotion_id, main, purpose, say)
     return lambda plan: ChangeOver(plan, door, main, attempts=on_main.attempts, say=say)

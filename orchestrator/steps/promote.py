@@ -292,7 +292,11 @@ class PromoteStep:
                 remaining,
                 on_main,
                 lambda change: self._released(preview, detail, change),
-                change_over(self._on_main, preview, main, detail) if self._releases.holds else None,
+                change_over(
+                    self._on_main, preview.facts["promotion_id"], main, f"promote {preview.name}", detail
+                )
+                if self._releases.holds
+                else None,
             )
         traces = self._by_command.promote(preview, main, on_main, detail)
         self._promotions.record(preview.facts["promotion_id"], "command", detail={"argv": self._command.argv})

@@ -19,7 +19,7 @@ from orchestrator.steps.announced import Announced
 from orchestrator.steps.border import translating
 from orchestrator.steps.launch import Candidates, passed_on
 from orchestrator.steps.project import NeonProject
-from preview.changeover import Change
+from preview.changeover import Change, Held
 from preview.edge import Edge
 from preview.released import Release, Released
 from preview.rollout import Rollout
@@ -115,7 +115,8 @@ class Releases:
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "release": release.to_json(),
             "previous": before.to_json() if before else None,
-            "held_ms": round(held, 1) if held is not None else None,
+            "held_ms": round(held.ms, 1) if held is not None else None,
+            "held": held.to_json() if held is not None else None,
         }
 
     def would_put_back(self, outcome: Mapping[str, Any] | None) -> str:
@@ -134,12 +135,19 @@ class Releases:
             )
         return said
 
-    def put_back(self, outcome: Mapping[str, Any] | None, detail: Say) -> dict[str, Any]:
+    def holds_for(self, outcome: Mapping[str, Any] | None) -> bool:
+        """Whether visitors can be asked to wait while `put_back` does that."""
+        return bool(outcome and outcome["kind"] == "container" and outcome["previous"]) and self.holds
+
+    def put_back(
+        self, outcome: Mapping[str, Any] | None, detail: Say, change: Change | None = None
+    ) -> dict[str, Any]:
         """Put into production what ran before a release; harmless when run twice.
 
         Args:
             outcome: what `release` returned.
             detail: gets a line for each act.
+            change: what must happen between the two versions, while visitors wait; only where it `holds_for`.
 
         Returns:
             What was done, JSON; empty when there is nothing to do.
@@ -157,13 +165,15 @@ class Releases:
         release = Release.from_json(outcome["previous"])
         later = Release.from_json(outcome["release"])
         with translating(f"putting {release.id} back into production"):
-            self._put("revert", release, later, None, detail)
+            held = self._put("revert", release, later, None, detail, change)
         return {
             "kind": outcome["kind"],
             "address": self.address,
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "release": release.to_json(),
             "previous": later.to_json(),
+            "held_ms": round(held.ms, 1) if held is not None else None,
+            "held": held.to_json() if held is not None else None,
         }
 
     def begin(self, image: str | None, context: str | None, detail: Say, *, kind: str) -> Release:
@@ -247,8 +257,8 @@ class Releases:
         preview: Preview | None,
         detail: Say,
         change: Change | None = None,
-    ) -> float | None:
-        """Put it there; how long visitors waited, milliseconds, where they had to."""
+    ) -> Held | None:
+        """Put it there; how long visitors waited, where they had to."""
         if self.address is not None:
             live = self.released.live
             if live is not None and live.runtime != release.runtime:
@@ -260,7 +270,7 @@ class Releases:
                 )
             rollout = self._rollout(release.runtime)
             rollout.put(release, self._spec(release), detail, change)
-            return rollout.held_ms
+            return rollout.held
         self._tell(action, release, other, preview, detail)
         return None
 

@@ -28,12 +28,14 @@ from orchestrator.schema.diff import describe_difference
 from orchestrator.schema.privileges import Compare
 from orchestrator.steps import proof
 from orchestrator.steps.border import translating
+from orchestrator.steps.changeover import change_over
 from orchestrator.steps.in_order import in_order
 from orchestrator.steps.on_main import OnMain
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.release import Releases
 from orchestrator.steps.restore_point import RestorePoints
 from orchestrator.steps.way_back import counted
+from preview.changeover import Change
 
 Say = Callable[[str], None]
 
@@ -318,14 +320,17 @@ class ReversePlans:
     ) -> None:
         """What comes back, the earlier version of the app, what goes."""
 
+        purpose = f"revert {promotion.preview_name}"
+
         def apply(part: Plan) -> tuple[StatementTrace, ...]:
-            purpose = f"revert {promotion.preview_name}"
             return self._on_main.apply(revert.id, main, part, purpose=purpose, detail=detail)
 
-        def put_back() -> dict[str, Any] | None:
-            return put_image_back(self._promotions, self._releases, promotion, revert, detail)
+        def put_back(change: Change | None) -> dict[str, Any] | None:
+            return put_image_back(self._promotions, self._releases, promotion, revert, detail, change)
 
-        in_order(plan, apply, lambda _: put_back())
+        waits = self._releases.holds_for(promotion.last("release"))
+        changes = change_over(self._on_main, revert.id, main, purpose, detail) if waits else None
+        in_order(plan, apply, put_back, changes)
 
     def _proved(
         self, revert: Promotion, main: Connection, plan: Plan, target: Snapshot, detail: Say
@@ -352,11 +357,16 @@ class ReversePlans:
 
 
 def put_image_back(
-    promotions: Promotions, releases: Releases, promotion: Promotion, revert: Promotion, detail: Say
+    promotions: Promotions,
+    releases: Releases,
+    promotion: Promotion,
+    revert: Promotion,
+    detail: Say,
+    change: Change | None = None,
 ) -> dict[str, Any] | None:
     """The app goes back in the same act; None when nothing was released."""
     began = time.perf_counter()
-    outcome = releases.put_back(promotion.last("release"), detail)
+    outcome = releases.put_back(promotion.last("release"), detail, change)
     if not outcome:
         return None
     promotions.record(

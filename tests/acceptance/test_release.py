@@ -198,6 +198,25 @@ def test_killed_between_the_renames_and_the_new_version_they_are_taken_back(
 
 
 @pytest.mark.prove
+def test_on_the_way_back_nobody_notices_either(released_shop: Shop, address: str) -> None:
+    shop = released_shop
+    shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
+    shop.preview("promote", "pr-1", "--allow", ALLOW_FAX)
+    assert version_at(address) == "v2"
+
+    with Visitors(address) as visitors:
+        shop.preview("revert", "--yes")
+
+    assert visitors.errors == []
+    assert set(visitors.statuses) == {200}
+    assert version_at(address) == "v1"
+    assert {"name", "fax"} <= set(shop.columns(shop.uri(), "customers"))
+    reverted = shop.json("history", "promotions")[-1]
+    assert reverted["kind"] == "revert"
+    assert shop.json("history", "show", reverted["id"])["release"]["held_ms"] > 0
+
+
+@pytest.mark.prove
 def test_a_reboot_is_followed_by_start(released_shop: Shop, address: str) -> None:
     shop = released_shop
     before = shop.json("release", "status")
