@@ -7,7 +7,8 @@ OrchestratorError                 exit 1
 │  ├─ UnknownPromotion
 │  ├─ UnknownJob
 │  ├─ NameTaken
-│  └─ TooLarge
+│  ├─ TooLarge
+│  └─ TooSlow
 ├─ WaitingForAnswers              exit 3   questions that facts cannot decide
 ├─ Refused                        exit 4   hazard, check, drift, approval or role says no
 │  ├─ HazardNotAllowed
@@ -86,6 +87,10 @@ class NameTaken(UsageError):
 
 class TooLarge(UsageError):
     """More was sent than is taken."""
+
+
+class TooSlow(UsageError):
+    """What was sent did not come in time."""
 
 
 class WaitingForAnswers(OrchestratorError):

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import uvicorn
+from fastapi import FastAPI
 
 from orchestrator.api.app import make_app
+from orchestrator.api.arriving import Arriving
 from orchestrator.api.site import Site
 from orchestrator.dashboard.frame import Page, visitor_of
 from orchestrator.dashboard.mount import ROUTERS, Mounted
@@ -66,20 +68,7 @@ def serve(
         if mounted is not None:
             show(mounted.listens(urlsplit(url).port or port))
 
-    server = _Told(
-        uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-            h11_max_incomplete_event_size=32 * 1024,
-            limit_concurrency=1000,
-        ),
-        told,
-    )
+    server = _Told(listening(app, settings, host=host, port=port), told)
     if worker is not None:
         worker.start()
     notifier = _notifier(settings, site)
@@ -101,6 +90,27 @@ def serve(
             done = worker.stop()
         site.close()
     _end(done)
+
+
+def listening(app: FastAPI, settings: Settings, *, host: str, port: int) -> uvicorn.Config:
+    """How the application is listened for: what holds for every connection, whatever is asked on it."""
+    proxies = list(settings.server.proxies)
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=Arriving,
+        ws="none",
+        # By default uvicorn believes everything on this machine about where a request comes from.
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        h11_max_incomplete_event_size=32 * 1024,
+        limit_concurrency=1000,
+    )
 
 
 def work(settings: Settings, *, jobs: int, say: Callable[[str], None]) -> None:

@@ -12,6 +12,7 @@ from preview import container as containers
 from preview.belongings import Belonging
 from preview.container import HOST_NAME, SPEC_LABEL
 from preview.container_task import run_container
+from preview.ending import Ending
 from preview.engine import connect, engine_address, engine_errors, is_local, runs_in_a_machine_of_its_own
 from preview.errors import LaunchFailed, PreviewError, Unhealthy, UnknownCandidate
 from preview.excerpt import last_heads, tail_of
@@ -163,13 +164,15 @@ class DockerRuntime:
             container = containers.find(self._client(), name)
             return containers.candidate(container) if container else None
 
-    def logs(self, name: str, *, tail: int = 100, follow: bool = False) -> Iterator[str]:
+    def logs(
+        self, name: str, *, tail: int = 100, follow: bool = False, ending: Ending | None = None
+    ) -> Iterator[str]:
         """See Runtime.logs."""
         with engine_errors(f"reading the log of {name}"):
             container = containers.find(self._client(), name)
             if container is None:
                 raise UnknownCandidate(f"no container of ours is named {name}")
-        return self._log(container, tail=tail, follow=follow)
+        return self._log(container, tail=tail, follow=follow, ending=ending)
 
     def stop(self, name: str) -> None:
         """See Runtime.stop; the shared network goes with its last container."""
@@ -213,14 +216,23 @@ class DockerRuntime:
             return self._client_once
 
     @staticmethod
-    def _log(container: Any, *, tail: int, follow: bool) -> Iterator[str]:
+    def _log(container: Any, *, tail: int, follow: bool, ending: Ending | None) -> Iterator[str]:
         with engine_errors(f"reading the log of {container.name}"):
             stream = container.logs(stream=True, follow=follow, tail=tail)
+
+            def close() -> None:
+                with suppress(OSError):  # it was closed already
+                    stream.close()
+
+            if ending is not None:
+                ending.by(close)
             try:
                 for piece in pieces_of(stream):
                     yield piece.text
             finally:
-                stream.close()
+                close()
+            if ending is not None and ending.over:
+                return
             # The SDK ends the stream without a word when the engine goes away; asking anything tells.
             with suppress(docker.errors.NotFound):
                 container.reload()

@@ -21,6 +21,7 @@ from typing import Any
 
 from preview import supervise
 from preview.belongings import Belonging, folders
+from preview.ending import Ending
 from preview.errors import ImageNotFound, LaunchFailed, PortInUse, Unhealthy, UnknownCandidate
 from preview.excerpt import TAIL_LINES, last_heads, tail_of
 from preview.health import LOOPBACK, wait_until_healthy
@@ -174,12 +175,18 @@ class ProcessRuntime:
             labels=facts["labels"],
         )
 
-    def logs(self, name: str, *, tail: int = 100, follow: bool = False) -> Iterator[str]:
+    def logs(
+        self, name: str, *, tail: int = 100, follow: bool = False, ending: Ending | None = None
+    ) -> Iterator[str]:
         """See Runtime.logs."""
         directory = self._directory(name)
         if self._known(directory) is None:
             raise UnknownCandidate(f"no process of ours is named {name}")
-        return log_lines(directory, tail=tail, lives=(lambda: _lives(directory)) if follow else None)
+
+        def lives() -> bool:
+            return not (ending and ending.over) and _lives(directory)
+
+        return log_lines(directory, tail=tail, lives=lives if follow else None)
 
     def stop(self, name: str) -> None:
         """See Runtime.stop: SIGTERM, then SIGKILL, to the whole process group."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from preview.belongings import Belonging
+from preview.ending import Ending
 from preview.spec import (
     BuildSpec,
     Candidate,
@@ -114,8 +115,10 @@ class Runtime(Protocol):
         """The candidate as it is now; None when there is none of ours."""
         ...
 
-    def logs(self, name: str, *, tail: int = 100, follow: bool = False) -> Iterator[str]:
-        """Its last `tail` lines and, with `follow`, those to come until it ends.
+    def logs(
+        self, name: str, *, tail: int = 100, follow: bool = False, ending: Ending | None = None
+    ) -> Iterator[str]:
+        """Its last `tail` lines and, with `follow`, those to come until it ends, or `ending` is asked for.
 
         Raises:
             UnknownCandidate: nothing of ours has this name.

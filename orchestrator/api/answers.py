@@ -18,6 +18,7 @@ _STATUS: tuple[tuple[type[OrchestratorError], int], ...] = (
     (errors.UnknownJob, 404),
     (errors.NameTaken, 409),
     (errors.TooLarge, 413),
+    (errors.TooSlow, 408),
     (errors.SettingsError, 409),
     (errors.UsageError, 400),
     (errors.WaitingForAnswers, 409),

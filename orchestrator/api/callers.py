@@ -1,13 +1,16 @@
-"""Who asks: a request's token to a Caller with a role, or a refusal that the audit remembers. Does nothing else."""
+"""Who asks: a request's token to a Caller with a role, or a refusal that the audit remembers. Reads no body."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
 from orchestrator.access import Caller, Role
+from orchestrator.api.rates import source_of
 from orchestrator.api.site import Site
 from orchestrator.errors import NotAllowed, NotRecognised, TooOften
 
@@ -21,7 +24,7 @@ def site_of(request: Request) -> Site:
 
 
 def address_of(request: Request) -> str:
-    """Where a request comes from, as far as we know."""
+    """Where a request comes from: what connects to us, or what a proxy of `server.proxies` says."""
     return request.client.host if request.client else "unknown"
 
 
@@ -38,28 +41,27 @@ def recognise(site: Site, token: str | None, *, address: str, what: str) -> Call
         NotRecognised: no token, or none that is good.
         TooOften: too many requests with this token, or too many bad ones from this address.
     """
-    if wait := site.rates.failures.take(f"look {address}", drops=0.0):
+    rates, source = site.rates, source_of(address)
+    token = token if token and len(token) < 200 else None
+    if (wait := rates.failures.look(source)) and not (token and rates.lately.knows(token)):
+        # Whoever guesses gets no answer to the next guess; who was let in before is not shut out by it.
+        site.refusals.tell(None, what, on=address, note="too many bad tokens", source=source)
         raise TooOften(_wait_words(wait))
     caller = None
-    if token and len(token) < 200:
+    if token:
         with site.tokens() as tokens:
             caller = tokens.recognise(token)
+        rates.lately.was(token, good=caller is not None)
     if caller is None:
-        if wait := site.rates.failures.take(address):
-            # Not written down any more: whoever floods us must not flood the audit.
-            raise TooOften(_wait_words(wait))
-        site.write(
-            None,
-            what,
-            on=address,
-            outcome="refused",
-            note="a token that is not good" if token else "no token",
-        )
+        rates.failures.take(source)
+        note = "a token that is not good" if token else "no token"
+        site.refusals.tell(None, what, on=address, note=note, source=source)
         raise NotRecognised(
             "the token is not known, has expired or was revoked" if token else "there is no token",
             hint="`preview token create` on the server's side makes one; export it as PREVIEW_TOKEN",
         )
-    if wait := site.rates.tokens.take(caller.token):
+    if wait := rates.tokens.take(caller.token):
+        site.refusals.tell(caller, what, on=address, note="too many requests")
         raise TooOften(_wait_words(wait))
     return caller
 
@@ -74,7 +76,7 @@ def admit(request: Request, site: Site, token: str | None, role: Role) -> Caller
     what = f"{request.method} {request.url.path}"
     caller = recognise(site, token, address=address_of(request), what=what)
     if not caller.may(role):
-        site.write(caller, what, outcome="refused", note=f"needs the role {role.value}")
+        site.refusals.tell(caller, what, on="", note=f"needs the role {role.value}")
         raise NotAllowed(
             f"the role {caller.role.value} may not do that; it needs {role.value}",
             hint=f"ask somebody with the role {role.value}, or an admin for another token",
@@ -82,17 +84,44 @@ def admit(request: Request, site: Site, token: str | None, role: Role) -> Caller
     return caller
 
 
-def needs(role: Role) -> Callable[..., Caller]:
-    """A dependency that gives the caller, who has at least this role."""
+class Needs:
+    """A dependency that gives the caller, who has at least this role; on routes that are `AskedFirst` only.
 
-    def check(
-        request: Request,
-        site: Annotated[Site, Depends(site_of)],
-        shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    Args:
+        role: the least role.
+    """
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+
+    async def __call__(
+        self, request: Request, _shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> Caller:
-        return admit(request, site, shown.credentials if shown else None, role)
+        """The caller, whom the route has asked already."""
+        caller: Caller = request.state.caller
+        return caller
 
-    return check
+
+class AskedFirst(APIRoute):
+    """A route that knows who asks before it reads what was sent.
+
+    A framework reads and parses the body first, and asks then.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """See FastAPI."""
+        inner = super().get_route_handler()
+        roles = [each.call.role for each in self.dependant.dependencies if isinstance(each.call, Needs)]
+
+        async def handle(request: Request) -> Response:
+            for role in roles:
+                shown = await _bearer(request)
+                request.state.caller = await run_in_threadpool(
+                    admit, request, site_of(request), shown.credentials if shown else None, role
+                )
+            return await inner(request)
+
+        return handle
 
 
 def _wait_words(seconds: float) -> str:
@@ -100,10 +129,10 @@ def _wait_words(seconds: float) -> str:
 
 
 Doors = Annotated[Site, Depends(site_of)]
-Viewer = Annotated[Caller, Depends(needs(Role.VIEWER))]
-Developer = Annotated[Caller, Depends(needs(Role.DEVELOPER))]
-Approver = Annotated[Caller, Depends(needs(Role.APPROVER))]
-Admin = Annotated[Caller, Depends(needs(Role.ADMIN))]
+Viewer = Annotated[Caller, Depends(Needs(Role.VIEWER))]
+Developer = Annotated[Caller, Depends(Needs(Role.DEVELOPER))]
+Approver = Annotated[Caller, Depends(Needs(Role.APPROVER))]
+Admin = Annotated[Caller, Depends(Needs(Role.ADMIN))]
 
 #: What answers say beside 200, for the OpenAPI document of every route that needs a token.
 REFUSALS: dict[int | str, dict[str, Any]] = {

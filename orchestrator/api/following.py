@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 
 from orchestrator.errors import TooOften
+from preview.ending import Ending
 
 #: How many logs one server follows at once; beyond that only following is refused.
 MOST = 500
@@ -29,19 +30,19 @@ class Followed:
     """The lines of a log as they come; to be made on the event loop.
 
     Args:
-        open_: opens the log; called, and read, on the thread.
+        open_: opens the log; called, and read, on the thread. It ends when it is told to, too.
 
     Raises:
         TooOften: too many logs are followed.
     """
 
-    def __init__(self, open_: Callable[[], Iterator[str]]) -> None:
+    def __init__(self, open_: Callable[[Ending], Iterator[str]]) -> None:
         if not _places.acquire(blocking=False):
             raise TooOften("too many logs are followed", hint="ask without `follow`, or later")
         self._open = open_
         self._loop = asyncio.get_running_loop()
         self._came: asyncio.Queue[str | Exception | None] = asyncio.Queue(_HELD_LINES)
-        self._gone = False
+        self._ending = Ending()
         self._first: list[str | Exception | None] = []
         threading.Thread(target=self._read, name="log", daemon=True).start()
 
@@ -49,7 +50,7 @@ class Followed:
         try:
             end: Exception | None = None
             try:
-                for line in self._open():
+                for line in self._open(self._ending):
                     self._say(line)
             except _Gone:
                 return
@@ -67,7 +68,7 @@ class Followed:
         except RuntimeError:  # the server has ended
             coroutine.close()
             raise _Gone from None
-        while not self._gone:
+        while not self._ending.over:
             with suppress(TimeoutError):
                 said.result(_LOOK_SECONDS)
                 return
@@ -83,11 +84,11 @@ class Followed:
         with suppress(TimeoutError):
             self._first.append(await asyncio.wait_for(self._came.get(), _FIRST_SECONDS))
         if self._first and isinstance(self._first[0], Exception):
-            self._gone = True
+            self._ending.end()
             raise self._first[0]
 
     async def lines(self) -> AsyncIterator[str]:
-        """Each line, until the log ends; whoever stops listening lets the thread go with its next line."""
+        """Each line, until the log ends; whoever stops listening lets the thread go."""
         try:
             while True:
                 item = self._first.pop() if self._first else await self._came.get()
@@ -97,4 +98,4 @@ class Followed:
                     raise item
                 yield item
         finally:
-            self._gone = True
+            self._ending.end()

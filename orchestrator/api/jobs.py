@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from orchestrator.access import Caller
 from orchestrator.acts import ACTS, Act
 from orchestrator.api.bell import JOB, Bell
-from orchestrator.api.callers import REFUSALS, Developer, Doors, Viewer, needs, site_of
+from orchestrator.api.callers import REFUSALS, AskedFirst, Developer, Doors, Needs, Viewer, site_of
 from orchestrator.api.previews import Name
 from orchestrator.api.site import Site
 from orchestrator.errors import TooOften, UsageError
@@ -21,7 +21,7 @@ from orchestrator.facts import preview_json
 from orchestrator.jobs.contexts import Contexts
 from orchestrator.lifecycle import Preview
 
-router = APIRouter(tags=["jobs"], responses=REFUSALS)
+router = APIRouter(tags=["jobs"], responses=REFUSALS, route_class=AskedFirst)
 
 #: How long a client may wait for news of a job, in seconds: shorter than what proxies bear.
 LONGEST_WAIT = 25.0
@@ -44,14 +44,25 @@ def _endpoint(act: Act) -> Callable[..., dict[str, Any]]:
         return job.to_json()
 
     endpoint.__annotations__["arguments"] = act.arguments
-    endpoint.__annotations__["caller"] = Annotated[Caller, Depends(needs(act.asked.role))]
+    endpoint.__annotations__["caller"] = Annotated[Caller, Depends(Needs(act.asked.role))]
+    return endpoint
+
+
+def _of_project(act: Act) -> Callable[..., dict[str, Any]]:
+    def endpoint(arguments: Any, caller: Caller, site: Doors, idempotency_key: Key = None) -> dict[str, Any]:
+        return of_preview("", arguments, caller, site, idempotency_key)
+
+    of_preview = _endpoint(act)
+    endpoint.__annotations__["arguments"] = act.arguments
+    endpoint.__annotations__["caller"] = Annotated[Caller, Depends(Needs(act.asked.role))]
     return endpoint
 
 
 for _act in ACTS.values():
+    _whole = _act.of == "project"
     router.add_api_route(
-        f"/previews/{{name}}/{_act.name}",
-        _endpoint(_act),
+        f"/project/{_act.name}" if _whole else f"/previews/{{name}}/{_act.name}",
+        _of_project(_act) if _whole else _endpoint(_act),
         methods=["POST"],
         status_code=202,
         name=_act.name,
@@ -110,10 +121,13 @@ def _job(site: Site, job_id: str, after: int, row: bool) -> dict[str, Any]:
         if job.project != site.project:
             book.get("")
         lines = book.lines(job_id, after=after)
+    result: Mapping[str, Any] | None = job.result
+    if result and ACTS[job.act].of != "project":
+        result = preview_json(Preview.from_json(result))
     value = {
         **job.to_json(),
         "lines": [{"number": number, **line} for number, line in lines],
-        "result": preview_json(Preview.from_json(job.result)) if job.result else None,
+        "result": result,
     }
     return {**value, "row": job.result} if row else value
 
@@ -140,6 +154,8 @@ async def put_context(digest: Digest, request: Request, caller: Developer) -> di
     """Send an app's sources: a tar archive, without compression."""
     site = site_of(request)
     if wait := site.rates.uploads.take(caller.who):
+        note = "too many uploads"
+        await run_in_threadpool(site.refusals.tell, caller, "sources", on=digest[:12], note=note)
         raise TooOften(f"too many uploads; try again in {wait:.0f} s")
     with tempfile.TemporaryFile() as file:
         total = hashlib.sha256()

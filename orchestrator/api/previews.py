@@ -8,22 +8,24 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from orchestrator.acts.access import authors
-from orchestrator.api.callers import REFUSALS, Doors, Viewer
+from orchestrator.api.callers import REFUSALS, AskedFirst, Doors, Viewer
 from orchestrator.api.following import Followed
 from orchestrator.api.site import Site
 from orchestrator.errors import Refused, UnknownPreview, UsageError
 from orchestrator.facts import migration_log, past, preview_json, previews_json, promotions_json
 from orchestrator.jobs.work import Silent
 from orchestrator.lifecycle import Preview
+from orchestrator.mail import Mailbox
 from orchestrator.redaction import clean
-from orchestrator.settings import NAME_PATTERN
+from orchestrator.settings import NAME_PATTERN, home
 from orchestrator.steps.border import translating
 from orchestrator.steps.launch import candidate_name
 from orchestrator.steps.surroundings import service_name
+from preview.ending import Ending
 
 _TEXT = "text/plain; charset=utf-8"
 
-router = APIRouter(tags=["previews"], responses=REFUSALS)
+router = APIRouter(tags=["previews"], responses=REFUSALS, route_class=AskedFirst)
 
 Name = Annotated[str, Path(pattern=f"^{NAME_PATTERN.pattern}$", description="The preview's name.")]
 
@@ -153,6 +155,20 @@ def read_report(
     return Response(page, media_type="text/html", headers={"content-security-policy": policy})
 
 
+@router.get("/previews/{name}/mails")
+def read_mails(name: Name, caller: Viewer, site: Doors) -> list[dict[str, Any]]:
+    """What its app would have mailed, newest first; nobody else got it."""
+    del caller
+    return Mailbox(home()).mails(find(site, name))
+
+
+@router.get("/previews/{name}/mails/{mail_id}")
+def read_mail(name: Name, mail_id: str, caller: Viewer, site: Doors) -> dict[str, str]:
+    """One of its mails, whole, as it was sent."""
+    del caller
+    return {"id": mail_id, "source": Mailbox(home()).source(find(site, name), mail_id)}
+
+
 @router.get("/previews/{name}/history")
 def preview_history(name: Name, caller: Viewer, site: Doors) -> list[dict[str, Any]]:
     """Who did what with it, when, and how long it took; also when it is closed already."""
@@ -202,14 +218,15 @@ async def read_logs(
         )
     whose = service_name(preview, service) if service else candidate_name(preview)
 
-    def opened() -> Iterator[str]:
+    def opened(ending: Ending | None = None) -> Iterator[str]:
         with translating(f"reading the log of {name}"):
-            yield from site.candidates.runtime(preview).logs(whose, tail=tail, follow=follow)
+            runtime = site.candidates.runtime(preview)
+            yield from runtime.logs(whose, tail=tail, follow=follow, ending=ending)
 
     if migration:
         lines: Iterator[str] = iter(migration_log(preview)[-tail or None :])
     elif follow:
-        followed = Followed(lambda: map(_line, opened()))
+        followed = Followed(lambda ending: map(_line, opened(ending)))
         await followed.begun()
         return StreamingResponse(followed.lines(), media_type=_TEXT)
     else:

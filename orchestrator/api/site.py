@@ -7,6 +7,7 @@ from functools import cached_property
 from orchestrator.access import Audit, Caller, Tokens
 from orchestrator.api.pool import Connections
 from orchestrator.api.rates import Rates
+from orchestrator.api.refusals import Refusals
 from orchestrator.bootstrap import Assembly, assemble, open_project
 from orchestrator.jobs.book import Book
 from orchestrator.jobs.queue import install
@@ -30,6 +31,7 @@ class Site:
         settings: as given.
         uri: of the store's database; holds a password.
         rates: how often somebody may ask.
+        refusals: what was refused, on its way into the audit.
         submissions: puts jobs into the queue.
     """
 
@@ -40,6 +42,9 @@ class Site:
         self.rates = Rates(
             per_minute=settings.server.requests_per_minute, failures=settings.server.failures_per_minute
         )
+        self.refusals = Refusals(
+            lambda caller, action, on, note: self.write(caller, action, on=on, outcome="refused", note=note)
+        )
         self.uri = store_uri(settings)
         self._connections = Connections(self.uri)
         with self.store("server") as store:
@@ -47,7 +52,7 @@ class Site:
             install(store.connection)
         self._open = ExitStack()
         self.submissions = self._open.enter_context(
-            Submissions(settings, project=self.project, uri=self.uri).open()
+            Submissions(settings, project=self.project, uri=self.uri, refused=self.refusals.tell).open()
         )
 
     @property
@@ -113,5 +118,6 @@ class Site:
 
     def close(self) -> None:
         """Give back what is held."""
+        self.refusals.close()
         self._open.close()
         self._connections.close()

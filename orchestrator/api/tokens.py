@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.access import Role
 from orchestrator.access.tokens import DAYS, MOST_DAYS
-from orchestrator.api.callers import REFUSALS, Admin, Doors, Viewer
+from orchestrator.api.callers import REFUSALS, Admin, AskedFirst, Doors, Viewer
 from orchestrator.diagnosis import Result, examine
 from orchestrator.jobs.queue import workers_alive
 from orchestrator.redaction import clean
 
-router = APIRouter(tags=["access"], responses=REFUSALS)
+router = APIRouter(tags=["access"], responses=REFUSALS, route_class=AskedFirst)
 
 
 class NewToken(BaseModel):

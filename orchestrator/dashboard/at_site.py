@@ -129,9 +129,9 @@ class SiteDesk:
             return error.message
         return ""
 
-    def refused(self, caller: Caller, action: str, *, on: str, why: str) -> None:
+    def refused(self, caller: Caller | None, action: str, *, on: str, why: str) -> None:
         """See Desk."""
-        self._site.write(caller, action, on=on, outcome="refused", note=f"dashboard: {why}")
+        self._site.refusals.tell(caller, action, on=on, note=f"dashboard: {why}", source="the dashboard")
 
     # doing
 

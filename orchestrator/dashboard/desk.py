@@ -151,8 +151,8 @@ class Desk(Protocol):
     def forbids(self, verb: str, caller: Caller, preview: Preview | None) -> str:
         """Why this person may not do a verb on a preview (None: a new one, or a promotion); empty when they may."""
 
-    def refused(self, caller: Caller, action: str, *, on: str, why: str) -> None:
-        """Remember in the audit that something was refused here."""
+    def refused(self, caller: Caller | None, action: str, *, on: str, why: str) -> None:
+        """Remember in the audit that something was refused here; None: nobody knows to whom."""
 
     def do(self, verb: str, name: str, arguments: Mapping[str, Any], caller: Caller) -> None:
         """Ask for a verb: done at once when it is quick, else begun; `job` tells how it goes on.

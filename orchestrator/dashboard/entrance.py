@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from fastapi import Request
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse
 
@@ -100,6 +101,7 @@ class Entrance:
         ):
             query = f"?{request.url.query}" if request.url.query else ""
             raise Elsewhere(f"{place.origin}{quote(request.url.path)}{query}")
+        self._remember(request, f"the host {asked[:100]!r}")
         raise WrongHost("this address has no page for that host name", hint=f"open {place.origin}/")
 
     def visitor(self, request: Request) -> Visitor:
@@ -125,11 +127,13 @@ class Entrance:
         Raises:
             NotAllowed: another site sent it, or the browser does not say which.
         """
-        self.same_origin(request)
+        await run_in_threadpool(self.same_origin, request)
         return await request.form(max_files=0, max_fields=_MOST_FIELDS)
 
     def same_origin(self, request: Request) -> None:
-        """Refuse what another site made the browser send. SameSite is not enough: previews may be the same site.
+        """Refuse what another site made the browser send; blocking.
+
+        SameSite is not enough: previews may be the same site.
 
         Raises:
             NotAllowed: it came from elsewhere.
@@ -139,10 +143,15 @@ class Entrance:
         site = request.headers.get("sec-fetch-site")
         same = said == self._desk.place.origin if said is not None else site == "same-origin"
         if not same or site not in (None, "same-origin"):
+            self._remember(request, f"a form of another page: {(said or site or 'nobody says which')[:100]}")
             raise NotAllowed(
                 "this form was not sent by a page of this dashboard",
                 hint="open the page again and send it from there",
             )
+
+    def _remember(self, request: Request, why: str) -> None:
+        address = request.client.host if request.client else "unknown"
+        self._desk.refused(None, f"{request.method} {request.url.path}", on=address, why=why)
 
     def sent(self, visitor: Visitor, form: FormData) -> Sent:
         """A form of this very session.

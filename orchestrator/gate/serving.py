@@ -61,9 +61,7 @@ def open_gate(site: Site) -> Gate:
     reading = Reading(lambda: site.store("gate"), tokens)
 
     def refused(what: str, on: str, note: str) -> None:
-        # As at the server: whoever floods us must not flood the audit.
-        if not site.rates.failures.take(f"gate {what}"):
-            site.write(None, f"gate {what}", on=on, outcome="refused", note=note)
+        site.refusals.tell(None, f"gate {what}", on=on, note=note, source="the gate")
 
     def recognise(token: str) -> Pass | None:
         with site.tokens() as found:

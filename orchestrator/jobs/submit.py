@@ -1,6 +1,6 @@
 """From a request to a job in the queue: who may, what is asked, once. Runs nothing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from orchestrator.access import Audit, Caller
 from orchestrator.acts import ACTS, Act, check
-from orchestrator.acts.table import Up
+from orchestrator.acts.table import Discard, Up
 from orchestrator.controller import refuse_half_promoted
 from orchestrator.errors import NotAllowed, Refused, UnknownPreview, UsageError
 from orchestrator.jobs import queue
@@ -27,12 +27,14 @@ class Submissions:
         settings: the server's own.
         project: the project's key.
         uri: of the store's database.
+        refused: remembers in the audit what was refused: caller, action, and by name ``on`` and ``note``.
     """
 
-    def __init__(self, settings: Settings, *, project: str, uri: str) -> None:
+    def __init__(self, settings: Settings, *, project: str, uri: str, refused: Callable[..., None]) -> None:
         self._settings = settings
         self._project = project
         self._uri = uri
+        self._refused = refused
 
     @contextmanager
     def open(self) -> Iterator["Submissions"]:
@@ -62,7 +64,7 @@ class Submissions:
             store: on any connection to the store's database.
             caller: who asks.
             act_name: see orchestrator.acts.
-            name: the preview's.
+            name: the preview's; empty for an act on the whole project.
             arguments: of the act, JSON.
             request: the same one sent again by the same caller is the same job.
 
@@ -75,16 +77,22 @@ class Submissions:
         act = ACTS.get(act_name)
         if act is None:
             raise UsageError(f"there is no act {act_name[:40]!r}", hint=f"one of: {', '.join(ACTS)}")
-        check_name(name)
-        preview = store.find(name)
+        preview = None
+        if act.of != "project":
+            check_name(name)
+            preview = store.find(name)
+        elif name:
+            raise UsageError(f"{act_name} is about the whole project, not about {name[:40]!r}")
         if preview is None and act.of == "closed":
             preview = store.find_last(name)
         try:
             given = act.arguments.model_validate(dict(arguments))
             check(act.asked, caller, preview, author_may_approve=self._settings.access.author_may_approve)
             self._fits(store, act, given, preview, name)
+            if isinstance(given, Discard) and preview is not None and preview.state is not State.PROMOTING:
+                refuse_half_promoted(preview, force=given.force)
         except (NotAllowed, Refused) as error:
-            audit.write(caller, act.name, on=name, outcome="refused", note=error.message)
+            self._refused(caller, act.name, on=name, note=error.message)
             raise
         except ValidationError as error:
             said = "; ".join(
@@ -135,7 +143,7 @@ class Submissions:
             raise UsageError(
                 f"{name} is a preview of another project", hint="choose another name, or ask its server"
             )
-        if preview is None and act.of != "new":
+        if preview is None and act.of not in ("new", "project"):
             raise UnknownPreview(f"there is no preview {name!r}", hint="`preview list` shows what there is")
         if not isinstance(given, Up) or not (given.context or given.image):
             return
@@ -155,7 +163,11 @@ class Submissions:
 
 def _tell_at_once(store: Store, preview: Preview) -> None:
     """Let whoever works on the preview know now: the job itself waits for its turn behind them."""
-    if preview.wanted is Wanted.CLOSED or not preview.state.working or preview.state is State.PROMOTING:
-        return
-    refuse_half_promoted(preview, force=False)
-    store.want(preview.id, Wanted.CLOSED, note="preview discard")
+    if _told_at_once(preview):
+        store.want(preview.id, Wanted.CLOSED, note="preview discard")
+
+
+def _told_at_once(preview: Preview) -> bool:
+    return (
+        preview.wanted is not Wanted.CLOSED and preview.state.working and preview.state is not State.PROMOTING
+    )

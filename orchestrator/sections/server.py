@@ -1,10 +1,21 @@
 """The team's server: `[server]`. Reads nothing."""
 
+import ipaddress
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from orchestrator.sections.base import Section, checked_size, parse_size
+
+
+def _is_network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no address and no network; write for example 127.0.0.1 or 10.0.0.0/8"
+        ) from None
+    return text
 
 
 class ServerSection(Section):
@@ -21,6 +32,12 @@ class ServerSection(Section):
     )
     largest_upload: Annotated[str, AfterValidator(checked_size)] = Field(
         "100m", description="The most that the sources of an app may take, packed."
+    )
+
+    proxies: list[Annotated[str, AfterValidator(_is_network)]] = Field(
+        default_factory=list,
+        description="Addresses or networks of the gateway in front of this server, such as `127.0.0.1`: what it says "
+        "in `X-Forwarded-For` is taken for where a request comes from. Nobody else is believed.",
     )
 
     local_processes: bool = Field(

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import pytest
 from fastapi.testclient import TestClient
+from psycopg.types.json import Jsonb
 
 from orchestrator.acts import ACTS
 from orchestrator.api.app import make_app
 from orchestrator.api.site import Site
-from orchestrator.lifecycle import Store
+from orchestrator.lifecycle import State, Store
 
 Asking = Callable[..., TestClient]
 ROLES = ("nobody", "viewer", "developer", "approver", "admin")
@@ -28,6 +29,8 @@ TABLE = {
     "GET /api/v1/previews/{name}/report": "viewer",
     "GET /api/v1/previews/{name}/history": "viewer",
     "GET /api/v1/previews/{name}/logs": "viewer",
+    "GET /api/v1/previews/{name}/mails": "viewer",
+    "GET /api/v1/previews/{name}/mails/{mail_id}": "viewer",
     "GET /api/v1/shadows/{preview_id}": "viewer",
     "GET /api/v1/history": "viewer",
     "GET /api/v1/promotions": "viewer",
@@ -50,6 +53,8 @@ TABLE = {
     "GET /api/v1/previews/{name}/shares": "developer",
     "POST /api/v1/previews/{name}/shares": "developer",
     "DELETE /api/v1/previews/{name}/shares/{share_id}": "developer",
+    "POST /api/v1/project/reconcile": "developer",
+    "POST /api/v1/project/sweep": "admin",
     "GET /api/v1/tokens": "admin",
     "POST /api/v1/tokens": "admin",
     "DELETE /api/v1/tokens/{token_id}": "admin",
@@ -67,7 +72,8 @@ def routes(site: Site) -> set[str]:
 
 def test_every_route_stands_in_the_table(site: Site) -> None:
     assert routes(site) == set(TABLE)
-    assert {f"POST /api/v1/previews/{{name}}/{act}" for act in ACTS} <= set(TABLE)
+    where = {name: "project" if act.of == "project" else "previews/{name}" for name, act in ACTS.items()}
+    assert {f"POST /api/v1/{where[act]}/{act}" for act in ACTS} <= set(TABLE)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -76,7 +82,8 @@ def test_each_role_gets_exactly_what_the_table_says(
 ) -> None:
     if role != "nobody":
         asking(role)
-    site.rates.failures.__init__(10_000)  # type: ignore[misc] - this test is refused more often than anybody should be
+    # This test is refused more often than anybody should be.
+    site.rates.failures.__init__(10_000)  # type: ignore[misc]
     site._main = "main"
     wrong = []
     for route, least in TABLE.items():
@@ -88,6 +95,7 @@ def test_each_role_gets_exactly_what_the_table_says(
             token_id="0" * 8,
             preview_id="0" * 8,
             share_id="0" * 8,
+            mail_id="1",
         )
         if url.endswith("/doctor") and role == "admin":
             continue  # looks at the whole machine; the command's own test does
@@ -126,6 +134,30 @@ def test_a_developer_changes_only_what_is_theirs(
             newest = audit.read()[0]
         assert (newest.who, newest.action, newest.object) == (who, act, adas)
         assert newest.outcome == ("allowed" if status == 202 else "refused")
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CHECKING])
+def test_a_discard_of_what_is_half_promoted_is_refused_before_it_is_a_job(
+    asking: Asking, adas: str, site: Site, state: State
+) -> None:
+    with site.store("test") as store:
+        store.connection.execute(
+            "update preview_control.preview set state = %s, error = %s, facts = facts || %s where name = %s",
+            (
+                state.value,
+                Jsonb({"state": "promoting", "message": "died"}) if state is State.FAILED else None,
+                Jsonb({"expanded": {"left": []}}),
+                adas,
+            ),
+        )
+    refused = asking("developer", "ada").post(f"/api/v1/previews/{adas}/discard", json={})
+    assert refused.status_code == 409, refused.text
+    assert "--force" in refused.json()["error"]["hint"]
+    with site.audit() as audit, site.book() as book:
+        assert [(each.action, each.outcome) for each in audit.read()] == [("discard", "refused")]
+        assert book.of_project(site.project) == ()
+    forced = asking("developer", "ada").post(f"/api/v1/previews/{adas}/discard", json={"force": True})
+    assert forced.status_code == 202
 
 
 @pytest.mark.parametrize(("who", "status"), [("ada", 403), ("eve", 403), ("bob", 202)])

@@ -1,37 +1,39 @@
 """Logs that are followed hold up nobody else, however many there are and however quiet."""
 
-import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
-from orchestrator.api.app import make_app
 from orchestrator.api.site import Site
 from orchestrator.lifecycle import Store
+from preview.ending import Ending
 from preview.errors import UnknownCandidate
+from tests.orchestrator.api.serving import served
 
 
 class Quiet:
-    """A runtime whose apps say one line, and then nothing until the test ends."""
+    """A runtime whose apps say one line, and then nothing."""
 
     def __init__(self) -> None:
-        self.over = threading.Event()
-        self.opened = 0
+        self.followed = 0
 
-    def logs(self, name: str, *, tail: int, follow: bool) -> Iterator[str]:
+    def logs(self, name: str, *, tail: int, follow: bool, ending: Ending | None) -> Iterator[str]:
         del name, tail
-        self.opened += 1
         yield "it listens"
-        if follow:
-            self.over.wait(60)
+        if follow and ending:
+            over = threading.Event()
+            ending.by(over.set)
+            self.followed += 1
+            assert over.wait(60), "nobody let the reader go"
+            self.followed -= 1
 
 
 @pytest.fixture
-def quiet(site: Site, open_store: Callable[..., Store]) -> Iterator[Quiet]:
+def quiet(site: Site, open_store: Callable[..., Store]) -> Quiet:
     made = Quiet()
 
     class Candidates:
@@ -40,22 +42,14 @@ def quiet(site: Site, open_store: Callable[..., Store]) -> Iterator[Quiet]:
 
     site.__dict__["candidates"] = Candidates()
     open_store().create(name="pr-1", project="embedded/test", facts={"runtime": "docker"})
-    yield made
-    made.over.set()
+    return made
 
 
 @pytest.fixture
 def url(site: Site, quiet: Quiet) -> Iterator[str]:
     del quiet
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(make_app(site), log_config=None, access_log=False, timeout_graceful_shutdown=1)
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
+    with served(site) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_followers_of_a_quiet_log_hold_up_nobody(url: str, token: Callable[..., str], quiet: Quiet) -> None:
@@ -71,6 +65,10 @@ def test_followers_of_a_quiet_log_hold_up_nobody(url: str, token: Callable[..., 
         for each in streams:
             each.__exit__(None, None, None)
         assert client.get(f"{url}/api/v1/me").status_code == 200
+    until = time.monotonic() + 30
+    while quiet.followed and time.monotonic() < until:
+        time.sleep(0.02)
+    assert quiet.followed == 0, "their threads are held until the app says something"
 
 
 def test_a_log_that_is_not_there_is_told_before_the_answer_begins(
@@ -95,8 +93,8 @@ def test_all_of_a_log_comes_in_order_and_ends(url: str, token: Callable[..., str
         def runtime(self, _preview: object) -> Any:
             return self
 
-        def logs(self, _name: str, *, tail: int, follow: bool) -> Iterator[str]:
-            del follow
+        def logs(self, _name: str, *, tail: int, follow: bool, ending: Ending | None) -> Iterator[str]:
+            del follow, ending
             return (f"line {number}" for number in range(tail))
 
     site.__dict__["candidates"] = Long()

@@ -99,8 +99,8 @@ class FakeDesk:
             return error.message
         return ""
 
-    def refused(self, caller: Caller, action: str, *, on: str, why: str) -> None:
-        self.refusals.append((caller.who, action, on))
+    def refused(self, caller: Caller | None, action: str, *, on: str, why: str) -> None:
+        self.refusals.append((caller.who if caller else "nobody", action, on))
 
     def do(self, verb: str, name: str, arguments: Mapping[str, Any], caller: Caller) -> None:
         if self.fails:

@@ -141,6 +141,9 @@ def test_a_forged_form_does_nothing(browse: Browse, desk: FakeDesk, open_store: 
     assert len(BUTTONS) > 14
     assert desk.asked == []
     assert [each.revoked_at for each in store.shares().of(preview.id)] == [None]
+    remembered = [(who, action) for who, action, _ in desk.refusals]
+    assert remembered.count(("nobody", "POST /previews/pr-1/discard")) == 7, "those of other pages"
+    assert remembered.count(("root", "form")) == 2 * len(BUTTONS), "those of other sessions"
     assert browser.get("/").status_code == 200, "still signed in"
 
 
@@ -154,7 +157,7 @@ def test_a_get_does_nothing(browse: Browse, desk: FakeDesk, open_store: Callable
     assert desk.asked == []
 
 
-def test_another_host_has_no_pages(browse: Browse) -> None:
+def test_another_host_has_no_pages(browse: Browse, desk: FakeDesk) -> None:
     browser = browse("ada")
 
     for host in ("evil.example", "localhost:8601", "pr-1.localhost:8600", "localhost", ""):
@@ -162,6 +165,7 @@ def test_another_host_has_no_pages(browse: Browse) -> None:
             answer = browser.get(path, headers={"host": host})
             assert answer.status_code == 421, (host, path)
             assert "set-cookie" not in answer.headers
+    assert len(desk.refusals) == 20
 
 
 def test_our_other_name_leads_to_the_right_one(browse: Browse) -> None:
