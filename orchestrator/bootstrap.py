@@ -17,6 +17,7 @@ from orchestrator.healing import Healing
 from orchestrator.hooks import Hooks
 from orchestrator.lifecycle import Engine, Observer, Preview, State, Store
 from orchestrator.lifetime import Lifetime
+from orchestrator.mail import Mailbox
 from orchestrator.migration.keeping import Keeping
 from orchestrator.migration.online import Online
 from orchestrator.opening import EMBEDDED, open_neon, open_store, runtime
@@ -78,6 +79,11 @@ class Assembly:
     def services(self) -> tuple[str, ...]:
         """The names of the services that stand beside every app."""
         return tuple(self.settings.services)
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """What previews would have mailed."""
+        return Mailbox(home())
 
 
 @contextmanager
@@ -244,7 +250,12 @@ def assemble(
             sleeping=sleeping,
             lifetime=lifetime,
             sweeping=Sweeping(
-                store=store, project=project.key, ledger=ledger, lifetime=lifetime, controller=controller
+                store=store,
+                project=project.key,
+                ledger=ledger,
+                lifetime=lifetime,
+                controller=controller,
+                detail=observer.detail,
             ),
             healing=Healing(
                 store=store,

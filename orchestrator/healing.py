@@ -30,6 +30,7 @@ _FRESH = timedelta(seconds=60)
 #: Neon's end of a branch is moved on when it is off by more.
 _DRIFT = timedelta(hours=1)
 _LOOK_SECONDS = 2.0
+FELL_ASLEEP = "fell asleep: nobody asked for it"
 #: Where the app should run, and where the branch should be there.
 _WITH_APP = frozenset({State.READY, State.PROMOTED})
 _WITH_BRANCH = frozenset({*_WITH_APP, State.WAITING, State.LAUNCHING, State.CHECKING, State.PROMOTING})
@@ -306,6 +307,10 @@ class Healing:
             error=preview.error,
         )
 
+    def mend(self, name: str | None) -> tuple[Healed, ...]:
+        """Bring back one preview, or all of the project when none is named."""
+        return (self.reconcile(self.controller.mine(name)),) if name else self.round()
+
     def round(self) -> tuple[Healed, ...]:
         """Look at every live preview of the project and heal it; then idle ones fall asleep.
 
@@ -313,5 +318,5 @@ class Healing:
         """
         outcomes = [self.reconcile(each) for each in self.store.live() if each.project == self.project.key]
         asleep = self.put_idle_to_sleep()
-        outcomes += [Healed(name=name, done=("fell asleep: nobody asked for it",)) for name in asleep]
+        outcomes += [Healed(name=name, done=(FELL_ASLEEP,)) for name in asleep]
         return tuple(outcomes)

@@ -50,6 +50,29 @@ class Mail:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """The mails of this machine's previews.
+
+    Attributes:
+        home: where they are.
+    """
+
+    home: Path
+
+    def mails(self, preview: Preview) -> list[dict[str, Any]]:
+        """All of a preview's, newest first, as JSON."""
+        return [each.to_json() for each in mails(self.home, preview)]
+
+    def source(self, preview: Preview, mail_id: str) -> str:
+        """One of them, whole.
+
+        Raises:
+            UsageError: there is none with this id.
+        """
+        return message(self.home, preview, mail_id).as_string()
+
+
 def side_folder(home: Path, preview: Preview) -> Path:
     """Where what stands beside a preview has its files."""
     return home / "sides" / f"preview-{preview.slug}"

@@ -88,6 +88,7 @@ class Sweeping:
         ledger: where things are.
         lifetime: whose time is over.
         controller: discards previews.
+        detail: told what is being removed.
     """
 
     store: Store
@@ -95,6 +96,14 @@ class Sweeping:
     ledger: Ledger
     lifetime: Lifetime
     controller: Controller
+    detail: Callable[[str], None]
+
+    def sweep(self, *, of_stores: Collection[str] = (), yes: bool = False) -> dict[str, Any]:
+        """Look, and with `yes` remove what was found; as `preview sweep --json` shows it."""
+        found = self.look(of_stores=of_stores)
+        failures = self.remove(found, self.detail) if yes else ()
+        left = [{**orphan.to_json(), "error": why} for orphan, why in failures]
+        return {**found.to_json(), "removed": yes, "left": left}
 
     def look(self, *, of_stores: Collection[str] = ()) -> Found:
         """What should not be there; removes nothing.

@@ -1,6 +1,6 @@
-"""The acts on previews. Each calls one verb; all may be run again after a crash in the middle."""
+"""The acts, on previews and on the project. Each calls one verb; all may be run again after a crash in the middle."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -10,8 +10,10 @@ from orchestrator.access import Caller, Role
 from orchestrator.acts.access import Asked, owner
 from orchestrator.bootstrap import Assembly
 from orchestrator.errors import Refused, UsageError
+from orchestrator.healing import Healed
 from orchestrator.lifecycle import Preview, State
 from orchestrator.sections import parse_duration
+from orchestrator.settings import check_name
 
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 _Text = Annotated[str, StringConstraints(max_length=10_000)]
@@ -116,21 +118,42 @@ class Extend(Arguments):
     lasting: _Duration = Field(description="`12h`, `3d`, `2w`.")
 
 
+class Sweep(Arguments):
+    """What is looked for, and whether it is removed."""
+
+    of_stores: list[_Word] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Marks of other stores, lost for good, whose things are orphans; `unknown`: things without a mark.",
+    )
+    yes: bool = Field(False, description="Remove what was found.")
+
+
+class Reconcile(Arguments):
+    """What is brought back."""
+
+    name: Annotated[str, AfterValidator(check_name)] | None = Field(
+        None, max_length=40, description="One preview; default: all of the project."
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One act that is being done.
 
     Attributes:
         rooms: everything, assembled.
-        name: of the preview.
+        name: of the preview; empty when the act is on the whole project.
         caller: who asked.
         again: whether a worker began this before, and died.
         preview_id: the row that it was about then; None at first.
+        mend: see orchestrator.healing; each preview with what its own author sent.
     """
 
     rooms: Assembly
     name: str
     caller: Caller
+    mend: Callable[[str | None], Sequence[Healed]] | None = None
     again: bool = False
     preview_id: str | None = None
 
@@ -149,17 +172,17 @@ class Act:
         name: as in the command and the route.
         summary: one sentence.
         asked: who may.
-        of: which preview of the name it is about: ``live``, ``new`` (or live), ``closed``.
+        of: which preview of the name it is about: ``live``, ``new`` (or live), ``closed``; or the whole ``project``.
         arguments: their model.
-        run: does it, and gives the row afterwards.
+        run: does it, and gives the row afterwards, or what is to be told of the project.
     """
 
     name: str
     summary: str
     asked: Asked
-    of: Literal["live", "new", "closed"] = "live"
+    of: Literal["live", "new", "closed", "project"] = "live"
     arguments: type[Arguments]
-    run: Callable[[Request, Any], Preview]
+    run: Callable[[Request, Any], Preview | Mapping[str, Any]]
 
 
 def _brought(request: Request, arguments: Up | None = None) -> dict[str, Any]:
@@ -263,6 +286,15 @@ def _restore(request: Request, _arguments: NoArguments) -> Preview:
     return request.rooms.lifetime.restore(request.name)
 
 
+def _sweep(request: Request, arguments: Sweep) -> Mapping[str, Any]:
+    return request.rooms.sweeping.sweep(of_stores=arguments.of_stores, yes=arguments.yes)
+
+
+def _reconcile(request: Request, arguments: Reconcile) -> Mapping[str, Any]:
+    mend = request.mend or request.rooms.healing.mend
+    return {"outcomes": [each.to_json() for each in mend(arguments.name)]}
+
+
 _OWN = Asked(role=Role.DEVELOPER, own=True)
 
 ACTS: Mapping[str, Act] = {
@@ -354,6 +386,22 @@ ACTS: Mapping[str, Act] = {
             of="closed",
             arguments=NoArguments,
             run=_restore,
+        ),
+        Act(
+            name="reconcile",
+            summary="Bring back what should be there; says what cannot be brought back.",
+            asked=Asked(role=Role.DEVELOPER),
+            of="project",
+            arguments=Reconcile,
+            run=_reconcile,
+        ),
+        Act(
+            name="sweep",
+            summary="Show what should not be there any more, or remove it.",
+            asked=Asked(role=Role.ADMIN),
+            of="project",
+            arguments=Sweep,
+            run=_sweep,
         ),
     )
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.given import AsJson, Name, Quiet, assembled
+from orchestrator.cli.given import AsJson, Name, Quiet, assembled, only_here
 
 if TYPE_CHECKING:
     from orchestrator.cli.rooms import Rooms
@@ -43,6 +43,7 @@ def gateway(
     from orchestrator.gate.config import gateway_config
     from orchestrator.settings import find, load
 
+    only_here()
     if stop:
         render.result("stopped the gateway" if serving.stop_gateway() else "no gateway runs")
         return

@@ -117,13 +117,7 @@ def assembled_here(progress: "Progress", *, patience_seconds: float = 0.0) -> It
     Raises:
         UsageError: the commands go to a server, which does not do this for others.
     """
-    from orchestrator.remote.wire import SERVER, server
-
-    if server() is not None:
-        raise UsageError(
-            f"this is done on the server's own machine only, and ${SERVER} is set",
-            hint=f"unset {SERVER} to work with this folder's own project",
-        )
+    only_here()
     from orchestrator.bootstrap import assemble
     from orchestrator.lifecycle.around import patient
     from orchestrator.settings import find, load
@@ -138,6 +132,21 @@ def assembled_here(progress: "Progress", *, patience_seconds: float = 0.0) -> It
             yield assembly
         finally:
             _tell_others(assembly, before)
+
+
+def only_here() -> None:
+    """Refuse what is never done at a server for others.
+
+    Raises:
+        UsageError: the commands go to a server.
+    """
+    from orchestrator.remote.wire import SERVER, server
+
+    if server() is not None:
+        raise UsageError(
+            f"this is done on the server's own machine only, and ${SERVER} is set",
+            hint=f"unset {SERVER} to work with this folder's own project",
+        )
 
 
 def _tell_others(assembly: "Assembly", before: int) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.given import AsJson, Name, Quiet, assembled, assembled_here, checked_name
+from orchestrator.cli.given import AsJson, Name, Quiet, assembled, checked_name
 from orchestrator.errors import OrchestratorError, UsageError
 
 
@@ -90,30 +90,28 @@ def sweep(
     """Show what should not be there any more: things without a preview, previews without a thing, time that is over."""
     from orchestrator.cli import render
 
-    with render.Progress(quiet=quiet) as progress, assembled_here(progress) as rooms:
-        found = rooms.sweeping.look(of_stores=of_store or ())
-        failures = rooms.sweeping.remove(found, progress.detail) if yes else ()
+    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+        found = rooms.sweeping.sweep(of_stores=of_store or (), yes=yes)
+    orphans, left = found["orphans"], found["left"]
     if as_json:
-        left = [{**orphan.to_json(), "error": why} for orphan, why in failures]
-        render.result_json({**found.to_json(), "removed": yes, "left": left})
+        render.result_json(found)
     else:
-        for orphan in found.orphans:
-            kind = orphan.thing.kind if orphan.thing else "preview"
-            render.result(f"{kind} {orphan.name}: {orphan.why}")
+        for each in orphans:
+            render.result(f"{each['kind']} {each['name']}: {each['why']}")
         out = render.console()
-        for thing in found.strangers:
-            mark = thing.store or "unknown"
-            out.print(f"  left alone: {thing.kind} {thing.name} is of another store ({mark})", markup=False)
-        for unseen in found.unseen:
-            out.print(f"  not looked at: {unseen.kind}: {unseen.why}", markup=False)
-        if not found.orphans:
+        for each in found["strangers"]:
+            of = f"of another store ({each['store'] or 'unknown'})"
+            out.print(f"  left alone: {each['kind']} {each['name']} is {of}", markup=False)
+        for each in found["not_looked_at"]:
+            out.print(f"  not looked at: {each['kind']}: {each['why']}", markup=False)
+        if not orphans:
             out.print("  nothing is left over", markup=False)
         elif not yes:
             out.print("  next: preview sweep --yes", markup=False)
-    if failures:
-        orphan, why = failures[0]
+    if left:
+        first = f"the first is {left[0]['name']}: {left[0]['error']}"
         raise OrchestratorError(
-            f"{len(failures)} of {len(found.orphans)} could not be removed; the first is {orphan.name}: {why}",
+            f"{len(left)} of {len(orphans)} could not be removed; {first}",
             hint="mend that and run `preview sweep --yes` again",
         )
 
@@ -129,8 +127,8 @@ def reconcile(
     """Bring back what should be there: an app that died, a run that was killed; says what cannot be brought back."""
     from orchestrator.cli import render
 
-    with render.Progress(quiet=quiet) as progress, assembled_here(progress) as rooms:
-        outcomes = [rooms.healing.reconcile(rooms.controller.mine(name))] if name else rooms.healing.round()
+    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+        outcomes = rooms.healing.mend(name)
         healed = [each for each in outcomes if each.done or each.cannot]
     if as_json:
         render.result_json([each.to_json() for each in outcomes])

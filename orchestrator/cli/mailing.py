@@ -18,27 +18,21 @@ def mail(
     as_json: AsJson = False,
 ) -> None:
     """List the mails that a preview sent to its sink; nobody else got them."""
-    from orchestrator import mail as mailbox
     from orchestrator.cli import render
-    from orchestrator.settings import home
 
     with render.Progress() as progress, assembled(progress) as rooms:
         preview = rooms.controller.mine(name)
-    if mail_id is not None:
-        whole = mailbox.message(home(), preview, mail_id)
-        if as_json:
-            render.result_json({"id": mail_id, "source": whole.as_string()})
-        else:
-            render.result(whole.as_string())
-        return
-    found = mailbox.mails(home(), preview)
+        if mail_id is not None:
+            whole = rooms.mailbox.source(preview, mail_id)
+            render.result_json({"id": mail_id, "source": whole}) if as_json else render.result(whole)
+            return
+        found = rooms.mailbox.mails(preview)
     if as_json:
-        render.result_json([each.to_json() for each in found])
+        render.result_json(found)
     elif not found:
         render.console().print(
             f"no mails; the app of {name} finds the sink by SMTP_HOST and SMTP_PORT", markup=False
         )
     for each in () if as_json else found:
-        render.result(
-            f"{each.id}  {each.at:%Y-%m-%d %H:%M:%S}  to {', '.join(each.recipients)}  {each.subject}"
-        )
+        at = each["at"][:19].replace("T", " ")
+        render.result(f"{each['id']}  {at}  to {', '.join(each['recipients'])}  {each['subject']}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.given import AsJson
+from orchestrator.cli.given import AsJson, only_here
 
 
 def register(app: typer.Typer) -> None:
@@ -21,23 +21,23 @@ def dashboard(
     ] = 8600,
     browser: Annotated[bool, typer.Option(help="Open it in a browser, when there is a terminal.")] = True,
 ) -> None:
-    """Open the dashboard of a running `preview serve`, and print its address.
+    """Open the dashboard of a running `preview serve`, or of the team's server, and print its address.
 
     On a laptop the address signs you in: it is good once, for 15 minutes.
     """
-    import sys
-    import webbrowser
-
     import httpx
 
-    from orchestrator.cli import render
     from orchestrator.dashboard.at_site import place_of
     from orchestrator.dashboard.mount import session_key
     from orchestrator.dashboard.sessions import Sessions
     from orchestrator.errors import ServerUnreachable, UsageError
     from orchestrator.opening import open_store
+    from orchestrator.remote.wire import server
     from orchestrator.settings import find, load
 
+    if (there := server()) is not None:
+        _open(f"{there.rstrip('/')}/", browser=browser)  # one signs in with a token
+        return
     settings = load(find(Path.cwd()))
     if not settings.dashboard.enabled:
         raise UsageError("dashboard.enabled is off", hint="switch it on in preview.toml")
@@ -53,6 +53,15 @@ def dashboard(
             ) from None
         with open_store(settings) as store:
             url = f"{place.origin}/enter?ticket={Sessions(session_key(store)).ticket()}"
+    _open(url, browser=browser)
+
+
+def _open(url: str, *, browser: bool) -> None:
+    import sys
+    import webbrowser
+
+    from orchestrator.cli import render
+
     render.result(url)
     if browser and sys.stdout.isatty():
         webbrowser.open(url)
@@ -76,6 +85,7 @@ def notify(
     from orchestrator.opening import open_store
     from orchestrator.settings import find, load
 
+    only_here()
     settings = load(find(Path.cwd()))
     with open_project(settings) as project, open_store(settings) as store:
         outbox = Outbox(store.connection, project.key)

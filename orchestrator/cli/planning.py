@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from orchestrator.cli.given import AsJson, parse_answers
+from orchestrator.cli.given import AsJson, only_here, parse_answers
 from orchestrator.errors import Refused, UsageError, WaitingForAnswers
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def plan(
 
     if bool(from_) != bool(to):
         raise UsageError("give both --from and --to, or neither")
+    if not from_:
+        only_here()
     given = parse_answers(answers or [])
     rules, file = _rules(project=not from_, online=online, file=answers_file)
     if write_answers and file is None:

@@ -3,7 +3,7 @@
 A command that is written against these runs unchanged on both. Does nothing itself.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -96,6 +96,25 @@ class Sleeping(Protocol):
         """See orchestrator.sleeping."""
 
 
+class Healed(Protocol):
+    """What came of a look at one preview; see orchestrator.healing."""
+
+    @property
+    def name(self) -> str:
+        """Whose."""
+
+    @property
+    def done(self) -> Sequence[str]:
+        """What was brought about."""
+
+    @property
+    def cannot(self) -> Sequence[str]:
+        """What could not."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+
+
 class Part(Protocol):
     """One thing of a preview, wanted and seen; see orchestrator.healing."""
 
@@ -124,6 +143,26 @@ class Healing(Protocol):
 
     def look(self, preview: Preview) -> Sequence[Part]:
         """See orchestrator.healing."""
+
+    def mend(self, name: str | None) -> Sequence[Healed]:
+        """See orchestrator.healing."""
+
+
+class Sweeping(Protocol):
+    """What should not be there."""
+
+    def sweep(self, *, of_stores: Collection[str] = (), yes: bool = False) -> dict[str, Any]:
+        """See orchestrator.sweeping."""
+
+
+class Mailbox(Protocol):
+    """What previews would have mailed; see orchestrator.mail."""
+
+    def mails(self, preview: Preview) -> list[dict[str, Any]]:
+        """All of a preview's, newest first, as JSON."""
+
+    def source(self, preview: Preview, mail_id: str) -> str:
+        """One of them, whole."""
 
 
 class Lifetime(Protocol):
@@ -202,6 +241,14 @@ class Rooms(Protocol):
     @property
     def lifetime(self) -> Lifetime:
         """How long previews live."""
+
+    @property
+    def sweeping(self) -> Sweeping:
+        """What should not be there."""
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """What previews would have mailed."""
 
 
 class Diary(Protocol):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.given import AsJson
+from orchestrator.cli.given import AsJson, only_here
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +39,7 @@ def serve(
     from orchestrator.server import serve as run
     from orchestrator.settings import find, load
 
+    only_here()
     run(
         load(find(Path.cwd())),
         host=host,
@@ -58,6 +59,7 @@ def worker(
     from orchestrator.server import work
     from orchestrator.settings import find, load
 
+    only_here()
     work(load(find(Path.cwd())), jobs=jobs, say=render.result)
 
 

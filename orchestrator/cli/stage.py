@@ -208,7 +208,13 @@ class Stage:
         return sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
 
     def _run(self, words: list[str], *, capture: bool) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PREVIEW_HOME": str(self.home), "PREVIEW_STORE_URL": ""}
+        # A team's server and its store are none of the demo's business.
+        environment = {
+            **os.environ,
+            "PREVIEW_HOME": str(self.home),
+            "PREVIEW_STORE_URL": "",
+            "PREVIEW_SERVER": "",
+        }
         sys.stdout.flush()
         return subprocess.run(
             [sys.executable, "-m", "orchestrator", *words],

@@ -13,6 +13,7 @@ from orchestrator.acts.table import Request
 from orchestrator.bootstrap import Assembly, assemble
 from orchestrator.database import COLD_SECONDS, connect
 from orchestrator.errors import Busy, DatabaseUnreachable, NotAllowed, OrchestratorError, Refused
+from orchestrator.healing import FELL_ASLEEP, Healed
 from orchestrator.jobs.book import Book, Job
 from orchestrator.jobs.contexts import Contexts
 from orchestrator.jobs.submit import Submissions
@@ -73,7 +74,7 @@ class Works:
             if job is None:
                 return
             try:
-                preview = self._act(Store(connection, who=job.who), book, job)
+                done = self._act(Store(connection, who=job.who), book, job)
             except (LeaseLost, DatabaseUnreachable) as error:
                 if connection.closed or job.attempts < _MOST_ATTEMPTS:
                     raise  # somebody took over, or the store is away: the next round puts it into the queue again
@@ -92,9 +93,9 @@ class Works:
                 )
                 book.end(job.id, error=_error_json(said), result=self._row(connection, book, job))
             else:
-                book.end(job.id, result=preview.to_json())
+                book.end(job.id, result=done.to_json() if isinstance(done, Preview) else done)
 
-    def _act(self, looking: Store, book: Book, job: Job) -> Preview:
+    def _act(self, looking: Store, book: Book, job: Job) -> Preview | Mapping[str, Any]:
         act = ACTS[job.act]
         if job.attempts == 1 and Tokens(looking.connection).revoked(job.token):
             raise NotAllowed(
@@ -102,7 +103,7 @@ class Works:
                 hint="ask again with a token that is good",
             )
         arguments = act.arguments.model_validate(dict(job.arguments))
-        row = looking.get(job.preview_id) if job.preview_id else looking.find(job.preview_name)
+        row = self._about(looking, job)
         if row is not None and row.state is not State.CLOSED:
             # It may have become somebody else's since the job was queued.
             allowed = self._settings.access.author_may_approve
@@ -113,9 +114,8 @@ class Works:
             book.about(job.id, row.id)
         source = {"context": getattr(arguments, "context", None), "image": getattr(arguments, "image", None)}
         settings = self._with_source(looking, row, source if any(source.values()) else None)
-        with assemble(
-            settings, self._observe(telling, about), wait=patient(telling.say, _PATIENCE_SECONDS)
-        ) as rooms:
+        observer = self._observe(telling, about)
+        with assemble(settings, observer, wait=patient(telling.say, _PATIENCE_SECONDS)) as rooms:
             rooms.store.who = job.who
             return act.run(
                 Request(
@@ -124,9 +124,34 @@ class Works:
                     caller=job.caller,
                     again=job.attempts > 1,
                     preview_id=row.id if row is not None and job.preview_id else None,
+                    mend=lambda name: self._mend(looking, rooms, name, observer),
                 ),
                 arguments,
             )
+
+    @staticmethod
+    def _about(looking: Store, job: Job) -> Preview | None:
+        """The row that a job is about; None: none yet, or the whole project."""
+        if ACTS[job.act].of == "project":
+            return None
+        return looking.get(job.preview_id) if job.preview_id else looking.find(job.preview_name)
+
+    def _mend(
+        self, looking: Store, rooms: Assembly, name: str | None, observer: Observer
+    ) -> tuple[Healed, ...]:
+        """See orchestrator.healing; each preview with the sources that it was made from."""
+        previews = (
+            [rooms.controller.mine(name)]
+            if name
+            else [each for each in looking.live() if each.project == self._project]
+        )
+        healed: list[Healed] = []
+        for settings, group in self._by_source(looking, previews):
+            with assemble(settings, observer) as those:
+                those.store.who = looking.who
+                healed += [those.healing.reconcile(looking.get(each.id)) for each in group]
+        asleep = rooms.healing.put_idle_to_sleep() if name is None else ()
+        return (*healed, *(Healed(name=each, done=(FELL_ASLEEP,)) for each in asleep))
 
     def _with_source(self, looking: Store, row: Preview | None, given: Mapping[str, Any] | None) -> Settings:
         """The server's settings, with what the preview's author sent in place of the app's own sources."""
@@ -158,15 +183,26 @@ class Works:
         with connect(self._uri, purpose="heal", patience_seconds=COLD_SECONDS) as connection:
             store = Store(connection, who="server")
             busy = Book(connection).busy(self._project)
-            groups: dict[str, list[Preview]] = {}
-            for each in store.live():
-                if each.project == self._project and each.name not in busy and not _lies_about(each):
-                    groups.setdefault(json.dumps(each.facts.get("source"), sort_keys=True), []).append(each)
-            for previews in groups.values():
-                self._heal(store, previews, self._with_source(store, previews[0], None))
-            if groups:
+            resting = [
+                each
+                for each in store.live()
+                if each.project == self._project and each.name not in busy and not _lies_about(each)
+            ]
+            for settings, previews in self._by_source(store, resting):
+                self._heal(store, previews, settings)
+            if resting:
                 with self._assembled(self._settings, {"act": "sleep"}) as rooms:
                     rooms.healing.put_idle_to_sleep()
+
+    def _by_source(
+        self, store: Store, previews: Iterable[Preview]
+    ) -> Iterator[tuple[Settings, list[Preview]]]:
+        """Previews that were made from the same sources, with the settings for these."""
+        groups: dict[str, list[Preview]] = {}
+        for each in previews:
+            groups.setdefault(json.dumps(each.facts.get("source"), sort_keys=True), []).append(each)
+        for group in groups.values():
+            yield self._with_source(store, group[0], None), group
 
     def _heal(self, store: Store, previews: Iterable[Preview], settings: Settings) -> None:
         """Heal previews that were made from the same sources."""

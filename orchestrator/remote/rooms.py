@@ -4,7 +4,7 @@ What happens there is told to the observer here, as it happens. Reaches nothing 
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from orchestrator.errors import PromotionUnderWay, UnknownPreview, UsageError
+from orchestrator.healing import Healed
 from orchestrator.lifecycle import Event, Observer, Preview, State, Wanted
 from orchestrator.migration.plan import Hazard, Plan
 from orchestrator.remote.sources import send_sources
@@ -104,6 +105,16 @@ class RemoteRooms:
         """How long previews live."""
         return self
 
+    @property
+    def sweeping(self) -> "RemoteRooms":
+        """What should not be there."""
+        return self
+
+    @property
+    def mailbox(self) -> "RemoteRooms":
+        """What previews would have mailed."""
+        return self
+
     # looking
 
     @cached_property
@@ -162,6 +173,15 @@ class RemoteRooms:
         parts = self._wire.get(f"/previews/{quoted(preview.name)}/parts")
         names = ("name", "wanted", "seen", "well")
         return tuple(_Part(**{name: each[name] for name in names}) for each in parts)
+
+    def mails(self, preview: Preview) -> list[dict[str, Any]]:
+        """See Mailbox."""
+        value: list[dict[str, Any]] = self._wire.get(f"/previews/{quoted(preview.name)}/mails")
+        return value
+
+    def source(self, preview: Preview, mail_id: str) -> str:
+        """See Mailbox."""
+        return str(self._wire.get(f"/previews/{quoted(preview.name)}/mails/{quoted(mail_id)}")["source"])
 
     def previews(self, *, closed: bool) -> list[dict[str, Any]]:
         """See Diary."""
@@ -268,6 +288,18 @@ class RemoteRooms:
         """See orchestrator.sleeping."""
         return self._do("wake", self._name_of(preview_id), {})
 
+    def mend(self, name: str | None) -> tuple[Healed, ...]:
+        """See orchestrator.healing."""
+        told = self._ask("reconcile", "", {"name": name})
+        return tuple(
+            Healed(name=each["name"], done=tuple(each["done"]), cannot=tuple(each["cannot"]))
+            for each in told["outcomes"]
+        )
+
+    def sweep(self, *, of_stores: Collection[str] = (), yes: bool = False) -> dict[str, Any]:
+        """See orchestrator.sweeping."""
+        return dict(self._ask("sweep", "", {"of_stores": list(of_stores), "yes": yes}))
+
     def _name_of(self, preview_id: str) -> str:
         for each in self.previews(closed=False):
             if each["id"] == preview_id:
@@ -275,10 +307,14 @@ class RemoteRooms:
         raise UnknownPreview(f"there is no preview with id {preview_id}")
 
     def _do(self, act: str, name: str, arguments: Mapping[str, Any]) -> Preview:
-        """Ask for an act, follow its job to the end, and give the row that it ended with."""
+        """Ask for an act on a preview; the row that it ended with."""
+        return Preview.from_json(self._ask(act, name, arguments))
+
+    def _ask(self, act: str, name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Ask for an act, on the whole project without a name, follow its job to the end, and give what it gave."""
         job = self._wire.call(
             "POST",
-            f"/previews/{quoted(name)}/{act}",
+            f"/previews/{quoted(name)}/{act}" if name else f"/project/{act}",
             json=arguments,
             headers={"idempotency-key": secrets.token_hex(16)},
         )
@@ -292,7 +328,8 @@ class RemoteRooms:
                 break
         if job["error"]:
             raise error_of({"error": job["error"]})
-        return Preview.from_json(job["row"])
+        row: Mapping[str, Any] = job["row"]
+        return row
 
     def _replay(self, name: str, line: Mapping[str, Any]) -> None:
         """Tell the observer what happened there."""
