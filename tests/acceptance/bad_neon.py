@@ -35,6 +35,8 @@ class BadNeon:
         self.left = 0
         self.spoilt = 0
         self.seen: list[str] = []
+        #: What stands in an address in place of what, in every answer that is passed on.
+        self.replace = ("", "")
         self._lock = threading.Lock()
 
     def spoil(self, way: str, chosen: Callable[[str, str], bool], times: int = 1) -> None:
@@ -71,7 +73,9 @@ def bad_neon(url: str) -> Iterator[BadNeon]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if not proxy.take(self.command, self.path):
                 answer = proxy.passed_on(self, body)
-                self._answer(answer.read(), answer.status)
+                old, new = (each.encode() for each in proxy.replace)
+                text = answer.read()
+                self._answer(text.replace(old, new) if old else text, answer.status)
                 return
             text, status, done = WAYS[proxy.way]
             if done:

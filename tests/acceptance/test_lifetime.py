@@ -116,15 +116,24 @@ def test_what_was_discarded_comes_back_with_its_data_while_it_is_kept(make_small
     assert "nothing was kept" in shop.preview("restore", "pr-1", expect=4).stderr
 
 
-@pytest.mark.parametrize(
-    ("limits", "said"),
-    [("previews = 1", "limits.previews allows 1"), ("per_person = 1", "limits.per_person allows 1")],
-)
-def test_a_limit_refuses_before_anything_is_made(make_small_shop: Make, limits: str, said: str) -> None:
-    shop = make_small_shop(more=f"[limits]\n{limits}\n")
+LIMITS = {
+    "previews = 1": "limits.previews allows 1",
+    "per_person = 1": "limits.per_person allows 1",
+    'disk = "1k"': "limits.disk allows 1k",
+    'free_disk = "100000t"': "limits.free_disk wants 100000t",
+    "cost = 0.000001\ncompute_hour_price = 1000000": "limits.cost allows",
+}
+
+
+def test_every_limit_refuses_before_anything_is_made(make_small_shop: Make) -> None:
+    shop = make_small_shop()
     shop.preview("up", "pr-1")
-    refused = shop.preview("up", "pr-2", expect=4)
-    assert said in refused.stderr
+    text = (shop.folder / "preview.toml").read_text()
+    for limit, said in LIMITS.items():
+        (shop.folder / "preview.toml").write_text(f"{text}\n[limits]\n{limit}\n")
+        refused = shop.preview("up", "pr-2", expect=4)
+        assert said in refused.stderr
+        assert "make room" in refused.stderr
     mine = [each for each in shop.json("list", "--all") if each["project"].endswith(shop.project_id)]
     assert [each["name"] for each in mine] == ["pr-1"]
     assert len([each for each in shop.neon.branches(shop.project_id) if not each.default]) == 1

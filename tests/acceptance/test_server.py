@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from neon_embedded import ensure_running
 from tests.acceptance.shop import ALLOW_FAX, RENAME, Shop
 
 ANSWER = f"{RENAME}=name"
@@ -85,6 +88,45 @@ def server(shop: Shop) -> Iterator[Server]:
         yield made
 
 
+def secrets_of(shop: Shop) -> list[str]:
+    """What a developer must never see: production's password, the store's, the key of the Neon API."""
+    store = next(each for each in shop.neon.projects() if each.name == "preview-store")
+    branch = shop.neon.default_branch(store.id)
+    uri = shop.neon.connection_uri(store.id, branch_id=branch.id, database="preview", role="preview_owner")
+    passwords = [urlsplit(each).password or "" for each in (shop.uri(), uri.reveal())]
+    return [*passwords, ensure_running(shop.home).api_key.reveal()]
+
+
+def asks(
+    server: Server, who: Shop, method: str, path: str, body: "dict[str, object] | None" = None
+) -> httpx.Response:
+    shown = {"authorization": f"Bearer {who.environment['PREVIEW_TOKEN']}"}
+    return httpx.request(method, f"{server.url}/api/v1/{path}", headers=shown, json=body, timeout=60)
+
+
+def everything_that_can_be_read(server: Server, who: Shop, name: str) -> dict[str, str]:
+    """Every answer of every GET route that somebody's token gets, what is refused included."""
+    jobs = asks(server, who, "GET", "jobs").json()
+    paths = httpx.get(f"{server.url}/api/v1/openapi.json").json()["paths"]
+    filled = {
+        "name": name,
+        "job_id": jobs[0]["id"],
+        "digest": "0" * 64,
+        "preview_id": "0" * 8,
+        "mail_id": "1",
+    }
+    answers = {}
+    for path in (each for each, verbs in paths.items() if "get" in verbs and each.startswith("/api/v1/")):
+        for part in re.findall(r"\{(\w+)\}", path):
+            filled.setdefault(part, "0" * 8)
+        answer = asks(server, who, "GET", path.removeprefix("/api/v1/").format(**filled))
+        assert answer.status_code < 500, (path, answer.text)
+        answers[path] = answer.text
+    for job in jobs:
+        answers[job["id"]] = asks(server, who, "GET", f"jobs/{job['id']}?row=true").text
+    return answers
+
+
 def copy_of(shop: Shop, folder: Path) -> Path:
     """A developer's checkout: the app and a preview.toml that says something else about everything."""
     subprocess.run(["cp", "-r", str(shop.folder), str(folder)], check=True)
@@ -121,12 +163,27 @@ def test_a_team_brings_up_approves_promotes_and_nobody_reaches_production(
         assert "approver" in said.stderr
     assert "server's own machine" in ada.preview("psql", "--main", expect=2).stderr
     main = shop.uri()
-    password = main.split(":")[2].split("@")[0]
-    key = (shop.home / "api-key").read_text().strip() if (shop.home / "api-key").exists() else "no-such-key"
+    secrets = secrets_of(shop)
     for words in (("show", "pr-1", "--json"), ("report", "pr-1", "--html"), ("logs", "pr-1"), ("history",)):
         said = ada.preview(*words)
-        assert password not in said.stdout + said.stderr
-        assert key not in said.stdout + said.stderr
+        assert not [each for each in secrets if each in said.stdout + said.stderr], words
+    answers = everything_that_can_be_read(server, ada, "pr-1")
+    assert not [path for path, text in answers.items() for each in secrets if each in text]
+    for path in ("previews/pr-1/promote", "previews/pr-1/approve", "project/sweep", "tokens"):
+        assert asks(server, ada, "POST", path, {}).status_code in (403, 422), path
+
+    root = server.by(server.token("admin", "root"), folder)
+    assert ada.json("reconcile") == shop.json("reconcile") == [{"name": "pr-1", "done": [], "cannot": []}]
+    assert ada.preview("reconcile", "pr-1").stderr == shop.preview("reconcile", "pr-1").stderr
+    assert root.json("sweep") == shop.json("sweep")
+    assert "admin" in ada.preview("sweep", expect=4).stderr
+    assert ada.json("mail", "pr-1") == []
+    for pid in shop.processes(url):
+        os.kill(pid, signal.SIGKILL)
+    assert "started the app again" in ada.json("reconcile", "pr-1")[0]["done"][-1]
+    assert httpx.get(f"{ada.json('show', 'pr-1')['url']}/healthz").status_code == 200
+    found = {each["subject"]: each["status"] for each in root.json("doctor", "--server", expect=None)}
+    assert (found["server"], found["token"], found["workers"]) == ("ok", "ok", "ok")
 
     before = shop.columns(main, "customers")
     assert "full_name" not in before
@@ -137,11 +194,7 @@ def test_a_team_brings_up_approves_promotes_and_nobody_reaches_production(
     assert ada.json("list") == []
     assert {"ada", "bob"} <= {each["who"] for each in ada.json("history", "pr-1")}
     assert shop.leftovers(shown) == []
-    audit = server.by(server.token("admin", "root"), folder)
-    seen = httpx.get(
-        f"{server.url}/api/v1/audit",
-        headers={"authorization": f"Bearer {audit.environment['PREVIEW_TOKEN']}"},
-    ).json()
+    seen = asks(server, root, "GET", "audit?limit=1000").json()
     refused = {
         (each["who"], each["object"] or each["action"]) for each in seen if each["outcome"] == "refused"
     }

@@ -17,6 +17,7 @@ from tests.acceptance.bad_neon import WAYS, BadNeon, bad_neon
 from tests.acceptance.inside import ended, run, start
 from tests.acceptance.shop import Shop
 from tests.acceptance.test_fault_points import NAME, Stand, stand, up
+from tests.acceptance.test_server import serving
 
 Make = Callable[..., Shop]
 
@@ -94,6 +95,43 @@ def test_the_store_restarts_in_the_middle(make_small_shop: Make, tmp_path: Path)
     if code:
         assert "lost the connection to the store" in played.log.read_text()
     played.goes_on("up")
+
+
+@pytest.mark.prove
+def test_the_store_restarts_under_a_server_with_jobs_at_work(make_small_shop: Make, tmp_path: Path) -> None:
+    shop = make_small_shop()
+    with serving(shop) as server:
+        ada = server.by(server.token("developer", "ada"), shop.folder)
+        neon = shop.neon
+        store = next(each for each in neon.projects() if each.name == "preview-store")
+        endpoint, project = neon.endpoints(store.id)[0], shop.project_id
+        going = [
+            subprocess.Popen(
+                ada.command("up", f"pr-{number}", "--json"),
+                cwd=ada.folder,
+                env=ada.env(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(3)
+        ]
+        restarts = 0
+        while any(each.poll() is None for each in going):
+            if len([each for each in neon.branches(project) if not each.default]) > restarts and restarts < 3:
+                neon.suspend_endpoint(store.id, endpoint.id)
+                restarts += 1
+            time.sleep(0.1)
+        said = [each.communicate() for each in going]
+        assert restarts == 3
+        assert [each.returncode for each in going] == [0, 0, 0], said
+        assert {each["state"] for each in ada.json("list")} == {"ready"}
+        branches = [each.name for each in neon.branches(project) if not each.default]
+        assert len(branches) == 3, "one each, none doubled"
+        for number in range(3):
+            ada.preview("discard", f"pr-{number}")
+        admin = server.by(server.token("admin", "root"), shop.folder)
+        assert admin.json("sweep")["orphans"] == []
 
 
 def test_a_clock_that_jumped_ends_nobodys_preview(make_small_shop: Make, tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""The network between us and production is cut in the middle of a statement; afterwards everything is right."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from neon_embedded import ensure_running
+from orchestrator.bootstrap import Assembly
+from tests.acceptance.bad_neon import bad_neon
+from tests.acceptance.cutting import Wire, wire_to
+from tests.acceptance.inside import run
+from tests.acceptance.shop import Shop
+from tests.acceptance.test_fault_points import NAME, SCENES, Stand
+
+Make = Callable[..., Shop]
+
+
+@dataclass
+class Far:
+    """A project whose production is at the other end of a wire."""
+
+    played: Stand
+    wire: Wire
+
+    def goes(self, scene: str) -> tuple[int, str]:
+        code = run(self.played.shop, SCENES[scene].act, log=self.played.log)
+        said = self.played.log.read_text()
+        assert "Traceback" not in said, said
+        return code, said
+
+    @property
+    def main(self) -> set[str]:
+        """Production's columns, seen past the wire."""
+        return self.played.shop.columns(self.played.shop.uri(), "notes")
+
+
+@pytest.fixture
+def far(make_small_shop: Make, shops_home: Path, tmp_path: Path) -> Iterator[Far]:
+    running = ensure_running(shops_home)
+    shop = make_small_shop()
+    main = urlsplit(shop.uri()).port or 0
+    with wire_to(main) as wire, bad_neon(running.base_url) as proxy:
+        # The API tells of the wire's end in place of production's own address.
+        proxy.replace = (f":{main}/", f":{wire.port}/")
+        shop.settings(lambda text: text.replace('neon = "embedded"', f'neon = "{proxy.url}"'))
+        shop.environment["NEON_API_KEY"] = running.api_key.reveal()
+        yield Far(Stand(shop, tmp_path), wire)
+        wire.mend()
+
+
+BEFORE = {"id", "text"}
+AFTER = {*BEFORE, "seen"}
+#: What passes on the wire to production while a verb works, and what production must be then.
+UP = ("pg_catalog", "set_config", "pg_stat")
+PROMOTE = ("advisory", "alter table", "commit", "pg_catalog", "lock_timeout", "preview_internal")
+
+
+def cut_and_mended(far: Far, scene: str, word: str, *, answered: bool) -> str:
+    """Play a scene while the wire is cut, then again; returns what became of it."""
+    far.played.reset(scene)
+    far.played.before(scene)
+    far.wire.cut_at(word, answered=answered)
+    code, said = far.goes(scene)
+    cut = far.wire.cuts > 0
+    # An error of ours with its next step; never a fault of ours, never a yes to what was not done.
+    assert code in ({11, 14} if cut else {0}), (scene, word, answered, code, said)
+    assert far.main in ((BEFORE,) if scene == "up" else (BEFORE, AFTER))
+    far.wire.mend()
+    far.played.goes_on(scene)
+    return "went on" if cut else "not cut"
+
+
+def test_a_lost_answer_to_the_statement_on_production_is_no_harm(far: Far) -> None:
+    """A sample; `make prove` cuts at every word."""
+    assert cut_and_mended(far, "promote", "alter table", answered=True) == "went on"
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(1800)
+def test_the_wire_to_production_is_cut_anywhere(far: Far) -> None:
+    outcomes: dict[str, int] = {}
+    for scene, words in (("up", UP), ("promote", PROMOTE)):
+        for word in words:
+            for answered in (False, True):
+                outcome = cut_and_mended(far, scene, word, answered=answered)
+                print(scene, word, "after its answer" if answered else "before", outcome)
+                outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    print(outcomes)
+    assert outcomes["went on"] >= 10
+
+
+@pytest.mark.prove
+def test_a_wire_that_stays_cut_is_told_of_in_time_and_nothing_is_half_done(far: Far) -> None:
+    def show(rooms: Assembly) -> None:
+        assert rooms.store.find(NAME) is not None
+
+    far.played.reset("promote")
+    far.played.before("promote")
+    far.wire.cut_at("alter table", answered=False)
+    assert far.goes("promote")[0] == 11
+    for _ in range(2):
+        code, said = far.goes("promote")
+        assert code == 11
+        assert "production" in said or "connect" in said, said
+        assert far.main == BEFORE
+    assert run(far.played.shop, show, log=far.played.log) == 0
+    far.wire.mend()
+    far.played.goes_on("promote")
