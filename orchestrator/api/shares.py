@@ -7,12 +7,12 @@ from fastapi import APIRouter, Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from orchestrator.acts.sharing import Sharing
-from orchestrator.api.callers import REFUSALS, Developer, Doors
+from orchestrator.api.callers import REFUSALS, AskedFirst, Developer, Doors
 from orchestrator.api.previews import Name
 from orchestrator.sections import parse_duration
 from orchestrator.sections.base import checked_duration
 
-router = APIRouter(tags=["shares"], responses=REFUSALS)
+router = APIRouter(tags=["shares"], responses=REFUSALS, route_class=AskedFirst)
 
 Id = Annotated[str, Path(pattern=r"^[0-9a-f]{8}$", description="The link's id; not the link.")]
 

@@ -26,7 +26,7 @@ COMMANDS = {
     "open": ("pr-1", "asked"),
     "discard": ("pr-1", "asked"),
     "gateway": ("--show-config", "refused"),
-    "share": ("pr-1", "here"),
+    "share": ("pr-1", "asked"),
     "sleep": ("pr-1", "asked"),
     "wake": ("pr-1", "asked"),
     "extend": ("pr-1 --for 1d", "asked"),
