@@ -15,9 +15,9 @@ from typing import Protocol
 from preview.draining import connections_to
 from preview.edge import PATIENCE_SECONDS, Edge
 from preview.errors import PreviewError, Unhealthy
-from preview.health import look
+from preview.health import Look, look
 from preview.runtime import Runtime
-from preview.spec import Candidate, CandidateSpec
+from preview.spec import Candidate, CandidateSpec, HealthCheck
 
 #: How long visitors wait at most, seconds; the rest of their patience is for the later version.
 HELD_SECONDS = PATIENCE_SECONDS * 0.6
@@ -77,6 +77,38 @@ class Held:
         return {name: round(getattr(self, name), 1) for name in ("requests", "change", "later")}
 
 
+class _Early:
+    """One look at the later version that is begun when the change is about to be there.
+
+    It opens its connection meanwhile, and waits where the change holds what it asks for: so it sees it first.
+    """
+
+    def __init__(self, port: int, check: HealthCheck, tell: Callable[[str], None]) -> None:
+        self._port = port
+        self._check = check
+        self._tell = tell
+        self._seen: tuple[float, Look] | None = None
+        self._thread = threading.Thread(target=self._look, name="early look", daemon=True)
+
+    def told(self, text: str) -> None:
+        """Tell the watchdog what is about to be done, and look, in a thread."""
+        self._tell(text)
+        if self._thread.ident is None:
+            self._thread.start()
+
+    def seen_after(self, moment: float) -> Look | None:
+        """What it saw, if it had its answer after that moment; once."""
+        if self._thread.ident is None:
+            return None
+        self._thread.join()
+        seen, self._seen = self._seen, None
+        return seen[1] if seen is not None and seen[0] >= moment else None
+
+    def _look(self) -> None:
+        seen = look(self._port, self._check)
+        self._seen = time.monotonic(), seen
+
+
 class ChangeOver:
     """One change of versions.
 
@@ -119,10 +151,11 @@ class ChangeOver:
                 times = [time.monotonic()]
                 self._alone(earlier)
                 times.append(time.monotonic())
+                early = _Early(port, self._spec.health, tell)
                 try:
-                    done = self._change.act(tell)
+                    done = self._change.act(early.told)
                     times.append(time.monotonic())
-                    sent = done and self._send(port, times[0] + HELD_SECONDS)
+                    sent = done and self._send(port, times[0] + HELD_SECONDS, early)
                     times.append(time.monotonic())
                 finally:
                     # Ctrl-C too: the earlier version serves again from here on, and needs what it had.
@@ -185,10 +218,11 @@ class ChangeOver:
             time.sleep(_LOOK_SECONDS)
             quiet = 0 if connections_to(port) else quiet + 1
 
-    def _send(self, port: int, until: float) -> bool:
+    def _send(self, port: int, until: float, early: "_Early") -> bool:
         """Send the visitors on as soon as the later version is healthy; False when it is not in time."""
+        changed = time.monotonic()
         while self._failed is None and time.monotonic() < until:
-            seen = look(port, self._spec.health)
+            seen = early.seen_after(changed) or look(port, self._spec.health)
             if seen.healthy:
                 self._edge.point(f"127.0.0.1:{port}")
                 return True

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from orchestrator.database import Connection, connect
 from orchestrator.errors import LockNotAcquired
@@ -45,9 +45,8 @@ class Door(Protocol):
     def connect(self, seconds: float) -> Connection:
         """A connection to main, tried so long."""
 
-    @property
-    def uri(self) -> str:
-        """Where main is, password included; known since the last `prepare`."""
+    def whereabouts(self) -> dict[str, Any]:
+        """For whoever takes it back when we are dead: where main is, password included, and the turn that we had."""
 
 
 class ChangeOver:
@@ -198,7 +197,7 @@ class ChangeOver:
 
     def _order(self, unless: str = "") -> None:
         order = {
-            "uri": self._door.uri,
+            **self._door.whereabouts(),
             "transaction": self._transaction,
             "unless": unless,
             "statements": [each.sql for each in undone(self._plan).statements],
@@ -241,18 +240,22 @@ class _Door:
         self._main = main
         self._purpose = purpose
         self._say = say
-        self.uri = ""
+        self._uri = ""
 
     def prepare(self, plan: Plan) -> tuple[AtOnce, Callable[[], None]]:
         """See `Door`."""
-        self.uri = self._on_main.uri()  # asks Neon: never while visitors wait
+        self._uri = self._on_main.uri()  # asks Neon: never while visitors wait
         return self._on_main.at_once(
-            self._promotion_id, self._main, plan, purpose=self._purpose, detail=self._say, uri=self.uri
+            self._promotion_id, self._main, plan, purpose=self._purpose, detail=self._say, uri=self._uri
         )
 
     def connect(self, seconds: float) -> Connection:
         """See `Door`."""
-        return connect(self.uri, purpose=self._purpose, patience_seconds=seconds)
+        return connect(self._uri, purpose=self._purpose, patience_seconds=seconds)
+
+    def whereabouts(self) -> dict[str, Any]:
+        """See `Door`."""
+        return {"uri": self._uri, "turn": self._on_main.key, "holder": self._main.info.backend_pid}
 
 
 def change_over(

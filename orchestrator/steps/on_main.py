@@ -36,6 +36,9 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1
 class OnMain:
     """The turn on main, and plans applied there while one has it.
 
+    Attributes:
+        key: of the advisory lock that is the turn.
+
     Args:
         project: where.
         promotions: whose history tells who has the turn, and is told every statement.
@@ -55,7 +58,7 @@ class OnMain:
         self._promotions = promotions
         self._lock_attempts = lock_attempts
         self._care = care
-        self._key = lock_key("promotion", project.id, project.database)
+        self.key = lock_key("promotion", project.id, project.database)
 
     @contextmanager
     def turn(self, promotion_id: str, purpose: str) -> Iterator[Connection]:
@@ -75,7 +78,7 @@ class OnMain:
         """
         with (
             self._project.connect_main(purpose) as main,
-            advisory_lock(main, self._key) as granted,
+            advisory_lock(main, self.key) as granted,
         ):
             if not granted:
                 raise PromotionUnderWay(
@@ -94,7 +97,7 @@ class OnMain:
             return self._holder(main)
 
     def _holder(self, main: Connection) -> str:
-        row = main.execute(_HOLDER, (self._key,)).fetchone()
+        row = main.execute(_HOLDER, (self.key,)).fetchone()
         if row is None:
             return ""
         pid, application, since = row

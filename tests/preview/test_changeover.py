@@ -65,6 +65,7 @@ class Ground:
             if isinstance(refusal, BaseException):
                 raise refusal
             return False
+        tell("about to change it")
         self.set("two")
         return True
 
@@ -108,6 +109,29 @@ def test_no_request_fails_though_neither_version_fits_both_sides(
     assert load.failures == []
     assert production.running() == ["preview-release-k1-two"]
     assert ground.looked == 1
+
+
+def test_what_was_healthy_before_the_change_is_asked_again(
+    production: Production, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look that is begun early counts only when its answer came after the change."""
+    monkeypatch.setattr(changeover, "HELD_SECONDS", 0.5)
+
+    class Wrong(Ground):
+        def act(self, tell: Callable[[str], None]) -> bool:
+            self.set("two")
+            tell("fits, for a moment")
+            for each in threading.enumerate():
+                if each.name == "early look":
+                    each.join()
+            self.set("three")
+            return True
+
+    ground = Wrong(tmp_path / "ground")
+    with pytest.raises(Unhealthy):
+        change(production, ground)
+    assert ground.file.read_text() == "one"
+    assert production.ask() == (200, "one")
 
 
 def test_while_somebody_is_in_the_way_visitors_are_served(production: Production, tmp_path: Path) -> None:

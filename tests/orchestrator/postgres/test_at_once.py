@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -132,12 +133,19 @@ def test_a_transaction_that_nobody_has_heard_of_is_not_done(main: Any) -> None:
         assert not committed(look, "99999999", seconds=5)
 
 
-def take_back(main: Any, transaction: str, unless: str = "") -> "subprocess.CompletedProcess[str]":
+TURN = 7
+
+
+def take_back(
+    main: Any, transaction: str, unless: str = "", holder: int = 0
+) -> "subprocess.CompletedProcess[str]":
     order = {
         "uri": main.uri,
         "transaction": transaction,
         "unless": unless,
         "statements": [each.sql for each in undone(PLAN).statements],
+        "turn": TURN,
+        "holder": holder,
     }
     return subprocess.run(
         [sys.executable, "-I", taking_back.__file__],
@@ -167,8 +175,24 @@ def test_what_was_taken_back_already_or_never_done_stays(main: Any) -> None:
     assert names(main) == ["a", "c"]
 
 
+def test_whoever_has_the_turn_by_now_decides(main: Any) -> None:
+    done = transaction_of(main)
+    with main.connect("promote again") as other:
+        other.execute("select pg_advisory_lock(%s)", (TURN,))
+        left = take_back(main, done)
+        assert (left.returncode, names(main)) == (1, ["b", "d"])
+        assert "somebody else changes production now" in left.stderr
+        # The session of the dead one goes as soon as the server notices: that is waited for.
+        dying = threading.Timer(0.3, other.close)
+        dying.start()
+        assert take_back(main, done, holder=other.info.backend_pid).returncode == 0
+        dying.join()
+    assert names(main) == ["a", "c"]
+
+
 def test_what_cannot_be_taken_back_says_so_and_shows_no_password(main: Any) -> None:
     order = {"uri": "postgresql://u:secret@127.0.0.1:1/x", "transaction": "1", "unless": "", "statements": []}
+    order |= {"turn": TURN, "holder": 0}  # type: ignore[dict-item]
     done = subprocess.run(
         [sys.executable, "-I", taking_back.__file__],
         input=json.dumps(order), capture_output=True, text=True, check=False,

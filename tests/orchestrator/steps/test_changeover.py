@@ -23,8 +23,6 @@ BROKEN = Hazard(code="breaks_running_code", on="public.t.a", detail="code that n
 class Main:
     """A door: applies, or is in the way so often, beginning with the way back; may be cut at COMMIT."""
 
-    uri = "postgresql://main"
-
     def __init__(self, in_the_way: int = 0, *, cut: bool = False) -> None:
         self.in_the_way = in_the_way
         self.cut = cut
@@ -34,6 +32,9 @@ class Main:
 
     def prepare(self, plan: Plan) -> Any:
         return Ready(self, plan), lambda: self.written.append(plan.statements[0].sql)
+
+    def whereabouts(self) -> dict[str, Any]:
+        return {"uri": "postgresql://main"}
 
     def connect(self, seconds: float) -> Any:
         return nullcontext(self)
@@ -121,7 +122,7 @@ def test_whoever_finds_us_dead_is_told_what_takes_it_back(plan: Plan) -> None:
     main = Main()
     change = over(plan, main)
     change.act(lambda text: told.append(json.loads(text)))
-    order = {"uri": main.uri, "transaction": "1", "unless": "", "statements": [BACK]}
+    order = {"uri": "postgresql://main", "transaction": "1", "unless": "", "statements": [BACK]}
     assert told == [order]
     change.undo()
     assert told[1:] == [{**order, "unless": "2"}]
