@@ -5,7 +5,6 @@ process's name. Its admin API is a unix socket in that folder, which no web page
 """
 
 import copy
-import fcntl
 import http.client
 import json
 import os
@@ -15,12 +14,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from preview import supervise
+from preview.alone import alone_in
 from preview.errors import LaunchFailed, PortInUse, PreviewError
 from preview.log_file import log_lines
 
@@ -84,7 +84,7 @@ class Caddy:
             LaunchFailed: it does not start for another reason.
         """
         wanted = self._completed(config)
-        with self._alone() as lock:
+        with alone_in(self.folder) as lock:
             if self.runs():
                 if self.config() != wanted:
                     self._load(wanted)
@@ -117,7 +117,7 @@ class Caddy:
         """
         if not self.folder.is_dir():
             return
-        with self._alone():
+        with alone_in(self.folder):
             for sent in (signal.SIGTERM, signal.SIGKILL):
                 process = self._process()
                 if process is None:
@@ -159,17 +159,6 @@ class Caddy:
         # To standard error, which the supervisor keeps small.
         whole.setdefault("logging", {"logs": {"default": {"level": "WARN"}}})
         return whole
-
-    @contextmanager
-    def _alone(self) -> Iterator[int]:
-        """Hold the folder's lock; it is closed, never unlocked: the supervisor holds it too while it starts."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield descriptor
-        finally:
-            os.close(descriptor)
 
     def _process(self, which: str = "app") -> int | None:
         try:

@@ -4,7 +4,6 @@ Keeps everything under one folder, `HOME/processes/NAME/` (mode 0700), and finds
 never by a process's name. Holds nobody to a limit and isolates nothing: it runs the app as the user who asks.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -14,12 +13,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from preview import supervise
+from preview.alone import alone_in
 from preview.belongings import Belonging, folders
 from preview.ending import Ending
 from preview.errors import ImageNotFound, LaunchFailed, PortInUse, Unhealthy, UnknownCandidate
@@ -115,7 +115,7 @@ class ProcessRuntime:
             )
         if not spec.working_directory.is_dir():
             raise LaunchFailed(f"{spec.name} cannot run in {spec.working_directory}: there is no such folder")
-        with self._alone() as lock:
+        with alone_in(self.folder) as lock:
             known = self._known(directory)
             before = known["port"] if known else None
             if known is not None and (known["fingerprint"] != fingerprint(spec) or not _lives(directory)):
@@ -130,7 +130,7 @@ class ProcessRuntime:
                 self._launch(spec, directory, port, lock)
             else:
                 port = int(known["port"])
-        with self._alone():
+        with alone_in(self.folder):
             pass  # the supervisor has let go of the lock: it has written what runs, or how it failed
         self._wait(spec, directory, port)
         candidate = self.observe(spec.name)
@@ -143,7 +143,7 @@ class ProcessRuntime:
         directory = self._directory(name)
         if not directory.exists():
             return
-        with self._alone():
+        with alone_in(self.folder):
             if self._known(directory) is not None:
                 self._end(directory, keep=True)
 
@@ -194,7 +194,7 @@ class ProcessRuntime:
         if not directory.exists():
             return
         # Under the lock: what somebody who was killed while starting left behind has written itself down by then.
-        with self._alone():
+        with alone_in(self.folder):
             if self._known(directory) is not None:
                 self._end(directory)
             else:  # a command's, killed with its starter: wait for its end; or nobody's
@@ -254,17 +254,6 @@ class ProcessRuntime:
     def _known(directory: Path) -> Any:
         return _read(directory / "spec.json") or None
 
-    @contextmanager
-    def _alone(self) -> Iterator[int]:
-        """Hold the one lock under which candidates are started; it is closed, never unlocked: a child holds it too."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
     def _port(self, spec: CandidateSpec, before: int | None) -> int:
         """A port to listen on: the one that is asked for, else the one it had before, else a free one."""
         if spec.host_port is not None:
@@ -316,7 +305,7 @@ class ProcessRuntime:
             return
         ended = _read(directory / "exit.json")
         if ended.get("code") == 127 and "why" in ended:
-            with self._alone():
+            with alone_in(self.folder):
                 # Somebody else may have begun anew meanwhile: what lives now is not ours to remove.
                 if _read(directory / "exit.json") == ended and not _lives(directory):
                     self._end(directory)

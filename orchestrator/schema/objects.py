@@ -411,3 +411,25 @@ def table_of(thing: Object) -> Key | None:
     if isinstance(thing, Stated):
         return thing.of
     return thing.key.parent if thing.key.kind in MEMBERS else None
+
+
+#: Every kind of object that a snapshot may hold.
+KINDS: tuple[type[Object], ...] = (
+    Schema,
+    Extension,
+    Table,
+    Column,
+    Default,
+    Constraint,
+    Index,
+    Sequence,
+    Enum,
+    Domain,
+    Composite,
+    Stated,
+    View,
+    MaterializedView,
+    Function,
+    Trigger,
+    Other,
+)

@@ -5,26 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from orchestrator.schema.names import Key
-from orchestrator.schema.objects import (
-    Column,
-    Composite,
-    Constraint,
-    Default,
-    Domain,
-    Enum,
-    Extension,
-    Function,
-    Index,
-    MaterializedView,
-    Object,
-    Other,
-    Schema,
-    Sequence,
-    Stated,
-    Table,
-    Trigger,
-    View,
-)
+from orchestrator.schema.objects import KINDS, Object
 
 _COMPARED: dict[type[Object], tuple[str, ...]] = {}
 
@@ -68,25 +49,4 @@ def tupled(value: Any) -> Any:
     return tuple(tupled(each) for each in value) if isinstance(value, (list, tuple)) else value
 
 
-_CLASSES: dict[str, Any] = {
-    each.__name__: each
-    for each in (
-        Schema,
-        Extension,
-        Table,
-        Column,
-        Default,
-        Constraint,
-        Index,
-        Sequence,
-        Enum,
-        Domain,
-        Composite,
-        Stated,
-        View,
-        MaterializedView,
-        Function,
-        Trigger,
-        Other,
-    )
-}
+_CLASSES: dict[str, Any] = {each.__name__: each for each in KINDS}
