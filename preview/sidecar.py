@@ -2,14 +2,15 @@
 
 Run as a program, `python -m preview.sidecar FOLDER`. It follows the files in FOLDER/rules, each one owner's:
 
-    {"ways": [{"bind": "10.0.0.1", "port": 443, "to": [["api.example.com", 443]]}],
+    {"ways": [{"bind": "10.0.0.1", "port": 443, "to": [["api.example.com", 443]], "postgres": false}],
      "mail": {"bind": ["10.0.0.1"], "port": 20025}, "from": {"10.0.0.1": "10.0.0.0/28"}}
 
 `from`: who may come to an address; a machine answers on all of its addresses whoever can send to one of them, so that
 another preview's container would come in here, too. An address that is not named takes everybody.
 
 `GET /healthz` on PORT says which rules are in force. Mails lie in FOLDER/mail: NAME.eml, and
-NAME.json for the envelope. It forwards bytes and reads no more of them than the name that a connection asks for.
+NAME.json for the envelope. It forwards bytes and reads no more of them than the name that a connection asks for
+(passage.py); what it refuses is written to standard output.
 """
 
 import asyncio
@@ -18,8 +19,6 @@ import http.client
 import ipaddress
 import json
 import os
-import re
-import struct
 import sys
 import time
 from collections.abc import Mapping
@@ -27,12 +26,12 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from preview.hello import NotAHello
+from preview.passage import LONGEST_HELLO_SECONDS, Streams, Way, pass_on
+
 LOOK_SECONDS = 0.1
-LONGEST_HELLO_SECONDS = 10.0
 KEPT_MAILS = 1_000
 LARGEST_MAIL_BYTES = 10 * 1024 * 1024
-
-Targets = tuple[tuple[str, int], ...]
 
 
 def digest_of(rules: Mapping[str, Any]) -> str:
@@ -49,56 +48,24 @@ def read_rules(folder: Path) -> dict[str, Any]:
     return found
 
 
-def ways_of(rules: Mapping[str, Any]) -> dict[tuple[str, int], Targets]:
+def ways_of(rules: Mapping[str, Any]) -> dict[tuple[str, int], Way]:
     """Where to listen, and where each leads."""
-    found: dict[tuple[str, int], list[tuple[str, int]]] = {}
+    found: dict[tuple[str, int], Way] = {}
     for rule in rules.values():
         for way in rule.get("ways", ()):
-            targets = found.setdefault((way["bind"], int(way["port"])), [])
-            targets += [(str(host), int(port)) for host, port in way["to"] if (host, port) not in targets]
-    return {key: tuple(dict.fromkeys(targets)) for key, targets in found.items()}
+            before = found.get((way["bind"], int(way["port"])), Way(()))
+            targets = tuple((str(host), int(port)) for host, port in way["to"])
+            found[way["bind"], int(way["port"])] = Way(
+                tuple(dict.fromkeys((*before.targets, *targets))),
+                before.postgres or bool(way.get("postgres")),
+            )
+    return found
 
 
 def may_come(rules: Mapping[str, Any], bind: str, peer: str) -> bool:
     """Whether somebody with this address may come to this address of ours."""
     allowed = [rule["from"][bind] for rule in rules.values() if bind in rule.get("from", ())]
     return not allowed or any(ipaddress.ip_address(peer) in ipaddress.ip_network(each) for each in allowed)
-
-
-def name_in(first: bytes) -> str | None:
-    """The host name that a TLS client hello or an HTTP request asks for; None when it says none."""
-    if first[:1] == b"\x16":
-        with suppress(IndexError, struct.error, UnicodeDecodeError):
-            return _server_name(first)
-        return None
-    found = re.search(rb"\r\n[Hh][Oo][Ss][Tt]:[ \t]*([^\r\n:]+)", first)
-    return found[1].decode("ascii", "replace").strip().lower() if found else None
-
-
-def _server_name(hello: bytes) -> str | None:
-    """RFC 8446, 4.1.2 and RFC 6066, 3: two headers, version, random, then lists up to the extensions."""
-    at = 5 + 4 + 2 + 32
-    at += 1 + hello[at]
-    at += 2 + struct.unpack_from(">H", hello, at)[0]
-    at += 1 + hello[at]
-    end = at + 2 + struct.unpack_from(">H", hello, at)[0]
-    at += 2
-    while at < end:
-        kind, length = struct.unpack_from(">HH", hello, at)
-        at += 4
-        if kind == 0:
-            (size,) = struct.unpack_from(">H", hello, at + 3)
-            return hello[at + 5 : at + 5 + size].decode("ascii").lower()
-        at += length
-    return None
-
-
-def target_for(targets: Targets, first: bytes) -> tuple[str, int] | None:
-    """Where a connection goes: the only place, or the one that it names."""
-    if len(targets) == 1:
-        return targets[0]
-    name = name_in(first)
-    return next((target for target in targets if target[0].lower() == name), None)
 
 
 class Sidecar:
@@ -173,27 +140,17 @@ class Sidecar:
         return peer is not None and may_come(self._rules, bind, peer[0])
 
     async def _pass_on(
-        self, bind: str, targets: Targets, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, bind: str, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        other: asyncio.StreamWriter | None = None
         try:
-            if not self._comes(bind, writer.transport):
-                return
-            first = b""
-            if len(targets) > 1:
-                first = await asyncio.wait_for(reader.read(16_384), LONGEST_HELLO_SECONDS)
-            target = target_for(targets, first)
-            if target is None:
-                return
-            there, other = await asyncio.open_connection(*target)
-            other.write(first)
-            await asyncio.gather(_copy(reader, other), _copy(there, writer))
-        except (TimeoutError, OSError):
+            if self._comes(bind, writer.transport):
+                await pass_on(way, Streams(reader, writer))
+        except NotAHello as refusal:
+            print(f"refused on {bind}: {refusal}", flush=True)  # noqa: T201 - the sidecar's log
+        except (TimeoutError, OSError, asyncio.IncompleteReadError):
             return
         finally:
-            for each in (writer, other):
-                if each is not None:
-                    each.close()
+            writer.close()
 
     async def _control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.TimeoutError):
@@ -221,16 +178,6 @@ def followed(url: str, folder: Path, *, seconds: float) -> tuple[str, ...]:
                 return ()
         time.sleep(LOOK_SECONDS / 2)
     return tuple(said)
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Everything, then the end: each direction ends by itself."""
-    with suppress(OSError):
-        while some := await reader.read(65_536):
-            writer.write(some)
-            await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
 
 
 class Sink:

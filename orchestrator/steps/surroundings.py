@@ -144,17 +144,30 @@ class Surroundings:
             detail("starting the sidecar")
             rule: dict[str, Any] = {}
             if private is not None and private.closed and gateway is not None:
-                places = [(uri.host, uri.port), *self._settings.safety.places]
-                rule["ways"] = [
-                    {"bind": gateway, "port": port, "to": [[host, to] for host, to in places if to == port]}
-                    for port in sorted({port for _, port in places})
-                ]
+                rule["ways"] = self._ways(gateway, uri)
             if self._settings.safety.mail:
                 binds = ["127.0.0.1"] if private is None else [self._mail_bind(runtime, private, gateway)]
                 rule["mail"] = {"bind": binds, "port": self._port(preview, "smtp")}
             if private is not None and private.closed and gateway is not None:
                 rule["from"] = {gateway: subnet_of(gateway)}
             self._rule(preview, alias, rule)
+
+    def _ways(self, gateway: str, uri: ConnectionURI) -> list[dict[str, Any]]:
+        """The ways out to the branch's server and to what the settings allow, one for each port.
+
+        A server that has a name tells branches apart by it, as Neon's proxy does: no other may be asked for there.
+        """
+        places = [(uri.host, uri.port), *self._settings.safety.places]
+        named = uri.host not in LOOPBACK and uri.host != _HOST
+        return [
+            {
+                "bind": gateway,
+                "port": port,
+                "to": [[host, to] for host, to in places if to == port],
+                "postgres": named and port == uri.port,
+            }
+            for port in sorted({port for _, port in places})
+        ]
 
     def stand(self, preview: Preview, runtime: Runtime) -> bool:
         """Whether the sidecar runs that this preview needs."""
@@ -279,7 +292,8 @@ class Surroundings:
                     command=("python", "-m", "preview.sidecar", str(folder)),
                     working_directory=folder,
                     port=0,
-                    labels=labels(preview),
+                    # One that an earlier version started, which looked at less, is replaced.
+                    labels={**labels(preview), "dev.preview.sidecar": "2"},
                     health=HealthCheck(timeout_seconds=_SECONDS),
                 )
             )

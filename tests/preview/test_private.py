@@ -4,7 +4,6 @@ import http.client
 import json
 import smtplib
 import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from preview import CandidateSpec, HealthCheck, Image
 from preview.docker import DockerRuntime
+from preview.passage import Way
 from preview.private_network import address_of
 from preview.process import ProcessRuntime
-from preview.sidecar import followed, name_in, target_for, ways_of
+from preview.sidecar import followed, ways_of
 from preview.spec import Private
 from tests.preview.conftest import unique
 
@@ -231,36 +229,11 @@ def test_a_port_that_somebody_else_has_is_said_and_taken_later(side: Side, liste
     assert refused[0].startswith(f"127.0.0.1:{listener.port}: ")
 
 
-def hello(name: str) -> bytes:
-    """What a real client says first."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=name)
-    with pytest.raises(ssl.SSLWantReadError):
-        tls.do_handshake()
-    return outgoing.read()
-
-
-def test_the_name_that_a_connection_asks_for_is_read() -> None:
-    assert name_in(hello("api.example.com")) == "api.example.com"
-    assert name_in(b"GET / HTTP/1.1\r\nAccept: x\r\nHost: API.example.com:8080\r\n\r\n") == "api.example.com"
-    assert name_in(b"EHLO me\r\n") is None
-    targets = (("api.example.com", 443), ("other.example.com", 443))
-    assert target_for(targets, hello("other.example.com")) == ("other.example.com", 443)
-    assert target_for(targets, hello("evil.example.com")) is None
-    assert target_for(targets, b"") is None
-    assert target_for(targets[:1], b"anything") == ("api.example.com", 443)
-
-
-@settings(deadline=None)
-@given(st.binary(max_size=400))
-def test_no_first_bytes_break_it(first: bytes) -> None:
-    for start in (b"", b"\x16", hello("a.example.com")[:60]):
-        name_in(start + first)
-
-
 def test_ways_of_several_owners_are_one() -> None:
-    rules = {
+    rules: dict[str, Any] = {
         "app": {"ways": [{"bind": "10.0.0.1", "port": 443, "to": [["a", 443]]}]},
         "trial": {"ways": [{"bind": "10.0.0.1", "port": 443, "to": [["b", 443], ["a", 443]]}]},
     }
-    assert ways_of(rules) == {("10.0.0.1", 443): (("a", 443), ("b", 443))}
+    assert ways_of(rules) == {("10.0.0.1", 443): Way((("a", 443), ("b", 443)))}
+    rules["trial"]["ways"][0]["postgres"] = True
+    assert ways_of(rules) == {("10.0.0.1", 443): Way((("a", 443), ("b", 443)), postgres=True)}
