@@ -112,6 +112,7 @@ def build_image(client: Any, spec: BuildSpec, progress: Callable[[str], None]) -
         "rm": "1",
         "forcerm": "1",
         **({"target": spec.target} if spec.target else {}),
+        **({"networkmode": spec.network} if spec.network != "default" else {}),
     }
     # A Dockerfile outside of the context travels inside it, under a name that the SDK makes up.
     name, outside = process_dockerfile(str(_dockerfile_path(spec).resolve()), str(spec.context.resolve()))

@@ -54,6 +54,7 @@ class BuildSpec:
         target: the stage to stop at; None: the last.
         build_args: values for ARG lines. An image remembers them: no place for a secret.
         labels: labels of the image.
+        network: the engine's network for what the build runs: `default`, or `none`.
     """
 
     context: Path
@@ -62,6 +63,7 @@ class BuildSpec:
     target: str | None = None
     build_args: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    network: Literal["default", "none"] = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

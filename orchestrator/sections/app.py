@@ -15,6 +15,11 @@ class AppSection(Section):
     dockerfile: str = Field("Dockerfile", description="The Dockerfile, relative to `context`.")
     target: str | None = Field(None, description="The build stage to stop at.")
     build_args: dict[str, str] = Field(default_factory=dict, description="Build arguments.")
+    build_network: Literal["default", "none"] = Field(
+        "default",
+        description="What a `RUN` of the Dockerfile reaches: `default`, the engine's own network, for builds that "
+        "fetch packages; `none`, nothing.",
+    )
     command: list[str] = Field(
         default_factory=list,
         description="The command that starts the app in `context` where it runs as a local process (the `process` "

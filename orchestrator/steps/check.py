@@ -12,6 +12,8 @@ from orchestrator.checks.report import Finding, Severity
 from orchestrator.checks.runner import Look, run_all
 from orchestrator.checks.sums import Limits, TableSums
 from orchestrator.checks.used_indexes import CHECK as PERFORMANCE
+from orchestrator.checks.ways_out import CHECK as SAFETY
+from orchestrator.checks.ways_out import ways_out
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.migration.plan import Plan
 from orchestrator.steps.border import translating
@@ -68,6 +70,7 @@ class CheckStep:
                 limits=self._limits,
                 detail=detail,
                 more=[
+                    Look(check=SAFETY, look=lambda: ways_out(connection)),
                     Look(check=FORECAST, look=lambda: self._forecast(plan)),
                     Look(check=PERFORMANCE, look=queries.look, measures=queries.measures),
                     Look(check=PERFORMANCE, look=runs.look, measures=runs.measures),

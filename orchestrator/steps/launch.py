@@ -111,6 +111,7 @@ class Candidates:
                 tag=tag,
                 target=app.target,
                 build_args=app.build_args,
+                network=app.build_network,
                 labels=labels or {},
             ),
             say,

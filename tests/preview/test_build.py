@@ -200,3 +200,27 @@ def test_an_engine_that_goes_away_before_a_build_is_told(docker_runtime, context
     passage.close()
     with pytest.raises(EngineUnreachable):
         built(runtime, context, tag)
+
+
+def test_a_build_reaches_what_the_settings_say(runtime, context, tag):
+    """Even a neighbour on this machine: without a network there is only the build's own loopback."""
+    text = (
+        (context / "Dockerfile")
+        .read_text()
+        .replace(
+            "echo the word is $WORD",
+            "echo the word is $WORD; echo ways: $(/bin/busybox wc -l < /proc/net/route)",
+        )
+    )
+    (context / "Dockerfile").write_text(text)
+    ways = {}
+    for network in ("default", "none"):
+        _, told, _ = built(runtime, context, tag, network=network)
+        (line,) = {
+            line.rpartition("ways: ")[2].strip()
+            for line in told
+            if "ways: " in line and "busybox" not in line
+        }
+        ways[network] = int(line)
+    assert ways["default"] > ways["none"]
+    assert ways["none"] == 1  # the table's heading
