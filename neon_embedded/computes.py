@@ -14,6 +14,7 @@ from psycopg import sql
 
 from neon_embedded.clone import remove_directory
 from neon_embedded.errors import ComputeFailed, EndpointGone, PortTaken, Refusal
+from neon_embedded.metering import Used, awake_for
 from neon_embedded.plane import Plane, log
 from neon_embedded.postmaster import LOOPBACK, Postmaster, is_free, is_local
 from neon_embedded.rows import BaseRow, BranchRow, DatabaseRow, EndpointRow, ProjectRow, RoleRow, SpareRow
@@ -140,11 +141,27 @@ def suspend(plane: Plane, endpoint_id: str) -> None:
     """Shut the endpoint's compute down cleanly, and keep its port; not running is fine."""
     try:
         with _of_endpoint(plane, endpoint_id) as (_, branch):
+            count_awake(plane, branch)
             postmaster_of(plane, branch).stop()
             plane.store.change(EndpointRow, {"id": endpoint_id}, state="idle")
             keep_door(plane, endpoint_id)
     except EndpointGone:
         return
+
+
+def count_awake(plane: Plane, branch: BranchRow) -> None:
+    """Add the time that a branch's compute has been awake to its row; it is about to be ended."""
+    if seconds := awake_for(plane.home.branch_dir(branch.timeline)):
+        plane.store.change(BranchRow, {"id": branch.id}, awake_seconds=branch.awake_seconds + seconds)
+
+
+def used(plane: Plane, branch: BranchRow, *, now: bool = False) -> Used:
+    """What a branch took so far; ``now`` counts its files instead of saying what was counted last."""
+    directory = plane.home.branch_dir(branch.timeline)
+    return Used(
+        size_bytes=plane.meter.measure(directory) if now else plane.meter.known(directory),
+        awake_seconds=branch.awake_seconds + awake_for(directory),
+    )
 
 
 def keep_door(plane: Plane, endpoint_id: str) -> None:

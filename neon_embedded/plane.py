@@ -16,6 +16,7 @@ from neon_embedded.errors import EmbeddedError, EndpointGone, Refusal
 from neon_embedded.faults import Faults
 from neon_embedded.gates import Compute, Gates
 from neon_embedded.home import Home
+from neon_embedded.metering import Meter
 from neon_embedded.postmaster import Postmaster
 from neon_embedded.rows import OperationRow, ProjectRow
 from neon_embedded.store import Store
@@ -77,6 +78,7 @@ class Plane:
         closed: whether computes are not to be started any more.
         history_wanted: set when a branch may need its first base soon.
         spares_wanted: set when a branch may need a warm spare.
+        meter: what branches take on disk.
         spares_trouble: why a timeline has fewer spares than it should, by timeline.
     """
 
@@ -88,6 +90,7 @@ class Plane:
         self.history_wanted: Final = threading.Event()
         self.spares_wanted: Final = threading.Event()
         self.spares_trouble: Final[dict[str, str]] = {}
+        self.meter: Final = Meter()
         self.answer_knock: Callable[[str], None] = lambda _: None
         self.idle_since: Callable[[str], str | None] = lambda _: None
         self.doors: Final = Doors(self._knocked)

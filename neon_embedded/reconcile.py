@@ -101,10 +101,15 @@ def keep_healing(plane: Plane, stop: threading.Event) -> threading.Thread:
         while not stop.wait(_CARE_SECONDS):
             _try("caring for computes", heal, plane)
             _try("suspending who is idle", idleness.care, plane)
+            _try("measuring branches", _measure, plane)
 
     thread = threading.Thread(target=run, name="care", daemon=True)
     thread.start()
     return thread
+
+
+def _measure(plane: Plane) -> None:
+    plane.meter.care(tuple(plane.home.branch_dir(each.timeline) for each in plane.store.all(BranchRow)))
 
 
 def _settle(plane: Plane, endpoint: EndpointRow) -> None:

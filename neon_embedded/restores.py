@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from neon_embedded import asked, ids
 from neon_embedded.branches import assert_name_free, branch_of, operations_of, replace_config
-from neon_embedded.computes import destroy_timeline, postmaster_of, project_of, wake
+from neon_embedded.computes import count_awake, destroy_timeline, postmaster_of, project_of, wake
 from neon_embedded.errors import Refusal
 from neon_embedded.plane import Plane
 from neon_embedded.points import Point, asked_point, base_for
@@ -129,6 +129,7 @@ def _kept(branch: BranchRow, name: str) -> BranchRow:
         expires_at=None,
         annotations={},
         backup_schedule={},
+        awake_seconds=0.0,
         created_at=now(),
         updated_at=now(),
     )
@@ -151,6 +152,7 @@ def _swap(
     if branch.is_default:
         write_through()
     with plane.compute(branch.id):  # nobody wakes the old state meanwhile
+        count_awake(plane, branch)
         # Connections end here, and writes with them: all that was committed is in the state that is kept.
         postmaster_of(plane, branch).stop(wait_for_checkpoint=kept is not None)
         own_source = source.id == branch.id

@@ -39,6 +39,7 @@ class BranchRow(Row):
     ``timeline`` names the directory that its data is in. It is the branch's id until a restore gives the branch
     other data: then only this name changes, so that a restore happens in one transaction.
     ``spares`` is how many warm spares were asked for; None leaves it to the rule (spares.py).
+    ``awake_seconds`` is how long its compute was awake before it was last started.
     """
 
     table: ClassVar[str] = "branches"
@@ -61,6 +62,7 @@ class BranchRow(Row):
     annotations: dict[str, Any] = field(default_factory=dict)
     expires_at: str | None = None
     spares: int | None = None
+    awake_seconds: float = 0.0
     created_at: str = field(default_factory=now)
     updated_at: str = field(default_factory=now)
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from neon_embedded.metering import Used
 from neon_embedded.rows import (
     BranchRow,
     DatabaseRow,
@@ -16,6 +17,8 @@ REGION: Final = "local"
 ACCOUNT: Final = "embedded"
 #: What one machine is good for, as the plan's limit of branches.
 BRANCHES: Final = 1000
+#: What every compute of this machine counts for.
+COMPUTE_UNITS: Final = 0.25
 
 
 def project(row: ProjectRow) -> dict[str, Any]:
@@ -56,8 +59,8 @@ def project(row: ProjectRow) -> dict[str, Any]:
     }
 
 
-def branch(row: BranchRow) -> dict[str, Any]:
-    """Neon's Branch."""
+def branch(row: BranchRow, used: Used) -> dict[str, Any]:
+    """Neon's Branch; its ``logical_size`` is that of its files here."""
     shown: dict[str, Any] = {
         "id": row.id,
         "project_id": row.project_id,
@@ -70,8 +73,8 @@ def branch(row: BranchRow) -> dict[str, Any]:
         "protected": row.protected,
         "init_source": row.init_source,
         "cpu_used_sec": 0,
-        "active_time_seconds": 0,
-        "compute_time_seconds": 0,
+        "active_time_seconds": int(used.awake_seconds),
+        "compute_time_seconds": int(used.awake_seconds * COMPUTE_UNITS),
         "written_data_bytes": 0,
         "data_transfer_bytes": 0,
         "created_at": row.created_at,
@@ -80,6 +83,7 @@ def branch(row: BranchRow) -> dict[str, Any]:
     pending = {"init": "ready", "deleting": "storage_deleted"}.get(row.state)
     given = {
         "pending_state": pending,
+        "logical_size": used.size_bytes,
         "parent_id": row.parent_id,
         "parent_lsn": row.parent_lsn,
         "parent_timestamp": row.parent_timestamp or (row.created_at if row.parent_id else None),
@@ -199,7 +203,7 @@ def user() -> dict[str, Any]:
         "projects_limit": 1000,
         "branches_limit": BRANCHES,
         "active_seconds_limit": 0,
-        "max_autoscaling_limit": 0.25,
+        "max_autoscaling_limit": COMPUTE_UNITS,
         "auth_accounts": [],
         "billing_account": {
             "state": "active",

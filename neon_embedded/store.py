@@ -74,6 +74,9 @@ create table spares (
     source_port integer not null, boot text not null, state text not null, created_at text not null,
     updated_at text not null) strict;
 """,
+    """
+alter table branches add column awake_seconds real not null default 0;
+""",
 )
 _VERSION: Final = len(_STEPS)
 

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from orchestrator.errors import Refused
 from orchestrator.lifecycle import Preview
-from orchestrator.resources import Ledger
 from orchestrator.sections import LimitsSection, parse_size
-from orchestrator.steps.border import translating
-from orchestrator.steps.project import NeonProject
+from orchestrator.usage import Usage
 
 _HINT = "`preview discard NAME` and `preview sweep` make room; the limits are in [limits] of preview.toml"
 
@@ -21,15 +19,15 @@ class Admission:
 
     Attributes:
         limits: what the settings say.
-        project: whose branches cost something.
-        ledger: what takes room.
+        project: the project's key.
+        usage: what previews take and cost.
         home: on whose disk it is.
         who: asked when somebody wants one more: the person, without the machine.
     """
 
     limits: LimitsSection
-    project: NeonProject
-    ledger: Ledger
+    project: str
+    usage: Usage
     home: Path
     who: Callable[[], str]
 
@@ -39,7 +37,7 @@ class Admission:
         Raises:
             Refused: says which limit, how much it allows and how much there is.
         """
-        mine = [each for each in live if each.project == self.project.key]
+        mine = [each for each in live if each.project == self.project]
         limits = self.limits
         if limits.previews is not None and len(mine) >= limits.previews:
             raise Refused(
@@ -53,7 +51,7 @@ class Admission:
                 hint=_HINT,
             )
         self._disk()
-        self._cost()
+        self._cost(mine)
 
     def _disk(self) -> None:
         least = parse_size(self.limits.free_disk) if self.limits.free_disk else 0
@@ -64,29 +62,22 @@ class Admission:
             )
         if self.limits.disk is None:
             return
-        taken = sum(each.size_bytes or 0 for each in self.ledger.all().things if each.owner)
+        seen = self.usage.ledger.sized()
+        taken = sum(each.size_bytes or 0 for each in seen.things if each.owner)
         if taken >= parse_size(self.limits.disk):
             raise Refused(
                 f"previews take {taken / 2**30:.1f} GiB, and limits.disk allows {self.limits.disk}",
                 hint=_HINT,
             )
 
-    def _cost(self) -> None:
+    def _cost(self, mine: list[Preview]) -> None:
         limits = self.limits
-        if limits.cost is None or limits.compute_hour_price is None:
+        if limits.cost is None:
             return
-        with translating("asking what previews have used"):
-            branches = self.project.neon.branches(self.project.id)
-        seconds = sum(
-            float(each.extra.get("compute_time_seconds") or 0)
-            for each in branches
-            if "preview-id" in each.annotations
-        )
-        spent = seconds / 3600 * limits.compute_hour_price
-        if spent >= limits.cost:
+        costs = [usage["cost"] for usage in self.usage.look(mine).values()]
+        if (spent := sum(cost or 0.0 for cost in costs)) >= limits.cost:
             raise Refused(
-                f"the computes of live previews have cost {spent:.2f}, and limits.cost allows {limits.cost:.2f}",
-                hint=_HINT,
+                f"live previews have cost {spent:.2f}, and limits.cost allows {limits.cost:.2f}", hint=_HINT
             )
 
 

@@ -55,6 +55,7 @@ from orchestrator.steps.to_restore_point import RestorePointWay
 from orchestrator.steps.ways import Ways
 from orchestrator.steps.workload import Workload
 from orchestrator.sweeping import Sweeping
+from orchestrator.usage import Usage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +113,7 @@ def assemble(
         names = cache(lambda: production_names(project, settings))
         candidates = Candidates(settings, runtime, names, around)
         ledger = Ledger(World(project=project, open_runtime=runtime, home=home()))
+        usage = Usage(store=store, project=project, ledger=ledger, prices=settings.limits)
         releases = Releases(settings, project, candidates, runtime, home())
         goal, scrub = Goal(project, settings), Scrub(project, settings)
         command, own = Command(settings, candidates), OwnSteps(settings)
@@ -207,8 +209,13 @@ def assemble(
                 freshness=Freshness(project, goal, candidates, observer.detail, command=command, own=own),
                 runtime_kind=lambda: runtime_kind(settings),
                 admit=Admission(
-                    limits=settings.limits, project=project, ledger=ledger, home=home(), who=lambda: store.who
+                    limits=settings.limits,
+                    project=project.key,
+                    usage=usage,
+                    home=home(),
+                    who=lambda: store.who,
                 ).admit,
+                measured=lambda preview: usage.measure((preview,)),
                 lives_until=lambda: _lives_until(settings),
                 keep_discarded=_span(settings.lifetime.keep_discarded) or timedelta(0),
                 under_way=on_main.holder,
@@ -265,6 +272,7 @@ def assemble(
                 controller=controller,
                 lifetime=lifetime,
                 health=settings.app.health,
+                measure=usage.measure,
                 put_idle_to_sleep=lambda: sleeping.put_idle_to_sleep(idle) if idle else (),
                 detail=observer.detail,
             ),

@@ -205,7 +205,8 @@ class UpVerbs(Verbs):
                 + ", ".join(question.id for question in questions),
                 hint=answer_command(preview, questions),
             )
-        return preview
+        self._hooks.measured(preview)
+        return self._store.get(preview.id)
 
     def answer(
         self, name: str, answers: Mapping[str, str], *, brought: Mapping[str, Any] | None = None

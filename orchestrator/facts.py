@@ -122,7 +122,7 @@ def previews_json(store: Store, previews: Iterable[Preview]) -> list[dict[str, A
 def preview_json(preview: Preview) -> dict[str, Any]:
     """The JSON of a preview (DESIGN, section 6)."""
     facts = preview.facts
-    plan = facts.get("plan")
+    plan, used = facts.get("plan"), facts.get("usage")
     return {
         "name": preview.name,
         "id": preview.id,
@@ -152,6 +152,7 @@ def preview_json(preview: Preview) -> dict[str, Any]:
         "promotion": facts.get("promotion"),
         "expanded": facts.get("expanded"),
         "release": facts.get("release"),
+        "usage": {name: value for name, value in used.items() if name != "branches"} if used else None,
         "error": preview.error,
         "created_by": preview.created_by,
         "created_at": preview.created_at.isoformat(),

@@ -3,7 +3,7 @@
 A deleted branch cannot: its data is gone, and a fresh one is another rehearsal, which only a person asks for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -88,6 +88,7 @@ class Healing:
         controller: goes on with what a dead process left.
         lifetime: whose time is over.
         health: the path that an app answers on.
+        measure: looks at what previews take and cost.
         put_idle_to_sleep: puts previews to sleep that nobody asks for; returns their names.
         detail: told what is being done.
     """
@@ -99,6 +100,7 @@ class Healing:
     controller: Controller
     lifetime: Lifetime
     health: str
+    measure: Callable[[Sequence[Preview]], None]
     put_idle_to_sleep: Callable[[], Sequence[str]]
     detail: Callable[[str], None]
 
@@ -186,6 +188,19 @@ class Healing:
         Returns:
             What was done, and what could not be; a preview that another process works on is left to it.
         """
+        return self.reconcile_all((preview,))[0]
+
+    def reconcile_all(self, previews: Iterable[Preview]) -> tuple[Healed, ...]:
+        """The same for several, one after the other; then what all of them take and cost is looked at, once."""
+        looked = list[Preview]()
+        outcomes = list[Healed]()
+        for preview in previews:
+            outcomes.append(self._reconcile(preview))
+            looked.append(preview)
+        self.measure(looked)
+        return tuple(outcomes)
+
+    def _reconcile(self, preview: Preview) -> Healed:
         try:
             return self._end(preview) or self._bring_back(preview)
         except Busy:
@@ -316,7 +331,6 @@ class Healing:
 
         One round costs one look at each; whatever is wrong with one of them keeps no other from it.
         """
-        outcomes = [self.reconcile(each) for each in self.store.live() if each.project == self.project.key]
+        outcomes = self.reconcile_all(each for each in self.store.live() if each.project == self.project.key)
         asleep = self.put_idle_to_sleep()
-        outcomes += [Healed(name=name, done=(FELL_ASLEEP,)) for name in asleep]
-        return tuple(outcomes)
+        return (*outcomes, *(Healed(name=name, done=(FELL_ASLEEP,)) for name in asleep))

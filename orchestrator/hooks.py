@@ -30,6 +30,7 @@ class Hooks:
         under_way: who changes main at this moment, in words; empty when nobody does.
         one_port: whether every candidate must listen on the same port, so that two cannot be up at once.
         admit: told of every live preview before a new one is made; raises when one more is too many.
+        measured: called when a preview has become ready: what it takes and costs is looked at.
         lives_until: when a preview that is brought up now expires; None: never.
         keep_discarded: how long the branch of a discarded preview is kept.
     """
@@ -41,5 +42,6 @@ class Hooks:
     under_way: Callable[[], str] = lambda: ""
     one_port: bool = False
     admit: Callable[[tuple[Preview, ...]], None] = lambda _live: None
+    measured: Callable[[Preview], None] = lambda _preview: None
     lives_until: Callable[[], datetime | None] = lambda: None
     keep_discarded: timedelta = timedelta(0)

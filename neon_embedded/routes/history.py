@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from neon_embedded import restores, schemas, shown
+from neon_embedded import restores, schemas
 from neon_embedded.app import Call
 from neon_embedded.branches import branch_of
 from neon_embedded.errors import Refusal
 from neon_embedded.history import bases_of, care_for_history
 from neon_embedded.points import asked_point
-from neon_embedded.routes.table import operations_shown, route
+from neon_embedded.routes.table import branch_shown, operations_shown, route
 from neon_embedded.rows import BranchRow
 
 
@@ -17,7 +17,7 @@ def _restore(call: Call) -> dict[str, Any]:
     project, branch = call.path["project"], call.path["branch"]
     operations = restores.restore_branch(call.plane, project, branch, call.body)
     row = branch_of(call.plane, project, branch)
-    return {"branch": shown.branch(row), "operations": operations_shown(operations)}
+    return {"branch": branch_shown(call, row), "operations": operations_shown(operations)}
 
 
 @route("GET", "/projects/{project}/branches/{branch}/schema")

@@ -8,7 +8,7 @@ from neon_embedded import branches, shown
 from neon_embedded.app import Call, Result
 from neon_embedded.computes import project_of
 from neon_embedded.errors import Refusal
-from neon_embedded.routes.table import connection_uris, limit_of, operations_shown, route
+from neon_embedded.routes.table import branch_shown, connection_uris, limit_of, operations_shown, route
 from neon_embedded.rows import BranchRow, DatabaseRow, EndpointRow, ProjectRow, RoleRow
 
 
@@ -48,7 +48,7 @@ def _create_project(call: Call) -> Result:
     computes = plane.store.all(EndpointRow, branch_id=branch.id)
     body = {
         "project": shown.project(row),
-        "branch": shown.branch(branch),
+        "branch": branch_shown(call, branch),
         "endpoints": [shown.endpoint(each) for each in computes],
         "roles": [shown.role(each, with_password=True) for each in roles],
         "databases": [shown.database(each) for each in databases],
@@ -90,7 +90,7 @@ def _branches(call: Call) -> dict[str, Any]:
     begin = ids.index(after) + 1 if after in ids else 0
     page = rows[begin : begin + limit]
     body: dict[str, Any] = {
-        "branches": [shown.branch(row) for row in page],
+        "branches": [branch_shown(call, row) for row in page],
         "annotations": {row.id: shown.annotation(row) for row in page if row.annotations},
     }
     if len(rows) > begin + limit:
@@ -127,7 +127,7 @@ def _create_branch(call: Call) -> Result:
         plane.store.all(DatabaseRow, branch_id=row.id),
     )
     body: dict[str, Any] = {
-        "branch": shown.branch(row),
+        "branch": branch_shown(call, row),
         "endpoints": [shown.endpoint(each) for each in plane.store.all(EndpointRow, branch_id=row.id)],
         "operations": operations_shown(operations),
         "roles": [shown.role(each, with_password=True) for each in roles],
@@ -142,7 +142,7 @@ def _create_branch(call: Call) -> Result:
 @route("GET", "/projects/{project}/branches/{branch}")
 def _branch(call: Call) -> dict[str, Any]:
     row = branches.branch_of(call.plane, call.path["project"], call.path["branch"])
-    return {"branch": shown.branch(row), "annotation": shown.annotation(row)}
+    return {"branch": branch_shown(call, row, now=True), "annotation": shown.annotation(row)}
 
 
 @route("PATCH", "/projects/{project}/branches/{branch}")
@@ -157,7 +157,7 @@ def _delete_branch(call: Call) -> Result:
     if done is None:
         return Result(body=None, status=204)
     branch, operations = done
-    body = shown.branch(branch) | {"pending_state": "storage_deleted"}
+    body = branch_shown(call, branch) | {"pending_state": "storage_deleted"}
     return Result(body={"branch": body, "operations": operations_shown(operations)})
 
 

@@ -6,7 +6,7 @@ from neon_embedded import schedules, shown, snapshots
 from neon_embedded.app import Call, Result
 from neon_embedded.branches import branch_of
 from neon_embedded.computes import project_of
-from neon_embedded.routes.table import operations_shown, route
+from neon_embedded.routes.table import branch_shown, operations_shown, route
 from neon_embedded.rows import EndpointRow, SnapshotRow
 
 
@@ -47,7 +47,7 @@ def _restore(call: Call) -> dict[str, Any]:
     row = branch_of(call.plane, call.path["project"], made.id) if operations else made
     endpoints = call.plane.store.all(EndpointRow, branch_id=row.id)
     shown_endpoints = {"endpoints": [shown.endpoint(each) for each in endpoints]} if endpoints else {}
-    return {"branch": shown.branch(row), **shown_endpoints, "operations": operations_shown(operations)}
+    return {"branch": branch_shown(call, row), **shown_endpoints, "operations": operations_shown(operations)}
 
 
 _SCHEDULE: Final = "/projects/{project}/branches/{branch}/backup_schedule"

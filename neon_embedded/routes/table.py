@@ -5,6 +5,7 @@ from typing import Any, Final, TypeVar
 
 from neon_embedded import asked, endpoints, shown
 from neon_embedded.app import Call, Verb
+from neon_embedded.computes import used
 from neon_embedded.rows import BranchRow, DatabaseRow, OperationRow
 
 V = TypeVar("V", bound=Verb)
@@ -20,6 +21,11 @@ def route(method: str, path: str) -> Callable[[V], V]:
         return verb
 
     return remember
+
+
+def branch_shown(call: Call, row: BranchRow, *, now: bool = False) -> dict[str, Any]:
+    """A branch as Neon shows it; ``now`` counts its files, which a list does not wait for."""
+    return shown.branch(row, used(call.plane, row, now=now))
 
 
 def operations_shown(rows: list[OperationRow]) -> list[dict[str, Any]]:

@@ -185,6 +185,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
     """Show a preview: state, URL, questions, plan with measured locks, report."""
     from orchestrator.cli import render
     from orchestrator.facts import open_questions, preview_json
+    from orchestrator.pages.view import uses
 
     with render.Progress() as progress, assembled(progress) as rooms:
         preview = rooms.controller.mine(name)
@@ -205,6 +206,9 @@ def show(name: Name, as_json: AsJson = False) -> None:
         out.print(f"  next: preview promote {name}", markup=False)
     elif any(part.well is False for part in parts):
         out.print(f"  next: preview reconcile {name}", markup=False)
+    if used := uses(value["usage"]):
+        at = value["usage"]["at"][:16].replace("T", " ")
+        out.print(f"  uses {used} (seen {at} UTC)", markup=False)
     if preview.expires_at:
         out.print(f"  lives until {preview.expires_at:%Y-%m-%d %H:%M} UTC", markup=False)
     if value["error"]:

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.lifecycle import Preview, State
-from orchestrator.pages.view import duration
+from orchestrator.pages.view import duration, uses
 from orchestrator.schema.questions import Question
 
 if TYPE_CHECKING:
@@ -324,9 +324,9 @@ def _finding_line(out: Console, line: "Line") -> None:
 
 
 def previews(values: Iterable[Mapping[str, Any]]) -> None:
-    """A table on standard output: name, state, URL, age."""
+    """A table on standard output: name, state, URL, age, what it takes and costs."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("NAME", "STATE", "URL", "BRANCH", "CREATED"):
+    for heading in ("NAME", "STATE", "URL", "BRANCH", "CREATED", "USES"):
         table.add_column(heading, no_wrap=True)
     for value in values:
         branch = value["branch"]["name"] if value["branch"] else ""
@@ -338,6 +338,7 @@ def previews(values: Iterable[Mapping[str, Any]]) -> None:
             value["url"] or "",
             branch,
             value["created_at"][:16].replace("T", " "),
+            uses(value.get("usage")),
         )
     width = None if sys.stdout.isatty() else 200
     Console(file=sys.stdout, highlight=False, width=width).print(table)

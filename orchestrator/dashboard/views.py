@@ -1,13 +1,12 @@
 """What the pages show beside the report: the list, the story, time bars. Pure: rows in, values out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from orchestrator.lifecycle import Event, Preview
 from orchestrator.migration.locks import LockMode
-from orchestrator.pages.view import Act, duration, size
+from orchestrator.pages.view import Act, duration, uses
 
 #: A sign beside each word, so that black and white lose nothing.
 STATE_SIGNS = {
@@ -123,7 +122,7 @@ def _entry(preview: Preview, now: datetime) -> Entry:
         age=span((now - preview.created_at).total_seconds()),
         ends=_ends(preview, now),
         sleeping=_since(facts.get("sleeping_since"), now),
-        uses=_uses(facts),
+        uses=uses(facts.get("usage")),
         changes=f"{count} statement{'s' * (count != 1)}" if plan else "",
         approved=given["who"] if given else "",
         words=_words(preview),
@@ -143,19 +142,6 @@ def _words(preview: Preview) -> str:
         count = len(preview.facts.get("questions", ()))
         return f"{count} question{'s' * (count != 1)}"
     return ""
-
-
-def _uses(facts: Mapping[str, Any]) -> str:
-    """Disk, and money where a price is known, else the time of computing."""
-    usage = facts.get("usage") or {}
-    said = []
-    if usage.get("disk_bytes") is not None:
-        said.append(size(usage["disk_bytes"]))
-    if usage.get("cost") is not None:
-        said.append(f"{usage['cost']:.2f} {usage.get('currency') or ''}".strip())
-    elif usage.get("compute_seconds"):
-        said.append(f"{span(usage['compute_seconds'])} of computing")
-    return ", ".join(said)
 
 
 def _since(moment: object, now: datetime) -> str:

@@ -207,12 +207,11 @@ class Works:
     def _heal(self, store: Store, previews: Iterable[Preview], settings: Settings) -> None:
         """Heal previews that were made from the same sources."""
         with self._assembled(settings, {"act": "reconcile"}) as rooms:
-            for preview in previews:
-                healed = rooms.healing.reconcile(store.get(preview.id))
+            for healed in rooms.healing.reconcile_all(store.get(each.id) for each in previews):
                 for text in healed.done:
-                    _log.info("%s: %s", preview.name, clean(text))
+                    _log.info("%s: %s", healed.name, clean(text))
                 for text in healed.cannot:
-                    _log.warning("%s: cannot: %s", preview.name, clean(text))
+                    _log.warning("%s: cannot: %s", healed.name, clean(text))
 
     @contextmanager
     def _assembled(self, settings: Settings, about: Mapping[str, str]) -> Iterator[Assembly]:

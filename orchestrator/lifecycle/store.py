@@ -289,6 +289,13 @@ class Store:
             self._event(preview_id, kind, State(row[0]), note=note)
         return self.get(preview_id)
 
+    def measured(self, preview_id: str, usage: Mapping[str, Any]) -> None:
+        """Keep what a live preview takes and costs; needs no lease and is no event: nothing happened to it."""
+        self._connection.execute(
+            "update preview_control.preview set facts = facts || %s where id = %s and state <> 'closed'",
+            (Jsonb({"usage": dict(usage)}), preview_id),
+        )
+
     def reopen(self, lease: Lease, *, to: State, expires_at: datetime | None, note: str) -> Preview:
         """Make a closed preview live again, wanted ready, in one transaction; it forgets what was kept of it.
 

@@ -206,6 +206,21 @@ def size(count: float) -> str:
     raise AssertionError("unreachable")
 
 
+def uses(usage: Mapping[str, Any] | None) -> str:
+    """What a preview takes on disk and costs, for a person: ``41.2 MiB, 0.12 EUR``; empty when nothing is known.
+
+    Without a price, compute is told as it is metered: hours of one compute unit.
+    """
+    said = []
+    if usage and usage.get("disk_bytes") is not None:
+        said.append(size(usage["disk_bytes"]))
+    if usage and usage.get("cost") is not None:
+        said.append(f"{usage['cost']:.2f} {usage.get('currency') or ''}".rstrip())
+    elif usage and usage.get("compute_seconds"):
+        said.append(f"{usage['compute_seconds'] / 3600:.2f} CU-hours")
+    return ", ".join(said)
+
+
 def duration(milliseconds: float | None) -> str:
     """Milliseconds for a person: ``0.4 ms``, ``840 ms``, ``1.4 s``, ``3 min 20 s``."""
     if milliseconds is None:

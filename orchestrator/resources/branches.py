@@ -22,6 +22,7 @@ class _Branches(Kind):
     """Branches whose names fit a pattern; the annotation says whose they are, else the name."""
 
     pattern: ClassVar[re.Pattern[str]]
+    sized = True
 
     def find(self, preview: Preview | None) -> Iterable[Thing]:
         """See Kind.find."""
@@ -43,6 +44,7 @@ class _Branches(Kind):
             store=branch.annotations.get("preview-store", ""),
             created_at=branch.created_at,
             size_bytes=branch.logical_size,
+            compute_seconds=float(branch.extra.get("compute_time_seconds") or 0),
             note=f"Neon ends it at {branch.expires_at:%Y-%m-%d %H:%M}" if branch.expires_at else "",
         )
 

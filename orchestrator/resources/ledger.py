@@ -72,6 +72,10 @@ class Ledger:
         """Everything of ours, whosesoever, but for parts of things that are there."""
         return self._look([kind for kind in self.kinds if not kind.part_of], None)
 
+    def sized(self) -> Seen:
+        """What of ours takes room that somebody counts, whosesoever; asks no database."""
+        return self._look([kind for kind in self.kinds if kind.sized], None)
+
     def _look(self, kinds: "list[Kind] | tuple[Kind, ...]", preview: Preview | None) -> Seen:
         self._world.look_anew()
         things: list[Thing] = []

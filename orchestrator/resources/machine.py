@@ -17,7 +17,6 @@ SIDECAR = "-side"
 class OfRuntime(Kind):
     """What a runtime calls by one word."""
 
-    runtime: ClassVar[str]
     what: ClassVar[What]
 
     def find(self, preview: Preview | None) -> Iterable[Thing]:
@@ -65,6 +64,7 @@ class Process(OfRuntime):
     )
     runtime = "process"
     what = "process"
+    sized = True
 
     def _is_ours(self, belonging: Belonging) -> bool:
         return not belonging.name.endswith(SIDECAR) and super()._is_ours(belonging)
@@ -78,6 +78,7 @@ class Sidecar(OfRuntime):
     made_in = ("orchestrator.steps.surroundings:Surroundings._rule",)
     runtime = "process"
     what = "process"
+    sized = True
 
     def find(self, preview: Preview | None) -> Iterable[Thing]:
         """See Kind.find."""
@@ -97,6 +98,7 @@ class SideFolder(Kind):
         "orchestrator.steps.surroundings:Surroundings._port",
         "orchestrator.steps.surroundings:Surroundings._rule",
     )
+    sized = True
 
     def find(self, preview: Preview | None) -> Iterable[Thing]:
         """See Kind.find."""
@@ -125,6 +127,7 @@ class Folder(OfRuntime):
     made_in = ("orchestrator.steps.command:Command._run",)
     runtime = "process"
     what = "folder"
+    sized = True
 
 
 class Container(OfRuntime):
@@ -150,6 +153,7 @@ class Image(OfRuntime):
     made_in = ("orchestrator.steps.launch:Candidates.build",)
     runtime = "docker"
     what = "image"
+    sized = True
     may_stay = True  # a container that somebody else started may run it
 
     def _is_ours(self, belonging: Belonging) -> bool:

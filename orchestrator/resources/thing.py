@@ -31,6 +31,7 @@ class Thing:
         store: the mark of the diary that the preview is written in; empty where it carries none.
         created_at: UTC; None where nobody knows.
         size_bytes: on disk; None where nobody counted.
+        compute_seconds: what the counter of its compute says, in seconds of compute units; None where it has none.
         until: UTC; it is kept on purpose until then, though its preview is closed.
         note: what else a person may want to know, in a few words.
     """
@@ -42,6 +43,7 @@ class Thing:
     store: str = ""
     created_at: datetime | None = None
     size_bytes: int | None = None
+    compute_seconds: float | None = None
     until: datetime | None = None
     note: str = ""
 
@@ -57,6 +59,8 @@ class Kind(ABC):
         may_stay: whether it is left alone while somebody else uses it.
         passing: whether it lives for minutes only: one of a preview at rest was left by a run that died.
         part_of: the kind with which it goes by itself; empty: none.
+        sized: whether somebody counts what one takes on disk.
+        runtime: the runtime that makes it; empty: none does.
     """
 
     name: ClassVar[str]
@@ -66,6 +70,8 @@ class Kind(ABC):
     may_stay: ClassVar[bool] = False
     passing: ClassVar[bool] = False
     part_of: ClassVar[str] = ""
+    sized: ClassVar[bool] = False
+    runtime: ClassVar[str] = ""
 
     def __init__(self, world: "World") -> None:
         self._world = world

@@ -45,11 +45,22 @@ class LimitsSection(Section):
     cost: float | None = Field(
         None,
         gt=0,
-        description="What the computes of all live previews may have cost together, in the currency of "
-        "`compute_hour_price`.",
+        description="What all live previews may have cost together on Neon, by your prices.",
     )
     compute_hour_price: float | None = Field(
-        None, gt=0, description="What an hour of compute costs you on Neon; needed for `cost`."
+        None,
+        gt=0,
+        description="What an hour of one compute unit costs you on Neon. Without it seconds are shown, not money; "
+        "needed for `cost`.",
+    )
+    storage_gb_month_price: float | None = Field(
+        None,
+        gt=0,
+        description="What a gigabyte (10^9 bytes) of a branch's own storage costs you a month; counts where your "
+        "plan on Neon tells what branches store.",
+    )
+    currency: str = Field(
+        "", max_length=8, description="The currency of your prices, shown beside what a preview costs: `EUR`."
     )
 
     @model_validator(mode="after")
