@@ -50,6 +50,7 @@ class Kept:
         promotion: by which promotion; empty where nobody said.
         by: the session that did it.
         bytes: the size of a table with its indexes; of a column 0.
+        oid: the table's number: a copy of it has a column of the same reserved name, which is another matter.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Kept:
     promotion: str = ""
     by: str = ""
     bytes: int = 0
+    oid: int = 0
 
     @property
     def is_column(self) -> bool:
@@ -77,7 +79,7 @@ class Kept:
         return Key("column" if self.is_column else "table", self.home)
 
     def to_json(self) -> dict[str, Any]:
-        """All attributes by name, and ``kind``."""
+        """All attributes by name but the number, and ``kind``."""
         return {
             "kind": "column" if self.is_column else "table",
             "name": self.name,

@@ -26,22 +26,25 @@ _WRITE = (
     " until = excluded.until, promotion = excluded.promotion, by = excluded.by"
 )
 # Where it is by now: tables by the schema that holds them, columns by their name, whatever their table is called.
+# A copy of that table (LIKE, AS TABLE) has a column of this name as well, which is not ours: the table that still has
+# its name is the one that was meant, else the oldest.
 _LIST = f"""
 with there as (
     select n.nspname as name, n.nspname as schema, c.relname as relation,
-           pg_catalog.pg_total_relation_size(c.oid) as bytes
+           pg_catalog.pg_total_relation_size(c.oid) as bytes, c.oid
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where c.relkind = 'r' and n.nspname ~ '^{KEPT_PREFIX}'
     union all
-    select a.attname, n.nspname, c.relname, 0
+    select a.attname, n.nspname, c.relname, 0, c.oid
     from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where a.attname ~ '^{KEPT_PREFIX}' and not a.attisdropped and c.relkind = 'r'
 )
-select k.name, k.was, t.schema, t.relation, k.at, k.until, k.promotion, k.by, t.bytes::int8
+select distinct on (k.at, k.name)
+       k.name, k.was, t.schema, t.relation, k.at, k.until, k.promotion, k.by, t.bytes::int8, t.oid::int8
 from {RECORD} k join there t on t.name = k.name
 where %(promotion)s::text is null or k.promotion = %(promotion)s
-order by k.at, k.name
+order by k.at, k.name, k.was[1:2] = array[t.schema, t.relation]::text[] desc, t.oid
 """  # noqa: S608 - constants
 #: Everybody who comes after waits behind a purge that waits.
 _PURGE_LOCK_MS = 500
@@ -84,7 +87,7 @@ def kept(connection: Connection, promotion: str | None = None) -> tuple[Kept, ..
 
 
 def _kept(row: tuple[Any, ...]) -> Kept:
-    name, was, schema, relation, at, until, promotion, by, size = row
+    name, was, schema, relation, at, until, promotion, by, size, oid = row
     return Kept(
         name=name,
         was=tuple(was),
@@ -94,6 +97,7 @@ def _kept(row: tuple[Any, ...]) -> Kept:
         promotion=promotion,
         by=by,
         bytes=size,
+        oid=oid,
     )
 
 

@@ -45,6 +45,14 @@ def as_before(name: str, rows: list[dict[str, Any]], returning: Sequence[Kept]) 
                 found.append({**row, "name": home})
         return found
     exchanged = schemas | columns
+    if name == "columns":
+        tables = {each.name: each.oid for each in returning if each.is_column}
+        return [
+            row
+            if row["relation"] != tables.get(row["name"], row["relation"])
+            else {field: _exchanged(value, exchanged) for field, value in row.items()}
+            for row in rows
+        ]
     return [{field: _exchanged(value, exchanged) for field, value in row.items()} for row in rows]
 
 

@@ -1,6 +1,7 @@
 """Soft drops on real databases: out of sight, back with every value, purged when their time has come."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,12 +9,13 @@ import psycopg
 import pytest
 
 from orchestrator.migration import part_of
-from orchestrator.migration.keeping import Keeping
+from orchestrator.migration.keeping import Keeping, Kept
+from orchestrator.migration.plan import Keeps
 from orchestrator.migration.planner import Planned, make_plan
 from orchestrator.migration.reverse import Reverse, reverse_plan
 from orchestrator.postgres.apply import apply
 from orchestrator.postgres.inspect import inspect
-from orchestrator.postgres.kept import kept, purge
+from orchestrator.postgres.kept import kept, purge, remember
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import describe_difference
 
@@ -166,6 +168,40 @@ def test_what_somebody_removed_by_hand_is_no_more_in_the_record(database: Callab
         assert kept(connection) == ()
         assert purge(connection, datetime.now(UTC) + timedelta(days=8)) == ()
     assert main.value("select count(*) from preview_internal.kept") == 0
+
+
+def test_copies_of_a_table_are_whose_they_are(database: Callable[..., Any]) -> None:
+    """A copy has the column that is aside as well; neither the way back nor a purge touches it."""
+    before = "create table t (a int primary key, b text); insert into t values (1, 'x')"
+    copies = "create table alike (like t including all); create table same as table t"
+    main, base, planned = both(database, before, "create table t (a int primary key)")
+    main.run(copies)
+    (name,) = {each.name for each in _aside(main)}
+    main.run("alter table t rename to s")
+    assert [each.table for each in _aside(main)] == [("public", "s")]
+    main.run("alter table s rename to t")
+
+    back = way_back(main, base, planned)
+    assert back.plan is not None
+    # What others made stays, as a revert has it; here there is nobody who says so.
+    own = tuple(each for each in back.plan.statements if "public.t " in each.sql)
+    assert [each.forgets for each in own if each.forgets] == [name]
+    apply(main.connect, replace(back.plan, statements=own))
+    assert main.rows("select a, b from t") == [(1, "x")]
+    assert main.rows(f"select a, {name} from same") == [(1, "x")]
+
+    main.run(f"alter table t rename b to {name}")
+    with main.connect() as connection:
+        remember(connection, Keeps(name=name, was=("public", "t", "b"), days=7))
+        purge(connection, datetime.now(UTC) + timedelta(days=8))
+        assert kept(connection) == ()
+    assert main.rows("select * from t") == [(1,)]
+    assert main.rows(f"select a, {name} from same") == [(1, "x")]
+
+
+def _aside(main: Any) -> tuple[Kept, ...]:
+    with main.connect() as connection:
+        return kept(connection)
 
 
 def test_a_name_can_be_used_again_and_dropped_again(database: Callable[..., Any]) -> None:
