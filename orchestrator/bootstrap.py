@@ -249,8 +249,10 @@ def assemble(
             reverts=Reverts(
                 store=store,
                 project=project.key,
+                database=project.database,
                 ways=ways,
                 under_way=on_main.holder,
+                elsewhere=on_main.elsewhere,
                 detail=observer.detail,
             ),
             ledger=ledger,

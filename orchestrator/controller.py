@@ -85,12 +85,13 @@ def refuse_half_promoted(preview: Preview, *, force: bool) -> None:
     if preview.facts.get("expanded") and "promotion" not in preview.facts and not force:
         raise Refused(
             f"main has the first phase of {name}, and not the second",
-            hint=f"`preview promote {name} --phase contract` finishes it; "
+            hint=f"`preview promote {name} --phase contract` finishes it; `preview revert` takes it back; "
             f"`preview discard {name} --force` leaves main as it is",
         )
     if force or not (preview.state is State.PROMOTING or failed_in(preview) is State.PROMOTING):
         return
     raise Refused(
         f"main may be half-way through the plan of {name}",
-        hint=f"`preview promote {name}` finishes it; `preview discard {name} --force` leaves main as it is",
+        hint=f"`preview promote {name}` finishes it; `preview revert` takes back what was done; "
+        f"`preview discard {name} --force` leaves main as it is",
     )

@@ -1,12 +1,17 @@
 """The verb revert: which promotion, what it would do and lose, and doing it. Knows no adapter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from orchestrator.errors import Refused
-from orchestrator.lifecycle import Promotion, Store
-from orchestrator.steps.revert import Outlook
+from orchestrator.errors import PromotionUnderWay, Refused
+from orchestrator.lifecycle import Promotion, State, Store, Wanted
+from orchestrator.lifecycle.store import Lease
+from orchestrator.steps.outlook import Outlook, changed_since
 from orchestrator.steps.ways import Ways
 from orchestrator.turns import in_turn
+
+#: What a preview knows of a promotion of its own; when that is taken back, another one needs another yes.
+_OF_A_PROMOTION = ("promotion_id", "phase", "resumed", "expanded", "approval")
 
 Say = Callable[[str], None]
 
@@ -17,18 +22,30 @@ class Reverts:
     Args:
         store: the diary.
         project: the project's key.
+        database: which of its databases; what was promoted in another one is taken back beside that one's settings.
         ways: the two ways back.
         under_way: who changes main at this moment, in words.
+        elsewhere: who changes another database of main, in words.
         detail: told what is being done.
     """
 
     def __init__(
-        self, *, store: Store, project: str, ways: Ways, under_way: Callable[[], str], detail: Say
+        self,
+        *,
+        store: Store,
+        project: str,
+        database: str,
+        ways: Ways,
+        under_way: Callable[[], str],
+        elsewhere: Callable[[], str],
+        detail: Say,
     ) -> None:
         self._store = store
         self._project = project
+        self._database = database
         self._ways = ways
         self._under_way = under_way
+        self._elsewhere = elsewhere
         self._detail = detail
 
     def choose(self, promotion_id: str | None) -> Promotion:
@@ -50,22 +67,22 @@ class Reverts:
                 )
             return self._revertable(found)
         for each in reversed(promotions.all()):
-            if each.kind == "promotion" and each.touched and each.state in ("done", "failed"):
+            if each.kind == "promotion" and each.touched and each.state != "refused" and self._is_here(each):
                 revert = promotions.revert_of(each.id)
                 if (revert is None or revert.state != "done") and self._undone_with(each) is None:
                     return self._revertable(each)
         raise Refused("there is no promotion to revert", hint="`preview history` tells what was promoted")
 
-    def last_reverted(self) -> Promotion | None:
-        """The project's last promotion, if it is taken back already; None: it is not, or there is none."""
-        promotions = self._store.promotions(self._project)
-        for each in reversed(promotions.all()):
-            if each.kind == "promotion" and each.touched:
-                revert = promotions.revert_of(each.id)
-                return each if revert is not None and revert.state == "done" else None
-        return None
+    def _is_here(self, promotion: Promotion) -> bool:
+        return promotion.database in (None, self._database)
 
     def _revertable(self, promotion: Promotion) -> Promotion:
+        if not self._is_here(promotion):
+            raise Refused(
+                f"the promotion {promotion.id} of {promotion.preview_name} changed database {promotion.database}, "
+                f"and this is about {self._database}",
+                hint=f'run it beside the preview.toml that says project.database = "{promotion.database}"',
+            )
         revert = self._store.promotions(self._project).revert_of(promotion.id)
         if revert is not None and revert.state == "done":
             raise Refused(
@@ -79,7 +96,24 @@ class Reverts:
                 f"at {undone.at:%Y-%m-%d %H:%M}: main went to the restore point of {undone.reverts}, which is older",
                 hint=f"`preview history show {undone.id}` tells more",
             )
+        if not promotion.ended and (after := self._gone_on_with(promotion)) is not None:
+            raise Refused(
+                f"the promotion {promotion.id} of {promotion.preview_name} stopped half-way, and {after.id} went on "
+                "with what was left",
+                hint=f"`preview revert {after.id}` first, then `preview revert {promotion.id}`",
+            )
         return promotion
+
+    def _gone_on_with(self, promotion: Promotion) -> Promotion | None:
+        """The promotion of that name that stands on what this one left half done; None: there is none."""
+        promotions = self._store.promotions(self._project)
+        for each in promotions.all():
+            later = each.number > promotion.number and each.preview_name == promotion.preview_name
+            if later and each.kind == "promotion" and each.touched and each.state != "refused":
+                revert = promotions.revert_of(each.id)
+                if revert is None or revert.state != "done":
+                    return each
+        return None
 
     def _undone_with(self, promotion: Promotion) -> Promotion | None:
         """The revert to a restore point from before this promotion, which took it with it; None: there is none."""
@@ -101,10 +135,36 @@ class Reverts:
         """What a revert would do and lose; changes nothing.
 
         Raises:
+            PromotionUnderWay: it is being done at this moment.
             Refused: there is no such way back, or main moved.
         """
+        if not promotion.ended and (holder := self._under_way()):
+            raise PromotionUnderWay(
+                f"production is being changed by the {holder}", hint="look again when that is done"
+            )
         revert = self._store.promotions(self._project).revert_of(promotion.id)
         return self._ways.look(promotion, revert, self._way(revert, to_restore_point), self._detail)
+
+    def assert_meant(self, outlook: Outlook, digest: str) -> None:
+        """Refuse a yes that was given for something else; one that a revert was begun with goes on with that.
+
+        Args:
+            outlook: what would be done now.
+            digest: of what was shown to whoever said yes.
+
+        Raises:
+            MainMoved: it would do something else by now.
+        """
+        if digest == outlook.digest:
+            return
+        revert = self._store.promotions(self._project).revert_of(outlook.promotion.id)
+        if revert is None or digest not in _begun_with(revert):
+            raise changed_since(outlook)
+
+    def done(self, promotion_id: str, digest: str) -> Promotion | None:
+        """The revert of a promotion that came to its end with this yes; None: there is none."""
+        revert = self._store.promotions(self._project).revert_of(promotion_id)
+        return revert if revert and revert.state == "done" and digest in _begun_with(revert) else None
 
     def _way(self, revert: Promotion | None, to_restore_point: bool) -> str:
         wanted = "restore_point" if to_restore_point else "reverse_plan"
@@ -131,6 +191,7 @@ class Reverts:
         """
         promotions = self._store.promotions(self._project)
         promotion = outlook.promotion
+        of_all = outlook.way == "restore_point"  # it changes every database of main
 
         def act() -> Promotion:
             self._revertable(promotion)  # somebody who came first may have done it
@@ -142,6 +203,7 @@ class Reverts:
                     reverts=promotion.id,
                     facts={
                         "way": outlook.way,
+                        "digest": outlook.digest,
                         "losses": list(outlook.losses),
                         "way_back": outlook.plan.to_json() if outlook.plan else None,
                         "plan": outlook.plan.to_json() if outlook.plan else None,
@@ -150,14 +212,45 @@ class Reverts:
                     note="preview revert",
                 )
             else:
-                promotions.record(revert.id, "resumed", note="going on with the revert")
-            self._ways.run(outlook, revert, self._detail)
+                promotions.record(
+                    revert.id, "resumed", note="going on with the revert", detail={"digest": outlook.digest}
+                )
+            self._ways.run(outlook, revert, self._detail, lambda: self._ready_again(held, promotion, revert))
             return promotions.get(revert.id)
 
-        return in_turn(
-            self._store.line(self._project),
-            f"revert {promotion.preview_name}",
-            act,
-            under_way=self._under_way,
-            wait=wait,
+        with self._held(promotion, wait) as held:
+            return in_turn(
+                self._store.line(self._project),
+                f"revert {promotion.preview_name}",
+                act,
+                under_way=lambda: self._under_way() or (self._elsewhere() if of_all else ""),
+                wait=wait,
+            )
+
+    @contextmanager
+    def _held(self, promotion: Promotion, wait: Callable[[str], bool]) -> Iterator[Lease | None]:
+        """The lease of the preview that would go on with a promotion that stopped; None: there is no such preview."""
+        preview = self._store.get(promotion.preview_id)
+        goes_on = preview.facts.get("promotion_id") == promotion.id and not preview.shadow
+        if promotion.ended or not goes_on or preview.state in (State.CLOSED, State.DISCARDING):
+            yield None
+            return
+        with self._store.lease(preview.id, wait=wait) as lease:
+            yield lease
+
+    def _ready_again(self, held: Lease | None, promotion: Promotion, revert: Promotion) -> None:
+        """The preview of a promotion that stopped is what it was before; nothing of it is on main."""
+        if held is None or self._store.get(held.preview_id).facts.get("promotion_id") != promotion.id:
+            return
+        note = f"promotion {promotion.id} was taken back by revert {revert.id}"
+        if self._store.get(held.preview_id).wanted is Wanted.PROMOTED:
+            self._store.want(held.preview_id, Wanted.READY, note=note)
+        self._store.record(
+            held, to=State.READY, kind="taken back", note=note, facts=dict.fromkeys(_OF_A_PROMOTION)
         )
+
+
+def _begun_with(revert: Promotion) -> set[object]:
+    """The digests of what people said yes to when they began a revert, or went on with it."""
+    resumed = (each.detail.get("digest") for each in revert.events if each.kind == "resumed")
+    return {revert.facts.get("digest"), *resumed}

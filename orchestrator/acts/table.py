@@ -102,10 +102,13 @@ class Discard(Arguments):
 
 
 class Revert(Arguments):
-    """Which promotion of a preview is taken back, and how."""
+    """Which promotion of a preview is taken back, how, and what was looked at before."""
 
-    promotion: str | None = Field(
-        None, pattern=r"^[0-9a-f]{1,40}$", description="Its id; default: the project's last one."
+    promotion: str = Field(pattern=r"^[0-9a-f]{1,40}$", description="Its id.")
+    digest: str = Field(
+        pattern=r"^[0-9a-f]{64}$",
+        description="Of what `GET /way-back` said it would do and lose; when that is something else by now, "
+        "nothing is done.",
     )
     to_restore_point: bool = Field(
         False, description="Give production the data of the restore point; what was written since is lost."
@@ -253,21 +256,20 @@ def _discard(request: Request, arguments: Discard) -> Preview:
 
 def _revert(request: Request, arguments: Revert) -> Preview:
     rooms = request.rooms
-    if request.again and arguments.promotion is None and (done := rooms.reverts.last_reverted()) is not None:
-        # The job before us has done it, or somebody else: one that nobody meant must not follow.
-        return rooms.store.get(done.preview_id)
     try:
         chosen = rooms.reverts.choose(arguments.promotion)
     except Refused:
-        if request.again and request.row is not None:
-            return request.row  # it was done, and only this job's end was not written down
+        if request.again and (done := rooms.reverts.done(arguments.promotion, arguments.digest)) is not None:
+            return rooms.store.get(done.preview_id)  # only this job's end was not written down
         raise
     if chosen.preview_name != request.name:
         raise UsageError(
             f"promotion {chosen.id} is of {chosen.preview_name}, not of {request.name}",
             hint="`preview history` tells which promotion is whose",
         )
-    rooms.reverts.revert(rooms.reverts.look(chosen, to_restore_point=arguments.to_restore_point))
+    outlook = rooms.reverts.look(chosen, to_restore_point=arguments.to_restore_point)
+    rooms.reverts.assert_meant(outlook, arguments.digest)
+    rooms.reverts.revert(outlook)
     return rooms.store.get(chosen.preview_id)
 
 

@@ -15,6 +15,7 @@ from orchestrator.redaction import clean
 #: The first class that fits says the status; the most special ones stand first.
 _STATUS: tuple[tuple[type[OrchestratorError], int], ...] = (
     (errors.UnknownPreview, 404),
+    (errors.UnknownPromotion, 404),
     (errors.UnknownJob, 404),
     (errors.NameTaken, 409),
     (errors.TooLarge, 413),

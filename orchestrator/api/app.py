@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 
-from orchestrator.api import health, jobs, metrics, previews, shares, tokens
+from orchestrator.api import health, jobs, metrics, previews, promotions, shares, tokens
 from orchestrator.api.answers import answer_errors
 from orchestrator.api.bell import Bell
 from orchestrator.api.guardrails import Guardrails
@@ -44,7 +44,7 @@ def make_app(site: Site, *, routers: Iterable[APIRouter] = ()) -> FastAPI:
     answer_errors(app)
     app.include_router(health.router)
     app.include_router(metrics.router)
-    for router in (tokens.router, previews.router, shares.router, jobs.router):
+    for router in (tokens.router, previews.router, promotions.router, shares.router, jobs.router):
         app.include_router(router, prefix=PREFIX)
     for router in routers:
         app.include_router(router)

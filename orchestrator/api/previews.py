@@ -12,7 +12,7 @@ from orchestrator.api.callers import REFUSALS, AskedFirst, Doors, Viewer
 from orchestrator.api.following import Followed
 from orchestrator.api.site import Site
 from orchestrator.errors import Refused, UnknownPreview, UsageError
-from orchestrator.facts import migration_log, past, preview_json, previews_json, promotions_json
+from orchestrator.facts import migration_log, past, preview_json, previews_json
 from orchestrator.jobs.work import Silent
 from orchestrator.lifecycle import Preview
 from orchestrator.mail import Mailbox
@@ -187,14 +187,6 @@ def history(caller: Viewer, site: Doors) -> list[dict[str, Any]]:
     with site.store("server") as store:
         names = {each.name for each in store.live(closed=True) if each.project == site.project}
         return [{"name": each, **event.to_json()} for each, event in past(store, None) if each in names]
-
-
-@router.get("/promotions")
-def promotions(caller: Viewer, site: Doors) -> list[dict[str, Any]]:
-    """Promotions and reverts of the project: who asked, who approved, each statement, restore point, proof, release."""
-    del caller
-    with site.store("server") as store:
-        return promotions_json(store, site.project)
 
 
 @router.get("/previews/{name}/logs", response_class=PlainTextResponse)

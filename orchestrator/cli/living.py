@@ -1,12 +1,18 @@
 """The commands about how long previews live and what is left of them: extend, keep, restore, sweep, reconcile."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.given import AsJson, Name, Quiet, assembled, checked_name
 from orchestrator.errors import OrchestratorError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.cli.rooms import Lifetime
+    from orchestrator.lifecycle import Preview
 
 
 def register(app: typer.Typer) -> None:
@@ -36,42 +42,42 @@ def extend(
     quiet: Quiet = False,
 ) -> None:
     """Let a preview live longer than was said."""
-    from orchestrator.cli import render
-    from orchestrator.facts import preview_json
-
     more = span(by)
-    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
-        preview = rooms.lifetime.extend(name, more)
-    if as_json:
-        render.result_json(preview_json(preview))
-    else:
-        render.result(f"{name} lives until {preview.expires_at:%Y-%m-%d %H:%M} UTC")
+    preview = _now(lambda lifetime: lifetime.extend(name, more), as_json=as_json, quiet=quiet)
+    if not as_json:
+        _say(f"{name} lives until {preview.expires_at:%Y-%m-%d %H:%M} UTC")
 
 
 def keep(name: Name, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Let a preview live until it is discarded."""
-    from orchestrator.cli import render
-    from orchestrator.facts import preview_json
-
-    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
-        preview = rooms.lifetime.keep(name)
-    if as_json:
-        render.result_json(preview_json(preview))
-    else:
-        render.result(f"{name} lives until it is discarded")
+    _now(lambda lifetime: lifetime.keep(name), as_json=as_json, quiet=quiet)
+    if not as_json:
+        _say(f"{name} lives until it is discarded")
 
 
 def restore(name: Name, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Bring back a discarded preview whose branch was kept: its data, plan, answers and approval."""
+    preview = _now(lambda lifetime: lifetime.restore(name), as_json=as_json, quiet=quiet)
+    if not as_json:
+        _say(preview.facts["url"])
+
+
+def _now(act: "Callable[[Lifetime], Preview]", *, as_json: bool, quiet: bool) -> "Preview":
+    """Do it, and print the preview as it is now where JSON is wanted."""
     from orchestrator.cli import render
     from orchestrator.facts import preview_json
 
     with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
-        preview = rooms.lifetime.restore(name)
+        preview = act(rooms.lifetime)
     if as_json:
         render.result_json(preview_json(preview))
-    else:
-        render.result(preview.facts["url"])
+    return preview
+
+
+def _say(text: str) -> None:
+    from orchestrator.cli import render
+
+    render.result(text)
 
 
 def sweep(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.given import AsJson, Name, Quiet, assembled, assembled_here, parse_answers
+from orchestrator.cli.given import AsJson, Name, Quiet, assembled, parse_answers
 from orchestrator.errors import Refused, UsageError, WaitingForAnswers
 
 if TYPE_CHECKING:
@@ -157,27 +157,28 @@ def revert(
     from orchestrator.cli import ask, promotions_out, render
 
     patience = turn(wait=wait, at_most=at_most)
-    with render.Progress(quiet=quiet) as progress, assembled_here(progress) as rooms:
-        chosen = rooms.reverts.choose(promotion)
-        outlook = rooms.reverts.look(chosen, to_restore_point=to_restore_point)
+    with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
+        outlook = rooms.reverts.look(rooms.reverts.choose(promotion), to_restore_point=to_restore_point)
+        shown = outlook.to_json()
         progress.rest()
         if dry_run or not as_json:
-            promotions_out.outlook(outlook.to_json(), as_json=as_json)
+            promotions_out.outlook(shown, as_json=as_json)
         if dry_run:
             return
         if not yes:
             if not ask.can_ask() or as_json:
                 raise WaitingForAnswers(
-                    f"the revert of {chosen.preview_name} waits for a yes",
-                    hint=f"preview revert {chosen.id}{' --to-restore-point' * to_restore_point} --yes",
+                    f"the revert of {shown['preview']} waits for a yes",
+                    hint=f"preview revert {shown['promotion']}{' --to-restore-point' * to_restore_point} --yes",
                 )
             if not typer.confirm("Do this on production?", default=False, err=True):
                 raise Refused("not reverted: the answer was no")
         done = rooms.reverts.revert(outlook, wait=patience(progress))
+    value = done.to_json()
     if as_json:
-        render.result_json(done.to_json())
+        render.result_json(value)
     else:
-        render.result(f"reverted {chosen.preview_name}: promotion {chosen.id}, revert {done.id}")
+        render.result(f"reverted {value['preview']}: promotion {value['reverts']}, revert {value['id']}")
 
 
 def _ask(rooms: "Rooms", name: str, *, as_json: bool) -> None:

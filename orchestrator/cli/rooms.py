@@ -178,6 +178,26 @@ class Lifetime(Protocol):
         """See orchestrator.lifetime."""
 
 
+class Shown(Protocol):
+    """What a revert would do, or did."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+
+
+class Reverts(Protocol):
+    """The ways back; what is chosen and shown is handed on as it is."""
+
+    def choose(self, promotion_id: str | None) -> Any:
+        """See orchestrator.reverting."""
+
+    def look(self, promotion: Any, *, to_restore_point: bool) -> Shown:
+        """See orchestrator.reverting."""
+
+    def revert(self, outlook: Any, *, wait: Callable[[str], bool] = lambda _holder: False) -> Shown:
+        """See orchestrator.reverting."""
+
+
 class There(Protocol):
     """An app as last seen."""
 
@@ -249,6 +269,10 @@ class Rooms(Protocol):
     @property
     def mailbox(self) -> Mailbox:
         """What previews would have mailed."""
+
+    @property
+    def reverts(self) -> Reverts:
+        """The ways back."""
 
 
 class Diary(Protocol):

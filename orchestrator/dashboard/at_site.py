@@ -14,7 +14,7 @@ from orchestrator.acts.sharing import Sharing
 from orchestrator.api.callers import recognise
 from orchestrator.api.site import Site
 from orchestrator.approval import Guards
-from orchestrator.dashboard.desk import Job, Link, Mail, Place, Problem
+from orchestrator.dashboard.desk import Job, Link, Mail, Place, Problem, WayBack
 from orchestrator.dashboard.offers import Rules
 from orchestrator.errors import NotAllowed, OrchestratorError, Refused, UsageError
 from orchestrator.jobs.book import Job as Row
@@ -149,7 +149,7 @@ class SiteDesk:
         if job.error:
             raise _error(job.error)
 
-    def reverting(self, promotion_id: str, caller: Caller) -> tuple[str, ...]:
+    def reverting(self, promotion_id: str, caller: Caller) -> WayBack:
         """See Desk."""
         with self._site.assembled(caller.who, _Silent()) as rooms:
             found = rooms.reverts.look(rooms.reverts.choose(promotion_id), to_restore_point=False)
@@ -164,7 +164,8 @@ class SiteDesk:
         sentences += [f"Lost: {loss}." for loss in found.losses]
         if found.app:
             sentences.append(f"{found.app[:1].upper()}{found.app[1:].rstrip('.')}.")
-        return (*sentences, "Rows that were written since stay. It is proved afterwards, and written down.")
+        sentences.append("Rows that were written since stay. It is proved afterwards, and written down.")
+        return WayBack(does=tuple(sentences), digest=found.digest)
 
     def job(self, name: str) -> Job | None:
         """See Desk."""

@@ -73,6 +73,19 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WayBack:
+    """What taking a promotion back would do.
+
+    Attributes:
+        does: what it would do and lose, a sentence each.
+        digest: what a yes to it is bound to; writes in between do not change it.
+    """
+
+    does: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
     """A mail that a preview's app sent, and that went nowhere.
 
@@ -161,8 +174,8 @@ class Desk(Protocol):
             OrchestratorError: it was refused, or it failed at once.
         """
 
-    def reverting(self, promotion_id: str, caller: Caller) -> tuple[str, ...]:
-        """What taking a promotion back would do and lose, a sentence each; looked at now, in production.
+    def reverting(self, promotion_id: str, caller: Caller) -> WayBack:
+        """What taking a promotion back would do and lose; looked at now, in production.
 
         Raises:
             OrchestratorError: there is no way back, or production cannot be looked at.

@@ -128,10 +128,12 @@ def revert(filled: Filled, front: Front, promotion_id: str) -> Response:
         raise front.refusal(guest, "revert", promotion_id, offer.refused)
     if filled.text("seen") != values["seen"]:
         moved = Problem(
-            message="it would do something else now", hint="look again, then decide; nothing was done"
+            message="what would be done has changed since you looked at it",
+            hint="look again, then decide; nothing was done",
         )
         return page("confirm.html", status=409, **guest.shown(), **{**values, "error": moved})
-    front.desk.do("revert", shown.promotion.preview_name, {"promotion": shown.promotion.id}, guest.caller)
+    meant = {"promotion": shown.promotion.id, "digest": values["seen"]}
+    front.desk.do("revert", shown.promotion.preview_name, meant, guest.caller)
     return RedirectResponse(f"/promotions/{promotion_id}", status_code=303)
 
 

@@ -1,6 +1,5 @@
 """Pages of what was promoted: the listing, one promotion, the way back. Reads; changes nothing."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -150,7 +149,7 @@ class PromotionPage:
     def _why_not(self) -> str:
         if self._reverted is not None and self._reverted.state == "done":
             return f"it was reverted at {self._reverted.at:%Y-%m-%d %H:%M} UTC by {self._reverted.who}"
-        return "it is not finished" if self.promotion.state == "running" else ""
+        return ""
 
     def values(self) -> dict[str, Any]:
         """For `promotion.html`."""
@@ -166,9 +165,11 @@ class PromotionPage:
         offer = self.revert() or Offer(
             verb="revert", title="Revert", does=(), refused="it can not be reverted"
         )
+        digest = ""
         if not offer.refused:
             try:
-                offer = replace(offer, does=self._desk.reverting(self.promotion.id, self._caller))
+                back = self._desk.reverting(self.promotion.id, self._caller)
+                offer, digest = replace(offer, does=back.does), back.digest
             except OrchestratorError as problem:
                 offer = replace(offer, refused=problem.message, does=tuple(filter(None, (problem.hint,))))
         return {
@@ -177,10 +178,5 @@ class PromotionPage:
             "error": error,
             "back": path,
             "target": f"{path}/revert",
-            "seen": digest_of(offer),
+            "seen": digest,
         }
-
-
-def digest_of(offer: Offer) -> str:
-    """What a person looks at when they confirm a revert."""
-    return hashlib.sha256(repr(offer.does).encode()).hexdigest()[:24]

@@ -4,7 +4,7 @@ A promotion is a row that does not change and events that tell what happened; it
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from orchestrator.database import Connection
 from orchestrator.errors import UnknownPromotion
+from orchestrator.lifecycle.record import Happened
 
 _COLUMNS = "id, number, project, preview_id, preview_name, kind, reverts, who, at, facts"
 #: Which kinds of events move a promotion, and to what; others only tell.
@@ -33,36 +34,13 @@ _PARTS = ("restore_point", "proof", "release", "kept_aside")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PromotionEvent:
+class PromotionEvent(Happened):
     """Something that happened in a promotion.
 
     Attributes:
-        at: UTC.
-        who: the person and machine that did it, ``user@host``.
         kind: ``begun``, ``restore_point``, ``applying``, ``statement``, ``waiting``, ``applied``, ``proof``,
             ``release``, ``kept_aside``, ``done``, ``failed``, ``refused``, ``resumed``, ``superseded``, ...
-        note: one line for a person.
-        milliseconds: how long it took, or None.
-        detail: JSON.
     """
-
-    at: datetime
-    who: str
-    kind: str
-    note: str
-    milliseconds: float | None
-    detail: Mapping[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """All attributes by name; ``at`` in RFC 3339."""
-        return {
-            "at": self.at.isoformat(),
-            "who": self.who,
-            "kind": self.kind,
-            "note": self.note,
-            "milliseconds": self.milliseconds,
-            "detail": dict(self.detail),
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +98,17 @@ class Promotion:
         return any(each.kind == "applying" for each in self.events)
 
     @property
+    def database(self) -> str | None:
+        """The database that it changed; None where nobody wrote that down, or it changed none."""
+        found = (self.last("applying") or {}).get("database")
+        return str(found) if found else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it came to its end, whatever was said of it later."""
+        return any(each.kind == "done" for each in self.events)
+
+    @property
     def plan(self) -> Mapping[str, Any]:
         """The approved plan, JSON, as it was rehearsed."""
         return dict(self.facts.get("plan") or {})
@@ -137,10 +126,12 @@ class Promotion:
             "project": self.project,
             "preview": self.preview_name,
             "preview_id": self.preview_id,
+            "database": self.database,
             "kind": self.kind,
             "reverts": self.reverts,
             "state": self.state,
             "who": self.who,
+            "asked_by": self.facts.get("asked_by"),
             "at": self.at.isoformat(),
             "ended_at": self.ended_at.isoformat() if self.ended_at else None,
             **{name: self.facts.get(name) for name in ("approval", "plan", "answers", "image", "report")},
@@ -157,13 +148,13 @@ class Promotions:
     Args:
         connection: an autocommit connection to the store's database, whose own tables are there.
         project: as in the diary's rows; None: of all projects, to read only.
-        who: written into every event.
+        who: says who is written into every event: who asked for a worker's job is known only after this is made.
     """
 
-    def __init__(self, connection: Connection, project: str | None, *, who: str) -> None:
+    def __init__(self, connection: Connection, project: str | None, *, who: Callable[[], str]) -> None:
         self._connection = connection
         self._project = project
-        self.who = who
+        self._who = who
 
     # reading
 
@@ -254,7 +245,7 @@ class Promotions:
                     preview_name,
                     "revert" if reverts else "promotion",
                     reverts,
-                    self.who,
+                    self._who(),
                     Jsonb(dict(facts)),
                 ),
             )
@@ -275,14 +266,14 @@ class Promotions:
             self._connection.execute(
                 "insert into preview_control.promotion_event (promotion_id, who, kind, note, milliseconds, detail) "
                 "values (%s, %s, %s, %s, %s, %s)",
-                (promotion_id, self.who, kind, note, milliseconds, Jsonb(dict(detail or {}))),
+                (promotion_id, self._who(), kind, note, milliseconds, Jsonb(dict(detail or {}))),
             )
             if kind in _TOLD:
                 self._connection.execute(
                     "insert into preview_control.event (preview_id, who, kind, state, note) "
                     "select p.id, %s, %s, p.state, %s from preview_control.promotion r "
                     "join preview_control.preview p on p.id = r.preview_id where r.id = %s and r.kind = 'revert'",
-                    (self.who, _TOLD[kind], note or f"by revert {promotion_id}", promotion_id),
+                    (self._who(), _TOLD[kind], note or f"by revert {promotion_id}", promotion_id),
                 )
 
     def together(self) -> AbstractContextManager[object]:

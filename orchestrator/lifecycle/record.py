@@ -66,14 +66,13 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something that happened; written in the transaction that changed the row, never changed afterwards.
+class Happened:
+    """Something that happened; written once, never changed afterwards.
 
     Attributes:
         at: UTC.
-        who: the person and machine, ``user@host``.
-        kind: ``requested``, ``answered``, ``step``, ``failed``, ``approved``, ``refused``, ...
-        state: the state after it.
+        who: the person and machine that did it, ``user@host``.
+        kind: what, in one word.
         note: one line for a person.
         milliseconds: how long it took, or None.
         detail: JSON.
@@ -82,22 +81,26 @@ class Event:
     at: datetime
     who: str
     kind: str
-    state: State
     note: str
     milliseconds: float | None
     detail: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """All attributes by name; ``at`` in RFC 3339."""
-        return {
-            "at": self.at.isoformat(),
-            "who": self.who,
-            "kind": self.kind,
-            "state": self.state.value,
-            "note": self.note,
-            "milliseconds": self.milliseconds,
-            "detail": dict(self.detail),
-        }
+        value = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**value, "at": self.at.isoformat(), "detail": dict(self.detail)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(Happened):
+    """Something that happened to a preview, written in the transaction that changed its row.
+
+    Attributes:
+        kind: ``requested``, ``answered``, ``step``, ``failed``, ``approved``, ``refused``, ...
+        state: the state after it.
+    """
+
+    state: State
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Event":

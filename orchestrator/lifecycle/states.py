@@ -58,7 +58,8 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.READY: frozenset({State.PROMOTING, State.BRANCHING, State.LAUNCHING, State.DISCARDING}),
     State.PROMOTING: frozenset({State.PROMOTED, State.READY, State.FAILED}),
     State.PROMOTED: frozenset({State.DISCARDING}),
-    State.FAILED: frozenset({*WORKING, State.WAITING}),
+    # Ready: its promotion stopped half-way and was taken back.
+    State.FAILED: frozenset({*WORKING, State.WAITING, State.READY}),
     State.DISCARDING: frozenset({State.CLOSED, State.FAILED}),
     State.CLOSED: frozenset({State.LAUNCHING}),  # restored, while its branch is kept
 }

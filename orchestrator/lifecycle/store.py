@@ -169,7 +169,7 @@ class Store:
 
     def promotions(self, project: str | None) -> Promotions:
         """The promotions of a project; with None those of all, to read only."""
-        return Promotions(self._connection, project, who=self.who)
+        return Promotions(self._connection, project, who=lambda: self.who)
 
     def looks(self) -> Looks:
         """The live previews at a glance."""

@@ -25,13 +25,14 @@ class Undone:
     others: int = 0
 
 
-def undone(base: Snapshot, after: Snapshot, now: Snapshot) -> Undone:
+def undone(base: Snapshot, after: Snapshot, now: Snapshot, *, between: bool = False) -> Undone:
     """Take back what lies between two snapshots from a third.
 
     Args:
         base: main before the promotion.
         after: main after it.
         now: main as it is, with what was set aside under its old name; some of the way back may be done already.
+        between: what the promotion touched may be anything between the two: it did not come to its end.
     """
     touched = {key for key in base.objects.keys() | after.objects.keys() if _differ(base, after, key)}
     foreign = {
@@ -39,13 +40,10 @@ def undone(base: Snapshot, after: Snapshot, now: Snapshot) -> Undone:
         for key in now.objects.keys() | after.objects.keys()
         if key not in touched and _differ(now, after, key)
     }
-    if not foreign and all(_is_one_of(now, key, base, after) for key in touched):
+    changed = [] if between else [key for key in sorted(touched) if not _is_one_of(now, key, base, after)]
+    if not foreign and not changed:
         return Undone(snapshot=base)
-    conflicts = [
-        f"{key} was changed since by somebody else"
-        for key in sorted(touched)
-        if not _is_one_of(now, key, base, after)
-    ]
+    conflicts = [f"{key} was changed since by somebody else" for key in changed]
     gone = {key for key in touched if key in now.objects and key not in base.objects}
     conflicts += [
         f"{key} was made or changed since, and needs {needed}, which would go"

@@ -104,6 +104,8 @@ def past_page(value: Mapping[str, Any], *, reverted_by: Mapping[str, Any] | None
 
 def _facts(value: Mapping[str, Any], reverted_by: Mapping[str, Any] | None) -> Iterable[tuple[str, str]]:
     yield "asked by", value["who"]
+    if value.get("asked_by"):
+        yield "previewed by", value["asked_by"]
     yield "began", _time(value["at"])
     if value["ended_at"]:
         yield "ended", _time(value["ended_at"])

@@ -3,32 +3,23 @@
 What happens there is told to the observer here, as it happens. Reaches nothing but the server.
 """
 
-import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
-from orchestrator.errors import PromotionUnderWay, UnknownPreview, UsageError
+from orchestrator.errors import UnknownPreview, UsageError
 from orchestrator.healing import Healed
-from orchestrator.lifecycle import Event, Observer, Preview, State, Wanted
+from orchestrator.lifecycle import Event, Preview
 from orchestrator.migration.plan import Hazard, Plan
+from orchestrator.remote.following import Teller, follow, patiently
+from orchestrator.remote.reverting import RemoteReverts
 from orchestrator.remote.sources import send_sources
-from orchestrator.remote.wire import Wire, error_of, open_wire, quoted
+from orchestrator.remote.wire import Wire, open_wire, quoted
 from orchestrator.settings import FILE_NAME, Settings
 from orchestrator.steps.surroundings import service_name
-
-#: How long one request waits for news of a job, in seconds.
-_WAIT_SECONDS = 20
-
-
-class Teller(Observer, Protocol):
-    """An observer who also takes lines that belong to no step."""
-
-    def say(self, text: str) -> None:
-        """One line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +105,11 @@ class RemoteRooms:
     def mailbox(self) -> "RemoteRooms":
         """What previews would have mailed."""
         return self
+
+    @cached_property
+    def reverts(self) -> RemoteReverts:
+        """The ways back."""
+        return RemoteReverts(self._wire, self._observer)
 
     # looking
 
@@ -252,12 +248,7 @@ class RemoteRooms:
     ) -> Preview:
         """See PromotionVerbs."""
         arguments = {"allow": list(allow), "keep": keep, "rebase": rebase, "phase": phase}
-        while True:
-            try:
-                return self._do("promote", name, arguments)
-            except PromotionUnderWay as error:
-                if not wait(error.message):
-                    raise
+        return patiently(lambda: self._do("promote", name, arguments), wait)
 
     def rebase(self, name: str, *, answers: Mapping[str, str]) -> Preview:
         """See RebaseVerbs."""
@@ -311,41 +302,7 @@ class RemoteRooms:
         return Preview.from_json(self._ask(act, name, arguments))
 
     def _ask(self, act: str, name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Ask for an act, on the whole project without a name, follow its job to the end, and give what it gave."""
-        job = self._wire.call(
-            "POST",
-            f"/previews/{quoted(name)}/{act}" if name else f"/project/{act}",
-            json=arguments,
-            headers={"idempotency-key": secrets.token_hex(16)},
-        )
-        after = 0
-        while True:
-            job = self._wire.get(f"/jobs/{job['id']}", after=after, wait=_WAIT_SECONDS, row=True)
-            for line in job["lines"]:
-                after = line["number"]
-                self._replay(name, line)
-            if job["ended_at"] and not job["lines"]:
-                break
-        if job["error"]:
-            raise error_of({"error": job["error"]})
-        row: Mapping[str, Any] = job["row"]
-        return row
-
-    def _replay(self, name: str, line: Mapping[str, Any]) -> None:
-        """Tell the observer what happened there."""
-        kind, text, observer = line["kind"], line["text"], self._observer
-        if kind == "detail":
-            observer.detail(text)
-        elif kind == "said":
-            observer.say(text)
-        else:
-            state = State(line["state"])
-            if kind == "started":
-                observer.started(_in_state(name, state))
-            elif kind == "finished":
-                observer.finished(_in_state(name, state), state, text, line["milliseconds"])
-            elif kind == "failed":
-                observer.failed(_in_state(name, state), state, text, line["milliseconds"])
+        return follow(self._wire, act, name, arguments, self._observer)
 
 
 class _RemoteRuntime:
@@ -368,24 +325,6 @@ class _RemoteRuntime:
 
 def _duration(time: timedelta) -> str:
     return f"{int(time.total_seconds())}s"
-
-
-def _in_state(name: str, state: State) -> Preview:
-    """A row of which only name and state are known: enough for an observer."""
-    now = datetime.now(UTC)
-    return Preview(
-        id="",
-        name=name,
-        project="",
-        wanted=Wanted.READY,
-        state=state,
-        facts={},
-        error=None,
-        created_by="",
-        created_at=now,
-        updated_at=now,
-        expires_at=None,
-    )
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Touches main's PostgreSQL and the promotion's history.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -30,6 +31,16 @@ from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a using (pid)
 where l.locktype = 'advisory' and l.granted and l.objsubid = 1
   and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
   and ((l.classid::bigint << 32) | l.objid::bigint) = %s
+"""
+# The same in the other databases of main, each of which has a turn of its own.
+_ELSEWHERE = """
+select a.pid, a.application_name, a.backend_start, d.datname
+from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a using (pid)
+join pg_catalog.pg_database d on d.oid = l.database
+join unnest(%s::text[], %s::bigint[]) turn (name, key) on turn.name = d.datname
+where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+  and ((l.classid::bigint << 32) | l.objid::bigint) = turn.key
+order by a.backend_start limit 1
 """
 
 
@@ -98,9 +109,38 @@ class OnMain:
 
     def _holder(self, main: Connection) -> str:
         row = main.execute(_HOLDER, (self.key,)).fetchone()
+        return self._in_words(*row) if row is not None else ""
+
+    def elsewhere(self) -> str:
+        """Who has the turn of another database of main now, in words; empty when nobody has."""
+        with (
+            translating("looking who promotes"),
+            self._project.connect_reading(self._project.main.id, "look who promotes") as main,
+        ):
+            return self._elsewhere(main)
+
+    def _elsewhere(self, main: Connection) -> str:
+        names = [each for each in self._project.databases() if each != self._project.database]
+        keys = [lock_key("promotion", self._project.id, each) for each in names]
+        row = main.execute(_ELSEWHERE, (names, keys)).fetchone()
         if row is None:
             return ""
-        pid, application, since = row
+        *holder, database = row
+        return f"{self._in_words(*holder)}, in database {database} of the same main"
+
+    def assert_alone(self, main: Connection) -> None:
+        """Refuse while somebody changes another database of main: what is to be done ends every session there.
+
+        Raises:
+            PromotionUnderWay: somebody does; says who, and in which.
+        """
+        if taken := self._elsewhere(main):
+            raise PromotionUnderWay(
+                f"production is being changed by the {taken}",
+                hint="try again when it is done, or wait for it: add --wait",
+            )
+
+    def _in_words(self, pid: int, application: str, since: datetime) -> str:
         purpose, _, place = application.removeprefix("preview: ").rpartition(" ")
         known = self._promotions.running(pid)
         if known is None:

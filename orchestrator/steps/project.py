@@ -159,6 +159,12 @@ class NeonProject:
             self._roles[branch_id] = owners[self.database]
         return self._roles[branch_id]
 
+    def databases(self) -> tuple[str, ...]:
+        """The names of all databases of main: they share a restore point, and each has a turn of its own."""
+        with translating("looking for the databases of main"):
+            found = self.neon.databases(self.id, self.main.id)
+        return tuple(sorted(each.name for each in found))
+
     def uri(self, branch_id: str) -> ConnectionURI:
         """The direct (not pooled) URI of our database on a branch, with the role's password in it."""
         with translating(f"asking for the connection URI of branch {branch_id}"):

@@ -135,7 +135,7 @@ class PromoteStep:
         else:
             detail("asking production's data")
             _refuse_what_would_fail(preview, softened(preflight(main, remaining), remaining))
-        promotion = self._ready_to_apply(preview, main, before, remaining, detail)
+        promotion = self._ready_to_apply(preview, main, before, goal, remaining, detail)
         if first_only:
             attempt.began = True
             return self._expand(preview, main, remaining, approved, detail)
@@ -225,6 +225,7 @@ class PromoteStep:
         preview: Preview,
         main: Connection,
         before: Snapshot,
+        goal: Snapshot,
         remaining: Plan,
         detail: Callable[[str], None],
     ) -> Promotion:
@@ -245,12 +246,14 @@ class PromoteStep:
         rows = proof.count(main, proof.touched(plan, before))
         with promotions.together():
             promotions.carry(promotion.id, "base", before.to_json())
+            promotions.carry(promotion.id, "goal", goal.to_json())
             promotions.record(
                 promotion.id,
                 "applying",
                 note=f"{len(remaining.statements)} of {len(plan.statements)} statements",
                 detail={
                     "main": before.fingerprint(),
+                    "database": self._project.database,
                     "statements": [each.why for each in remaining.statements],
                     "rows": rows,
                     "written": proof.written(main),

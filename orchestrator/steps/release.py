@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.database import LOOPBACK
 from orchestrator.errors import Refused, SettingsError, StepFailed
-from orchestrator.lifecycle import Preview
+from orchestrator.lifecycle import Preview, Promotion
 from orchestrator.settings import Settings
 from orchestrator.steps.announced import Announced
 from orchestrator.steps.border import translating
@@ -117,6 +117,22 @@ class Releases:
             "previous": before.to_json() if before else None,
             "held_ms": round(held.ms, 1) if held is not None else None,
             "held": held.to_json() if held is not None else None,
+        }
+
+    def outcome_of(self, promotion: Promotion) -> Mapping[str, Any] | None:
+        """What the release of a promotion came to: as was written down, or as production tells where that was not.
+
+        A promotion that was killed right after its version went live could not write it down any more.
+        """
+        told, live = promotion.last("release"), self.live
+        slug = f"{promotion.preview_name}-{promotion.preview_id}-"
+        if told is not None or promotion.ended or live is None or not live.id.startswith(slug):
+            return told
+        before = self._before(live)
+        return {
+            "kind": self._settings.release.kind,
+            "release": live.to_json(),
+            "previous": before.to_json() if before else None,
         }
 
     def would_put_back(self, outcome: Mapping[str, Any] | None) -> str:

@@ -5,7 +5,7 @@ The way back is a plan as any other; its remainder is asked for anew on every ru
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.checks.preflight import preflight
@@ -14,11 +14,11 @@ from orchestrator.database import Connection
 from orchestrator.errors import MainMoved, OrchestratorError, PlanDoesNotConverge, Refused
 from orchestrator.lifecycle import Promotion, Promotions
 from orchestrator.migration import part_of
-from orchestrator.migration.keeping import Keeping
+from orchestrator.migration.keeping import Keeping, keeping_of
 from orchestrator.migration.online import Online, as_in
 from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import Planned, make_plan
-from orchestrator.migration.reverse import Loss, Reverse, reverse_plan
+from orchestrator.migration.reverse import Reverse, reverse_plan
 from orchestrator.migration.undoing import Undone, undone
 from orchestrator.postgres.inspect import inspect
 from orchestrator.postgres.kept import kept
@@ -31,55 +31,15 @@ from orchestrator.steps.border import translating
 from orchestrator.steps.changeover import change_over
 from orchestrator.steps.in_order import in_order
 from orchestrator.steps.on_main import OnMain
+from orchestrator.steps.outlook import Outlook, assert_as_shown, in_words
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.release import Releases
 from orchestrator.steps.restore_point import RestorePoints
+from orchestrator.steps.road import Road, road
 from orchestrator.steps.way_back import counted
 from preview.changeover import Change
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
-    """What a revert would do and lose, before anything is done.
-
-    Attributes:
-        promotion: what would be taken back.
-        way: ``reverse_plan`` or ``restore_point``.
-        plan: the statements, of the reverse plan.
-        losses: what does not come back, or is lost; sentences with counts where they are known.
-        app: what happens to the app, one sentence; empty when nothing.
-        others: how many objects others changed since, which stay.
-        target: main's schema as it is to be.
-    """
-
-    promotion: Promotion
-    way: str
-    losses: tuple[str, ...]
-    app: str
-    plan: Plan | None = None
-    others: int = 0
-    target: Snapshot | None = None
-
-    @property
-    def digest(self) -> str:
-        """What a yes is bound to."""
-        return (
-            self.plan.digest if self.plan else str((self.promotion.last("restore_point") or {}).get("branch"))
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything but the snapshot."""
-        return {
-            "promotion": self.promotion.id,
-            "preview": self.promotion.preview_name,
-            "way": self.way,
-            "statements": self.plan.to_json()["statements"] if self.plan else [],
-            "losses": list(self.losses),
-            "app": self.app,
-            "others": self.others,
-        }
 
 
 class ReversePlans:
@@ -126,12 +86,12 @@ class ReversePlans:
     def _outlook(
         self, promotion: Promotion, revert: Promotion | None, main: Connection, detail: Say
     ) -> Outlook:
-        base, after = self._snapshots(promotion)
+        way = road(self._promotions, promotion)
         detail("comparing production with what the promotion left")
         aside = kept(main, promotion.id)
         now = inspect(main)
         returned = inspect(main, returning=aside) if aside else now
-        target = self._target(revert, base, after, now)
+        target = self._target(promotion, revert, way, now)
         if target.conflicts:
             raise MainMoved(
                 f"production has changed since {promotion.preview_name} was promoted, and a revert would touch "
@@ -140,7 +100,7 @@ class ReversePlans:
                 hint="take that back first, or go to the restore point: "
                 f"`preview revert {promotion.id} --to-restore-point --dry-run` says what that loses",
             )
-        planned = self._planned(promotion, base, after)
+        planned = way.done(self._planned(promotion, way.base, way.end, self._keeping), now)
         reverse = reverse_plan(
             target.snapshot,
             now,
@@ -170,40 +130,39 @@ class ReversePlans:
             way="reverse_plan",
             plan=reverse.plan,
             losses=tuple(self._losses(promotion, main, reverse)),
-            app=self._releases.would_put_back(promotion.last("release")),
+            bound=tuple(f"{each.kind} {each.on}" for each in reverse.losses),
+            app=self._releases.would_put_back(self._releases.outcome_of(promotion)),
             others=target.others,
             target=target.snapshot,
         )
 
-    def _snapshots(self, promotion: Promotion) -> tuple[Snapshot, Snapshot]:
-        found = [self._promotions.carried(promotion.id, name) for name in ("base", "after")]
-        if found[0] is None or found[1] is None:
-            raise Refused(
-                f"the promotion {promotion.id} of {promotion.preview_name} is {promotion.state}; "
-                "only one that came to its end can be reverted",
-                hint=f"`preview promote {promotion.preview_name}` goes on with it"
-                if promotion.touched
-                else "nothing of it is on production",
-            )
-        return Snapshot.from_json(found[0]), Snapshot.from_json(found[1])
-
-    def _target(self, revert: Promotion | None, base: Snapshot, after: Snapshot, now: Snapshot) -> Undone:
+    def _target(self, promotion: Promotion, revert: Promotion | None, way: Road, now: Snapshot) -> Undone:
         """Where it leads; a revert that was begun goes where it was going."""
         known = self._promotions.carried(revert.id, "target") if revert is not None else None
-        return Undone(snapshot=Snapshot.from_json(known)) if known else undone(base, after, now)
+        if known:
+            return Undone(snapshot=Snapshot.from_json(known))
+        found = undone(way.base, way.end, now)
+        if way.whole or not found.conflicts:
+            return found
+        # Between two of its own statements things are neither what they were nor what they were to be.
+        ahead = undone(way.end, way.base, now, between=True).snapshot
+        approved = Plan.from_json(promotion.facts["plan"])
+        left = self._planned(promotion, now, ahead, keeping_of(approved)).plan
+        ours = left is not None and not part_of(left, approved)
+        return undone(way.base, way.end, now, between=True) if ours else found
 
-    def _planned(self, promotion: Promotion, base: Snapshot, after: Snapshot) -> Planned:
-        """The promotion's own plan once more: it tells what was renamed."""
+    def _planned(self, promotion: Promotion, base: Snapshot, end: Snapshot, keeping: Keeping) -> Planned:
+        """The promotion's own plan once more, or what is left of it: it tells what was renamed."""
         answers = {**(promotion.facts.get("proved") or {}), **(promotion.facts.get("answers") or {})}
         plan = promotion.facts.get("plan")
         return make_plan(
             base,
-            after,
+            end,
             answers=answers,
             assume_defaults=True,
             policy=as_in(Plan.from_json(plan)) if plan else self._policy,
             compare=self._compare,
-            keeping=self._keeping,
+            keeping=keeping,
         )
 
     def _losses(self, promotion: Promotion, main: Connection, reverse: Reverse) -> list[str]:
@@ -223,20 +182,23 @@ class ReversePlans:
             else replace(each, count_sql="", count=known.get((each.kind, each.on)))
             for each in reverse.losses
         ]
-        said = [_in_words(each) for each in counted(main, replace(reverse, losses=tuple(losses))).losses]
+        said = [in_words(each) for each in counted(main, replace(reverse, losses=tuple(losses))).losses]
         if promotion.facts.get("own_steps"):
             said.append("rows that your own steps changed stay as they are now")
         if promotion.facts.get("command"):
             said.append("the migration tool's own tables still say that it ran: take that back by the tool")
         return said
 
-    def run(self, outlook: Outlook, revert: Promotion, detail: Say) -> dict[str, Any]:
+    def run(
+        self, outlook: Outlook, revert: Promotion, detail: Say, ended: Callable[[], None]
+    ) -> dict[str, Any]:
         """Do it; running again goes on with what remains.
 
         Args:
             outlook: what was said yes to.
             revert: its row in the history.
             detail: told what is being done.
+            ended: writes down what else ends with it, in the same act.
 
         Returns:
             The proof.
@@ -257,7 +219,7 @@ class ReversePlans:
                 self._ready_to_apply(revert, main, plan, target, detail)
                 began = True
                 self._applied(promotion, revert, main, plan, detail)
-                return self._proved(revert, main, plan, target, detail)
+                return self._proved(revert, main, plan, target, detail, ended)
         except OrchestratorError as error:
             error.nothing_done = not (began or self._promotions.get(revert.id).touched)
             self._promotions.record(
@@ -269,17 +231,10 @@ class ReversePlans:
             raise
 
     def _agreed(self, shown: Outlook, now: Outlook, main: Connection) -> tuple[Plan, Snapshot]:
-        """The plan as it is under the turn, which must be a part of what was shown; and the data lets it through."""
-        assert shown.plan is not None  # noqa: S101 - this is the way that has one
-        assert now.plan is not None  # noqa: S101
+        """The plan as it is under the turn, which must be what was shown; and the data lets it through."""
+        assert now.plan is not None  # noqa: S101 - this is the way that has one
         assert now.target is not None  # noqa: S101
-        more = part_of(now.plan, shown.plan)
-        if more:
-            raise MainMoved(
-                f"production changed after the way back of {now.promotion.preview_name} was shown: {more[0]}",
-                detail="\n".join(more),
-                hint="look again: `preview revert --dry-run`",
-            )
+        assert_as_shown(shown, now)
         blocked = blocking(preflight(main, now.plan))
         if blocked:
             raise Refused(
@@ -310,6 +265,7 @@ class ReversePlans:
                 note=f"{len(plan.statements)} statements",
                 detail={
                     "main": now.fingerprint(),
+                    "database": self._project.database,
                     "statements": [each.why for each in plan.statements],
                     "rows": rows,
                 },
@@ -328,12 +284,18 @@ class ReversePlans:
         def put_back(change: Change | None) -> dict[str, Any] | None:
             return put_image_back(self._promotions, self._releases, promotion, revert, detail, change)
 
-        waits = self._releases.holds_for(promotion.last("release"))
+        waits = self._releases.holds_for(self._releases.outcome_of(promotion))
         changes = change_over(self._on_main, revert.id, main, purpose, detail) if waits else None
         in_order(plan, apply, put_back, changes)
 
     def _proved(
-        self, revert: Promotion, main: Connection, plan: Plan, target: Snapshot, detail: Say
+        self,
+        revert: Promotion,
+        main: Connection,
+        plan: Plan,
+        target: Snapshot,
+        detail: Say,
+        ended: Callable[[], None],
     ) -> dict[str, Any]:
         detail("proving that production is what it was")
         began = time.perf_counter()
@@ -352,7 +314,7 @@ class ReversePlans:
             "rows": proof.compare(rows, main, plan, after),
             "analyzed": proof.analyze(main, plan, after),
         }
-        finish(self._promotions, revert, after, found, (time.perf_counter() - began) * 1000)
+        finish(self._promotions, revert, after, found, (time.perf_counter() - began) * 1000, ended)
         return found
 
 
@@ -366,7 +328,7 @@ def put_image_back(
 ) -> dict[str, Any] | None:
     """The app goes back in the same act; None when nothing was released."""
     began = time.perf_counter()
-    outcome = releases.put_back(promotion.last("release"), detail, change)
+    outcome = releases.put_back(releases.outcome_of(promotion), detail, change)
     if not outcome:
         return None
     promotions.record(
@@ -380,7 +342,12 @@ def put_image_back(
 
 
 def finish(
-    promotions: Promotions, revert: Promotion, after: Snapshot, found: Mapping[str, Any], milliseconds: float
+    promotions: Promotions,
+    revert: Promotion,
+    after: Snapshot,
+    found: Mapping[str, Any],
+    milliseconds: float,
+    ended: Callable[[], None],
 ) -> None:
     """Write the proof and the end, in one act."""
     with promotions.together():
@@ -389,13 +356,4 @@ def finish(
             revert.id, "proof", note="production is what it was", detail=found, milliseconds=milliseconds
         )
         promotions.record(revert.id, "done")
-
-
-def _in_words(loss: Loss) -> str:
-    if loss.count is None:
-        return loss.detail
-    return (
-        f"{loss.detail}: {loss.count:,} now"
-        if loss.kind == "later"
-        else f"{loss.detail}: {loss.count:,} values"
-    )
+        ended()

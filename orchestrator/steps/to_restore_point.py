@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from neon_client.models import Branch
 from orchestrator.database import Connection
 from orchestrator.errors import OrchestratorError, PlanDoesNotConverge, Refused
 from orchestrator.lifecycle import Promotion, Promotions
@@ -15,9 +16,10 @@ from orchestrator.postgres.inspect import inspect
 from orchestrator.steps import proof
 from orchestrator.steps.border import translating
 from orchestrator.steps.on_main import OnMain
-from orchestrator.steps.project import NeonProject, former_main_name
+from orchestrator.steps.outlook import Outlook, assert_as_shown
+from orchestrator.steps.project import RESTORE, NeonProject, former_main_name, restore_name
 from orchestrator.steps.release import Releases
-from orchestrator.steps.revert import Outlook, finish, put_image_back
+from orchestrator.steps.revert import finish, put_image_back
 from orchestrator.steps.telling import table_names
 
 Say = Callable[[str], None]
@@ -40,34 +42,69 @@ class RestorePointWay:
         Raises:
             Refused: there is no restore point any more.
         """
-        point = self._point(promotion)
+        point, branch = self._point(promotion)
+        databases, later = self._project.databases(), self._since(promotion, branch)
         with (
             translating(f"looking at the restore point of {promotion.preview_name}"),
             self._project.connect_reading(self._project.main.id, "look at the way back") as main,
             self._project.connect_reading(point["branch"]["id"], "look at the restore point") as kept,
         ):
             detail("counting rows in production and in the restore point")
-            losses = [
-                f"everything that was written since {point['at'][:19].replace('T', ' ')} UTC, in all databases of main",
-                *self._later(promotion),
+            since = f"{point['at'][:19].replace('T', ' ')} UTC"
+            losses = (
+                f"everything that was written since {since}, in all databases of main: {', '.join(databases)}",
+                *later,
                 *_rows(main, kept, promotion),
-            ]
+                *(
+                    f"rows of database {each}, which were not counted"
+                    for each in databases
+                    if each != self._project.database
+                ),
+            )
+        return self._outlook(promotion, branch, databases, later, losses)
+
+    def _outlook(
+        self,
+        promotion: Promotion,
+        branch: Branch,
+        databases: tuple[str, ...],
+        later: tuple[str, ...],
+        losses: tuple[str, ...] = (),
+    ) -> Outlook:
         return Outlook(
             promotion=promotion,
             way="restore_point",
-            losses=tuple(losses),
-            app=self._releases.would_put_back(promotion.last("release")),
+            losses=losses,
+            bound=(f"restore point {branch.id}", *databases, *later),
+            app=self._releases.would_put_back(self._releases.outcome_of(promotion)),
         )
 
-    def _later(self, promotion: Promotion) -> Iterator[str]:
-        """What was promoted, or taken back, since: it goes with it."""
-        for each in self._promotions.all():
+    def _since(self, promotion: Promotion, point: Branch) -> tuple[str, ...]:
+        """What was promoted, or taken back, since: it goes with it. Also what only another diary knows."""
+        known = self._promotions.all()
+        said = []
+        for each in known:
             if each.number > promotion.number and each.touched and each.reverts != promotion.id:
-                what = "promotion" if each.kind == "promotion" else "revert"
-                since = f"{each.at:%Y-%m-%d %H:%M} UTC"
-                yield f"the {what} {each.id} of {each.preview_name} at {since}, which is undone, too"
+                where = f" in database {each.database}" if each.database != promotion.database else ""
+                when = f"{each.at:%Y-%m-%d %H:%M} UTC"
+                said.append(
+                    f"the {each.kind} {each.id} of {each.preview_name}{where} at {when}, which is undone, too"
+                )
+        with translating("looking for later restore points"):
+            points = self._project.neon.branches(self._project.id, search=RESTORE)
+        ours = {restore_name(each) for each in known} | {former_main_name(each) for each in known}
+        theirs = sorted(
+            each.name
+            for each in points
+            if each.name.startswith(RESTORE) and each.name not in ours and _younger(each, point)
+        )
+        undone = (
+            f"the promotion whose restore point is {each}, which another diary knows, and which is undone, too"
+            for each in theirs
+        )
+        return (*said, *undone)
 
-    def _point(self, promotion: Promotion) -> Mapping[str, Any]:
+    def _point(self, promotion: Promotion) -> tuple[Mapping[str, Any], Branch]:
         if not promotion.touched:
             raise Refused(
                 f"nothing of the promotion {promotion.id} of {promotion.preview_name} is on production",
@@ -87,10 +124,18 @@ class RestorePointWay:
                 f"the restore point {point['branch']['name']} is gone",
                 hint="it was kept as long as promote.keep_days says",
             )
-        return point
+        return point, found
 
-    def run(self, outlook: Outlook, revert: Promotion, detail: Say) -> dict[str, Any]:
+    def run(
+        self, outlook: Outlook, revert: Promotion, detail: Say, ended: Callable[[], None]
+    ) -> dict[str, Any]:
         """Do it; running again goes on, and never restores twice.
+
+        Args:
+            outlook: what was said yes to.
+            revert: its row in the history.
+            detail: told what is being done.
+            ended: writes down what else ends with it, in the same act.
 
         Returns:
             The proof.
@@ -102,7 +147,7 @@ class RestorePointWay:
         promotion = outlook.promotion
         try:
             with translating(f"going back to the restore point of {promotion.preview_name}"):
-                return self._run(promotion, revert, detail)
+                return self._run(outlook, revert, detail, ended)
         except OrchestratorError as error:
             error.nothing_done = not self._promotions.get(revert.id).touched
             self._promotions.record(
@@ -113,14 +158,20 @@ class RestorePointWay:
             )
             raise
 
-    def _run(self, promotion: Promotion, revert: Promotion, detail: Say) -> dict[str, Any]:
-        project, kept_as = self._project, former_main_name(revert)
-        point = self._point(promotion)
+    def _run(
+        self, outlook: Outlook, revert: Promotion, detail: Say, ended: Callable[[], None]
+    ) -> dict[str, Any]:
+        project, promotion, kept_as = self._project, outlook.promotion, former_main_name(revert)
+        point, branch = self._point(promotion)
         before = project.uri(project.main.id)
         with self._on_main.turn(revert.id, f"revert {promotion.preview_name}") as main:
             # Never twice: what was written since the first time would be gone. Somebody may have removed the branch.
             told = self._promotions.get(revert.id).last("restored")
             if told is None and project.neon.find_branch(project.id, kept_as) is None:
+                self._on_main.assert_alone(main)
+                databases = project.databases()
+                now_shown = self._outlook(promotion, branch, databases, self._since(promotion, branch))
+                assert_as_shown(outlook, now_shown)
                 now = inspect(main)
                 with self._promotions.together():
                     self._promotions.carry(revert.id, "base", now.to_json())
@@ -128,7 +179,12 @@ class RestorePointWay:
                         revert.id,
                         "applying",
                         note=f"to the restore point {point['branch']['name']}",
-                        detail={"main": now.fingerprint(), "statements": [], "rows": {}},
+                        detail={
+                            "main": now.fingerprint(),
+                            "database": project.database,
+                            "statements": [],
+                            "rows": {},
+                        },
                     )
                 detail(f"giving main the data of {point['branch']['name']}; its state is kept as {kept_as}")
                 began = time.perf_counter()
@@ -150,7 +206,7 @@ class RestorePointWay:
         changed = before.reveal() != project.uri(project.main.id).reveal()
         # The restore has ended the turn: who promoted since must not be given the earlier version of the app.
         with self._on_main.turn(revert.id, f"revert {promotion.preview_name}") as main:
-            return self._proved(promotion, revert, main, point, changed, detail)
+            return self._proved(promotion, revert, main, point, changed, detail, ended)
 
     def _proved(
         self,
@@ -160,6 +216,7 @@ class RestorePointWay:
         point: Mapping[str, Any],
         changed: bool,
         detail: Say,
+        ended: Callable[[], None],
     ) -> dict[str, Any]:
         detail("proving that production is what it was")
         began = time.perf_counter()
@@ -171,8 +228,13 @@ class RestorePointWay:
             )
         put_image_back(self._promotions, self._releases, promotion, revert, detail)
         found = {"equal": True, "fingerprint": after.fingerprint(), "password_changed": changed}
-        finish(self._promotions, revert, after, found, (time.perf_counter() - began) * 1000)
+        finish(self._promotions, revert, after, found, (time.perf_counter() - began) * 1000, ended)
         return found
+
+
+def _younger(branch: Branch, than: Branch) -> bool:
+    """Whether a branch was made later; True where nobody knows."""
+    return branch.created_at is None or than.created_at is None or branch.created_at > than.created_at
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.lifecycle import Promotion
-from orchestrator.steps.revert import Outlook, ReversePlans
+from orchestrator.steps.outlook import Outlook
+from orchestrator.steps.revert import ReversePlans
 from orchestrator.steps.to_restore_point import RestorePointWay
 
 Say = Callable[[str], None]
@@ -23,8 +24,9 @@ class Ways:
             return self._point.look(promotion, detail)
         return self._reverse.look(promotion, revert, detail)
 
-    def run(self, outlook: Outlook, revert: Promotion, detail: Say) -> dict[str, Any]:
-        """Do it; returns the proof."""
-        if outlook.way == "restore_point":
-            return self._point.run(outlook, revert, detail)
-        return self._reverse.run(outlook, revert, detail)
+    def run(
+        self, outlook: Outlook, revert: Promotion, detail: Say, ended: Callable[[], None]
+    ) -> dict[str, Any]:
+        """Do it, and write down with its end what else ends with it; returns the proof."""
+        way = self._point if outlook.way == "restore_point" else self._reverse
+        return way.run(outlook, revert, detail, ended)

@@ -200,6 +200,24 @@ def test_a_team_brings_up_approves_promotes_and_nobody_reaches_production(
     }
     assert ("ada", "POST /api/v1/previews/pr-1/promote") in refused
 
+    # The way back, by the same words: everybody who works here may look, an approver acts.
+    (promotion,) = (each["id"] for each in ada.json("history", "promotions"))
+    assert ada.json("revert", "--dry-run") == shop.json("revert", "--dry-run")
+    assert f"preview revert {promotion} --yes" in bob.preview("revert", expect=3).stderr
+    assert "approver" in ada.preview("revert", "--yes", expect=4).stderr
+    shop.main("update customers set full_name = 'later' where id = 1")
+    done = bob.json("revert", "--yes")
+    assert (done["state"], done["reverts"], done["who"]) == ("done", promotion, "bob")
+    assert {each["who"] for each in done["events"]} == {"bob"}
+    assert shop.columns(main, "customers") == before
+    assert shop.main("select name from customers where id = 1") == [("later",)]
+    assert "no promotion to revert" in bob.preview("revert", expect=4).stderr
+    assert "is reverted already" in ada.preview("revert", promotion, "--dry-run", expect=4).stderr
+    assert "no promotion 'ffff'" in ada.preview("revert", "ffff", "--dry-run", expect=2).stderr
+    shown = ada.json("history", "show", done["id"])
+    assert {name: shown[name] for name in done} == done
+    assert "\napproval\n  by: bob\n" in ada.preview("history", "show", promotion).stdout
+
 
 @pytest.mark.prove
 def test_a_worker_that_is_killed_leaves_its_job_to_another(server: Server, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ TABLE = {
     "GET /api/v1/shadows/{preview_id}": "viewer",
     "GET /api/v1/history": "viewer",
     "GET /api/v1/promotions": "viewer",
+    "GET /api/v1/promotions/{promotion_id}": "viewer",
+    "GET /api/v1/way-back": "developer",
     "GET /api/v1/jobs": "viewer",
     "GET /api/v1/jobs/{job_id}": "viewer",
     "GET /api/v1/contexts/{digest}": "developer",
@@ -62,7 +64,11 @@ TABLE = {
     "GET /api/v1/doctor": "admin",
 }
 #: What a body has to be so that the role alone decides.
-BODIES = {"answer": {"answers": {"rename:x": "y"}}, "extend": {"lasting": "1d"}}
+BODIES = {
+    "answer": {"answers": {"rename:x": "y"}},
+    "extend": {"lasting": "1d"},
+    "revert": {"promotion": "0" * 8, "digest": ZERO},
+}
 
 
 def routes(site: Site) -> set[str]:
@@ -96,6 +102,7 @@ def test_each_role_gets_exactly_what_the_table_says(
             preview_id="0" * 8,
             share_id="0" * 8,
             mail_id="1",
+            promotion_id="0" * 8,
         )
         if url.endswith("/doctor") and role == "admin":
             continue  # looks at the whole machine; the command's own test does

@@ -37,7 +37,7 @@ COMMANDS = {
     "mail": ("pr-1", "asked"),
     "promote": ("pr-1", "asked"),
     "rebase": ("pr-1", "asked"),
-    "revert": ("--yes", "refused"),
+    "revert": ("--yes", "asked"),
     "history": ("", "asked"),
     "release status": ("", "refused"),
     "release start": ("", "refused"),

@@ -11,7 +11,7 @@ from orchestrator.acts.sharing import Sharing
 from orchestrator.approval import Guards
 from orchestrator.checks.report import Finding, Report, Severity
 from orchestrator.dashboard.at_site import link_of
-from orchestrator.dashboard.desk import Job, Link, Mail, Place
+from orchestrator.dashboard.desk import Job, Link, Mail, Place, WayBack
 from orchestrator.dashboard.offers import Rules
 from orchestrator.errors import NotAllowed, NotRecognised, OrchestratorError
 from orchestrator.lifecycle import Preview, State, Store
@@ -61,7 +61,9 @@ class FakeDesk:
         self.sent: tuple[Mail, ...] = ()
         self.fails: OrchestratorError | None = None
         self.gone: set[str] = set()
-        self.outlook: tuple[str, ...] = ("On production: put it back.", "Rows that were written since stay.")
+        self.outlook = WayBack(
+            does=("On production: put it back.", "Rows that were written since stay."), digest="a" * 64
+        )
         self.author_may_approve = True
 
     @contextmanager
@@ -107,7 +109,7 @@ class FakeDesk:
             raise self.fails
         self.asked.append((verb, name, arguments, caller.who))
 
-    def reverting(self, promotion_id: str, caller: Caller) -> tuple[str, ...]:
+    def reverting(self, promotion_id: str, caller: Caller) -> WayBack:
         return self.outlook
 
     def job(self, name: str) -> Job | None:

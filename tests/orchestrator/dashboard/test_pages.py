@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from fastapi.testclient import TestClient
 
 from orchestrator.access import Audit, Caller
-from orchestrator.dashboard.desk import Job, Mail, Problem
+from orchestrator.dashboard.desk import Job, Mail, Problem, WayBack
 from orchestrator.errors import Refused
 from orchestrator.lifecycle import State, Store
 from tests.orchestrator.dashboard.desk import PEOPLE, FakeDesk, bring, facts, question, sharing
@@ -240,11 +240,11 @@ def test_a_promotion_has_a_page_and_a_way_back(
     confirmation = browser.get(f"/promotions/{made.id}/revert").text
     assert "Rows that were written since stay" in confirmation
     form = {"csrf": word(confirmation), "seen": word(confirmation, "seen")}
-    looked, desk.outlook = desk.outlook, ("On production: something else.",)
+    looked, desk.outlook = desk.outlook, WayBack(does=("On production: something else.",), digest="b" * 64)
     assert browser.post(f"/promotions/{made.id}/revert", data=form).status_code == 409
     desk.outlook = looked
     assert browser.post(f"/promotions/{made.id}/revert", data=form).status_code == 303
-    assert desk.asked == [("revert", "pr-1", {"promotion": made.id}, "ada")]
+    assert desk.asked == [("revert", "pr-1", {"promotion": made.id, "digest": looked.digest}, "ada")]
     assert browser.get("/promotions/nothing").status_code in (400, 404)
 
 

@@ -66,9 +66,9 @@ def test_all_kinds_of_changes_go_back_and_every_row_stays(make_yard: MakeYard) -
     yard = make_yard(SCHEMA)
     before = {row[0]: row for row in yard.main(CUSTOMERS)}
     prices = yard.main("select * from old_prices order by id")
-    fingerprint = _fingerprint(yard)
+    fingerprint = fingerprint_of(yard)
     done = promoted(yard)
-    assert _fingerprint(yard) != fingerprint
+    assert fingerprint_of(yard) != fingerprint
     # Life goes on: rows are written, changed and deleted by the new version of the app.
     yard.main(
         "insert into customers (id, full_name, age, mood, note) values (100, 'new', 7, 'happy', 'hello')"
@@ -83,13 +83,13 @@ def test_all_kinds_of_changes_go_back_and_every_row_stays(make_yard: MakeYard) -
     assert "note" in said
     assert "reviews" in said
     assert "old_prices" not in said  # it was only set aside, and comes back
-    assert _fingerprint(yard) != fingerprint  # looking changed nothing
+    assert fingerprint_of(yard) != fingerprint  # looking changed nothing
 
     back = revert(yard)
 
     assert back.state == "done"
     assert (back.kind, back.reverts) == ("revert", done.id)
-    assert _fingerprint(yard) == fingerprint
+    assert fingerprint_of(yard) == fingerprint
     expected = {
         **before,
         1: (1, "changed", "f1", 1000, "happy"),
@@ -139,14 +139,14 @@ def test_rows_that_do_not_fit_any_more_are_said_and_nothing_is_done(
     yard = make_yard(SCHEMA + "alter table customers alter column fax set not null;")
     promoted(yard, change, {})
     yard.main(write)
-    after = _fingerprint(yard)
+    after = fingerprint_of(yard)
 
     with pytest.raises(Refused) as caught:
         revert(yard)
 
     assert named in caught.value.message
     assert caught.value.nothing_done
-    assert _fingerprint(yard) == after
+    assert fingerprint_of(yard) == after
     assert yard.last().state == "refused"
     yard.main("update customers set age = 1, fax = '' where id = 1")
 
@@ -176,6 +176,45 @@ def test_what_others_changed_since_stays_unless_it_is_in_the_way(make_yard: Make
     assert ("note",) not in yard.main(columns)
 
 
+def test_only_what_was_shown_is_done_and_rows_that_are_written_meanwhile_change_nothing(
+    make_yard: MakeYard,
+) -> None:
+    yard = make_yard(SCHEMA)
+    promoted(yard, "alter table customers add column note text", {})
+    shown = look(yard)
+    caller: Any = None
+
+    def act(digest: str, again: bool = False) -> None:
+        meant = Revert(promotion=shown.promotion.id, digest=digest)
+        with yard.open() as rooms:
+            request = Request(rooms=rooms, name="pr-1", caller=caller, again=again)
+            ACTS["revert"].run(request, meant)
+
+    # What is counted moves with every write; what would be done and lost does not.
+    yard.main("update customers set note = 'hello'")
+    assert look(yard).digest == shown.digest
+    assert look(yard, to_restore_point=True).digest != shown.digest
+    with pytest.raises(MainMoved, match="has changed since it was shown") as caught:
+        act("0" * 64)
+    assert f"preview revert {shown.promotion.id} --dry-run" in caught.value.hint
+    # Somebody takes the column away between the look and the turn: nothing is left to do, which nobody was shown.
+    with yard.open() as rooms:
+        yard.main("alter table customers drop column note")
+        with pytest.raises(MainMoved, match=r"a statement less: ALTER TABLE public\.customers"):
+            rooms.reverts.revert(shown)
+        assert rooms.store.promotions(rooms.project.key).all()[-1].state == "refused"
+    yard.main("alter table customers add column note text")
+    # A worker dies in the middle, and the job is begun again with the yes that was given for all of it.
+    yard.told.on_detail = _die_after(0)
+    with pytest.raises(KeyboardInterrupt):
+        act(shown.digest)
+    yard.told.on_detail = lambda _text: None
+    yard.main("alter table customers drop column note")
+    act(shown.digest, again=True)
+
+    assert yard.last().state == "done"
+
+
 @pytest.mark.prove
 def test_a_promotion_under_another_one_goes_back_alone(make_yard: MakeYard) -> None:
     yard = make_yard(SCHEMA)
@@ -196,7 +235,7 @@ def test_a_promotion_under_another_one_goes_back_alone(make_yard: MakeYard) -> N
 def test_killed_anywhere_it_goes_on(make_yard: MakeYard) -> None:
     """Ends in front of each statement in turn, with a write in between each time; then it is run to its end."""
     yard = make_yard(SCHEMA)
-    fingerprint = _fingerprint(yard)
+    fingerprint = fingerprint_of(yard)
     promoted(yard)
     total = len(look(yard).plan.statements)
     ended = 0
@@ -217,7 +256,7 @@ def test_killed_anywhere_it_goes_on(make_yard: MakeYard) -> None:
         found = revert(yard)
     assert ended > 2
     assert found.state == "done"
-    assert _fingerprint(yard) == fingerprint
+    assert fingerprint_of(yard) == fingerprint
     assert yard.main("select count(*) from customers where fax is null") == [(0,)]
     assert yard.main("select count(*) from orders") == [(50 + ended,)]
     with yard.open() as rooms:
@@ -257,7 +296,7 @@ def test_two_at_once_take_turns(make_yard: MakeYard) -> None:
 def test_to_the_restore_point(make_yard: MakeYard) -> None:
     yard = make_yard(SCHEMA)
     before = yard.main(CUSTOMERS)
-    fingerprint = _fingerprint(yard)
+    fingerprint = fingerprint_of(yard)
     yard.on("development", "alter table orders add column paid boolean")
     yard.up("other")  # a preview whose branch hangs on main
     done = promoted(yard)
@@ -273,7 +312,7 @@ def test_to_the_restore_point(make_yard: MakeYard) -> None:
     back = revert(yard, to_restore_point=True)
 
     assert back.state == "done"
-    assert _fingerprint(yard) == fingerprint
+    assert fingerprint_of(yard) == fingerprint
     assert yard.main(CUSTOMERS) == before
     assert yard.main("select count(*) from orders") == [(50,)]
     # The state before is a branch of its own; what hung on main hangs there now, and can still be removed.
@@ -297,10 +336,13 @@ def test_a_job_that_is_run_again_reverts_no_promotion_before_the_one_that_was_me
     first = promoted(yard, "alter table customers add column note text", {})
     promoted(yard, "alter table orders add column paid boolean", {})
     caller: Any = None
+    shown = look(yard)
+    meant = Revert(promotion=shown.promotion.id, digest=shown.digest)
     with yard.open() as rooms:
         for again in (False, True):
             act = ACTS["revert"]
-            act.run(Request(rooms=rooms, name="pr-1", caller=caller, again=again), Revert())
+            request = Request(rooms=rooms, name="pr-1", caller=caller, again=again)
+            act.run(request, meant)
 
         assert rooms.store.promotions(rooms.project.key).revert_of(first.id) is None
     assert look(yard).promotion.id == first.id
@@ -363,7 +405,7 @@ def test_without_a_restore_point_it_says_where_to_look(make_yard: MakeYard) -> N
 
 def test_production_out_of_reach_in_the_middle_goes_on_later(make_yard: MakeYard) -> None:
     yard = make_yard(SCHEMA)
-    fingerprint = _fingerprint(yard)
+    fingerprint = fingerprint_of(yard)
     promoted(yard)
 
     def cut(text: str) -> None:
@@ -381,14 +423,14 @@ def test_production_out_of_reach_in_the_middle_goes_on_later(make_yard: MakeYard
     assert "run the same command again" in caught.value.hint
 
     assert revert(yard).state == "done"
-    assert _fingerprint(yard) == fingerprint
+    assert fingerprint_of(yard) == fingerprint
 
 
 def _die() -> None:
     raise KeyboardInterrupt
 
 
-def _fingerprint(yard: Yard) -> str:
+def fingerprint_of(yard: Yard) -> str:
     from orchestrator.database import connect
     from orchestrator.postgres.inspect import inspect
 
