@@ -5,7 +5,7 @@ and *moved* are one rule (DESIGN, section 4).
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ from orchestrator.steps.on_main import OnMain
 from orchestrator.steps.own import OwnSteps
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.release import Releases
-from orchestrator.steps.restore_point import RestorePoints
+from orchestrator.steps.restore_point import RestorePoints, in_words
 from orchestrator.steps.telling import plan_with_traces, rehearsed_times
 
 #: How often the first phase looks for more that the running app survives.
@@ -158,7 +158,7 @@ class PromoteStep:
         return Advance(
             to=State.PROMOTED,
             note=f"{done} statement{'s' * (done != 1)} on {self._project.main.name}; main equals the branch"
-            + _in_words(promotion.last("restore_point")),
+            + in_words(promotion.last("restore_point")),
             facts={
                 "promotion": {
                     "id": promotion.id,
@@ -442,11 +442,3 @@ def _refuse_what_would_fail(preview: Preview, findings: Sequence[Finding]) -> No
             detail=in_lines(blocked),
             hint=f"mend the rows and promote again, or `preview up {preview.name} --fresh` rehearses again",
         )
-
-
-def _in_words(point: Mapping[str, Any] | None) -> str:
-    """The restore point for the step's line; empty when there is none."""
-    if not (point and point.get("branch")):
-        return ""
-    took = point["made_ms"] + point["opened_ms"]
-    return f"; restore point {point['branch']['name']}, made and opened in {took:.0f} ms"

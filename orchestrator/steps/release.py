@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.database import LOOPBACK
 from orchestrator.errors import Refused, SettingsError, StepFailed
-from orchestrator.lifecycle import Preview, Promotion
+from orchestrator.lifecycle import Preview
 from orchestrator.settings import Settings
 from orchestrator.steps.announced import Announced
 from orchestrator.steps.border import translating
@@ -61,6 +61,11 @@ class Releases:
         self.released = Released(self.folder)
 
     @property
+    def kind(self) -> str:
+        """How a version is put into production, or ``none``."""
+        return self._settings.release.kind
+
+    @property
     def wanted(self) -> bool:
         """Whether a promotion releases anything."""
         return self._settings.release.kind != "none"
@@ -106,7 +111,7 @@ class Releases:
             release = self._remembered(preview, detail)
             before = self.released.live
             if before is not None and before.id == release.id:
-                before = self._before(release)
+                before = self.before(release)
             held = self._put("release", release, before, preview, detail, change)
             self._purge(keep=(release, before), detail=detail)
         return {
@@ -117,22 +122,6 @@ class Releases:
             "previous": before.to_json() if before else None,
             "held_ms": round(held.ms, 1) if held is not None else None,
             "held": held.to_json() if held is not None else None,
-        }
-
-    def outcome_of(self, promotion: Promotion) -> Mapping[str, Any] | None:
-        """What the release of a promotion came to: as was written down, or as production tells where that was not.
-
-        A promotion that was killed right after its version went live could not write it down any more.
-        """
-        told, live = promotion.last("release"), self.live
-        slug = f"{promotion.preview_name}-{promotion.preview_id}-"
-        if told is not None or promotion.ended or live is None or not live.id.startswith(slug):
-            return told
-        before = self._before(live)
-        return {
-            "kind": self._settings.release.kind,
-            "release": live.to_json(),
-            "previous": before.to_json() if before else None,
         }
 
     def would_put_back(self, outcome: Mapping[str, Any] | None) -> str:
@@ -430,7 +419,7 @@ class Releases:
             new.rename(place)
         return place
 
-    def _before(self, release: Release) -> Release | None:
+    def before(self, release: Release) -> Release | None:
         """What ran before a release that is live already."""
         others = [each for each in self.released.all() if each.id != release.id]
         # The last whose place was taken: one that never served, or was taken back before, is no way back.

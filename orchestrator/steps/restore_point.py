@@ -4,7 +4,7 @@ Touches Neon. Never restores anything.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -120,3 +120,11 @@ def _point(main: Connection) -> dict[str, Any]:
     """Where main is in its own history: what a point-in-time restore would be given."""
     row = main.execute("select pg_current_wal_flush_lsn()::text, clock_timestamp()").fetchone()
     return {"lsn": row[0], "at": row[1].isoformat()} if row else {"lsn": None, "at": None}
+
+
+def in_words(point: Mapping[str, Any] | None) -> str:
+    """The end of a step's line; empty when there is no restore point."""
+    if not (point and point.get("branch")):
+        return ""
+    took = point["made_ms"] + point["opened_ms"]
+    return f"; restore point {point['branch']['name']}, made and opened in {took:.0f} ms"

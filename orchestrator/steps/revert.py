@@ -131,7 +131,7 @@ class ReversePlans:
             plan=reverse.plan,
             losses=tuple(self._losses(promotion, main, reverse)),
             bound=tuple(f"{each.kind} {each.on}" for each in reverse.losses),
-            app=self._releases.would_put_back(self._releases.outcome_of(promotion)),
+            app=self._releases.would_put_back(outcome_of(self._releases, promotion)),
             others=target.others,
             target=target.snapshot,
         )
@@ -284,7 +284,7 @@ class ReversePlans:
         def put_back(change: Change | None) -> dict[str, Any] | None:
             return put_image_back(self._promotions, self._releases, promotion, revert, detail, change)
 
-        waits = self._releases.holds_for(self._releases.outcome_of(promotion))
+        waits = self._releases.holds_for(outcome_of(self._releases, promotion))
         changes = change_over(self._on_main, revert.id, main, purpose, detail) if waits else None
         in_order(plan, apply, put_back, changes)
 
@@ -318,6 +318,23 @@ class ReversePlans:
         return found
 
 
+def outcome_of(releases: Releases, promotion: Promotion) -> Mapping[str, Any] | None:
+    """What the release of a promotion came to: as was written down, or as production tells where that was not.
+
+    A promotion that was killed right after its version went live could not write it down any more.
+    """
+    told, live = promotion.last("release"), releases.live
+    slug = f"{promotion.preview_name}-{promotion.preview_id}-"
+    if told is not None or promotion.ended or live is None or not live.id.startswith(slug):
+        return told
+    before = releases.before(live)
+    return {
+        "kind": releases.kind,
+        "release": live.to_json(),
+        "previous": before.to_json() if before else None,
+    }
+
+
 def put_image_back(
     promotions: Promotions,
     releases: Releases,
@@ -328,7 +345,7 @@ def put_image_back(
 ) -> dict[str, Any] | None:
     """The app goes back in the same act; None when nothing was released."""
     began = time.perf_counter()
-    outcome = releases.put_back(releases.outcome_of(promotion), detail, change)
+    outcome = releases.put_back(outcome_of(releases, promotion), detail, change)
     if not outcome:
         return None
     promotions.record(

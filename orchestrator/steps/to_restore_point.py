@@ -19,7 +19,7 @@ from orchestrator.steps.on_main import OnMain
 from orchestrator.steps.outlook import Outlook, assert_as_shown
 from orchestrator.steps.project import RESTORE, NeonProject, former_main_name, restore_name
 from orchestrator.steps.release import Releases
-from orchestrator.steps.revert import finish, put_image_back
+from orchestrator.steps.revert import finish, outcome_of, put_image_back
 from orchestrator.steps.telling import table_names
 
 Say = Callable[[str], None]
@@ -76,7 +76,7 @@ class RestorePointWay:
             way="restore_point",
             losses=losses,
             bound=(f"restore point {branch.id}", *databases, *later),
-            app=self._releases.would_put_back(self._releases.outcome_of(promotion)),
+            app=self._releases.would_put_back(outcome_of(self._releases, promotion)),
         )
 
     def _since(self, promotion: Promotion, point: Branch) -> tuple[str, ...]:
