@@ -196,6 +196,10 @@ class Reverts:
         def act() -> Promotion:
             self._revertable(promotion)  # somebody who came first may have done it
             revert = promotions.revert_of(promotion.id)
+            if revert is not None and not revert.touched and revert.state == "running":
+                promotions.record(
+                    revert.id, "superseded", note="it ended before its first statement; begun anew"
+                )
             if revert is None or not revert.touched:
                 revert = promotions.begin(
                     preview_id=promotion.preview_id,

@@ -248,8 +248,10 @@ def _wake(request: Request, _arguments: NoArguments) -> Preview:
 
 def _discard(request: Request, arguments: Discard) -> Preview:
     row = request.row
-    if request.again and row is not None and row.state is State.CLOSED:
-        return row
+    if request.preview_id and row is not None and row.state is State.CLOSED:
+        return (
+            row  # the job before us has removed it, or whoever worked on it, who was told when it was asked
+        )
     kept = parse_duration(arguments.keep_for) if arguments.keep_for else None
     return request.rooms.controller.discard(request.name, force=arguments.force, keep_for=kept)
 

@@ -99,18 +99,22 @@ class Submissions:
                 f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5]
             )
             raise UsageError(f"{act.name} {name}: {said}") from None
-        job, new = book.add(
-            project=self._project,
-            act=act.name,
-            name=name,
-            arguments=given.model_dump(mode="json"),
-            caller=caller,
-            request=request,
-        )
+        with store.connection.transaction():
+            # Both or none: who looks round has a job run that lies here, and none may run that the audit does not know.
+            job, new = book.add(
+                project=self._project,
+                act=act.name,
+                name=name,
+                arguments=given.model_dump(mode="json"),
+                caller=caller,
+                request=request,
+            )
+            if new:
+                audit.write(caller, act.name, on=name, outcome="allowed", note=f"job {job.id}")
+                if act.name == "discard" and preview is not None and _told_at_once(store, preview):
+                    # It may be gone when the job's turn comes, and whether it was this one is what counts then.
+                    book.about(job.id, preview.id)
         if new:
-            audit.write(caller, act.name, on=name, outcome="allowed", note=f"job {job.id}")
-            if act.name == "discard" and preview is not None:
-                _tell_at_once(store, preview)
             self.queue(job)
         elif (job.act, job.preview_name) != (act.name, name):
             raise UsageError("another request had this key already", hint="use a new Idempotency-Key")
@@ -161,13 +165,11 @@ class Submissions:
             )
 
 
-def _tell_at_once(store: Store, preview: Preview) -> None:
-    """Let whoever works on the preview know now: the job itself waits for its turn behind them."""
-    if _told_at_once(preview):
-        store.want(preview.id, Wanted.CLOSED, note="preview discard")
-
-
-def _told_at_once(preview: Preview) -> bool:
-    return (
-        preview.wanted is not Wanted.CLOSED and preview.state.working and preview.state is not State.PROMOTING
-    )
+def _told_at_once(store: Store, preview: Preview) -> bool:
+    """Let whoever works on the preview know now: the job itself waits for its turn behind them; whether they know."""
+    if preview.wanted is Wanted.CLOSED:
+        return True
+    if not preview.state.working or preview.state is State.PROMOTING:
+        return False
+    store.want(preview.id, Wanted.CLOSED, note="preview discard")
+    return True

@@ -12,7 +12,7 @@ WORDS = {
     "expanded": "its first phase is on production",
     "failed": "it stopped after it had begun; running it again goes on",
     "refused": "it was refused, and nothing was done",
-    "superseded": "production had moved: it was rehearsed again, and another promotion went on",
+    "superseded": "another one took its place, and nothing more is done in it",
 }
 #: For the colours that report pages have.
 _TONES = {"done": "ok", "failed": "blocked", "refused": "attention"}

@@ -14,8 +14,8 @@ import pytest
 
 from orchestrator import faults
 from orchestrator.bootstrap import Assembly
-from orchestrator.errors import Refused, WaitingForAnswers
-from orchestrator.lifecycle import State
+from orchestrator.errors import WaitingForAnswers
+from orchestrator.lifecycle import Promotion, State
 from tests.acceptance.inside import KILLED, Verb, must, run
 from tests.acceptance.shop import Shop, orphaned_postgres
 from tests.acceptance.small import GOAL, TABLE
@@ -36,6 +36,12 @@ def promote(rooms: Assembly) -> Any:
 
 
 def discard(rooms: Assembly) -> Any:
+    if rooms.store.find(NAME) is not None:
+        rooms.controller.discard(NAME)
+
+
+def give_up(rooms: Assembly) -> Any:
+    """Discard, also what is half-way through its promotion."""
     if rooms.store.find(NAME) is not None:
         rooms.controller.discard(NAME, force=True)
 
@@ -64,11 +70,11 @@ def sweep(rooms: Assembly) -> Any:
 
 
 def revert(rooms: Assembly, *, to_restore_point: bool = False) -> Any:
-    try:
-        chosen = rooms.reverts.choose(None)
-    except Refused:
-        return  # killed after its end was written down: it is done
-    rooms.reverts.revert(rooms.reverts.look(chosen, to_restore_point=to_restore_point))
+    last = [each for each in history(rooms) if each.kind == "promotion"][-1]
+    done = rooms.store.promotions(rooms.project.key).revert_of(last.id)
+    if done is None or done.state != "done":  # else it was killed after its end was written down
+        chosen = rooms.reverts.choose(last.id)
+        rooms.reverts.revert(rooms.reverts.look(chosen, to_restore_point=to_restore_point))
 
 
 def revert_to_point(rooms: Assembly) -> Any:
@@ -102,16 +108,27 @@ def is_gone(shop: Shop, rooms: Assembly) -> None:
 def is_promoted(shop: Shop, rooms: Assembly) -> None:
     is_gone(shop, rooms)
     assert shop.main("select count(*), bool_or(seen) from notes") == [(20, False)]
-    promotion = rooms.store.promotions(rooms.project.key).all()[-1]
-    assert (promotion.kind, promotion.state) == ("promotion", "done")
+    assert last_of_history(rooms).kind == "promotion"
 
 
 def is_reverted(shop: Shop, rooms: Assembly) -> None:
     is_gone(shop, rooms)
     assert shop.columns(shop.uri(), "notes") == {"id", "text"}
     assert shop.main("select count(*) from notes") == [(20,)]
-    before, last = rooms.store.promotions(rooms.project.key).all()[-2:]
-    assert (last.kind, last.state, last.reverts) == ("revert", "done", before.id)
+    promotion = [each for each in history(rooms) if each.kind == "promotion"][-1]
+    assert last_of_history(rooms).reverts == promotion.id
+
+
+def history(rooms: Assembly) -> tuple[Promotion, ...]:
+    return rooms.store.promotions(rooms.project.key).all()
+
+
+def last_of_history(rooms: Assembly) -> Promotion:
+    """It is done, and nothing is said to be going on still."""
+    assert [each.to_json() for each in history(rooms) if each.state == "running"] == []
+    last = history(rooms)[-1]
+    assert last.state == "done"
+    return last
 
 
 @dataclass(frozen=True)
@@ -130,7 +147,7 @@ class Scene:
     act: Verb
     after: Callable[[Shop, Assembly], None]
     ends: str = "nothing"
-    instead: Verb = discard
+    instead: Verb = give_up
 
 
 def approve(rooms: Assembly) -> Any:
@@ -212,7 +229,7 @@ class Stand:
     def goes_on(self, scene: str, *, instead: bool = False) -> None:
         """The verb again, or what is done instead of it; then what must be true, and nothing is left over."""
         played = SCENES[scene]
-        if instead and played.instead is discard:
+        if instead and played.instead is give_up:
             self.clean()
             return
         act = played.instead if instead else played.act
@@ -221,7 +238,7 @@ class Stand:
 
     def clean(self) -> None:
         """Discard, then audit: nothing of any kind is left but what is kept on purpose; then main as it was."""
-        must(self.shop, discard, self.audit, log=self.log)
+        must(self.shop, give_up, self.audit, log=self.log)
         neon, project = self.shop.neon, self.shop.project_id
         main = neon.default_branch(project).id
         for each in neon.branches(project):

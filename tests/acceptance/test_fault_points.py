@@ -29,7 +29,7 @@ def test_killed_at_a_few_points_it_goes_on_and_leaves_nothing(make_small_shop: M
         ("discard", "neon DELETE projects/branches before#1"),
         ("up", "process start after#1"),
         ("promote", "sql promote pr-1: ALTER TABLE public.notes after#1"),
-        ("revert", "sql revert pr-1: ALTER TABLE public.notes after#1"),
+        ("revert", "neon POST projects/branches before#1"),
     ):
         assert played.broken(scene, f"kill {point}") == KILLED, played.log.read_text()
         played.goes_on(scene)
