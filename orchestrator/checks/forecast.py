@@ -11,16 +11,20 @@ from orchestrator.migration.plan import Plan
 
 CHECK = "forecast"
 
+#: From this part of the age at which PostgreSQL begins a vacuum to prevent wraparound it may begin at any time.
+NEAR = 0.95
 #: A transaction that is open for this many seconds is worth a person's attention; younger ones come and go.
 LONG_SECONDS = 5.0
 
 # Never a query's text: it may hold values. Dumps are known by the name that pg_dump gives itself, autovacuum
 # by its backend type; only its own text says whether it is the kind that does not give way (Postgres docs,
-# 25.1.5: an autovacuum to prevent wraparound is not interrupted).
+# 25.1.5: an autovacuum to prevent wraparound is not interrupted). Nobody waits for a vacuum's snapshot.
 _SESSIONS = """
 select a.pid, coalesce(nullif(a.application_name, ''), a.backend_type, ''), coalesce(a.state, ''),
        coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8,
-       a.backend_xmin is not null or a.backend_xid is not null,
+       (a.backend_xmin is not null or a.backend_xid is not null) and a.backend_type <> 'autovacuum worker'
+         and not exists (select from pg_stat_progress_vacuum v where v.pid = a.pid),
+       a.backend_type = 'autovacuum worker',
        a.backend_type = 'autovacuum worker' and a.query like '%%(to prevent wraparound)',
        coalesce((select array_agg(distinct format('%%I.%%I', n.nspname, c.relname))
                  from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
@@ -28,6 +32,30 @@ select a.pid, coalesce(nullif(a.application_name, ''), a.backend_type, ''), coal
 from pg_stat_activity a
 where a.pid <> pg_backend_pid() and a.datname = current_database() and a.xact_start is not null
 order by a.xact_start, a.pid
+"""
+# A table's partitions are locked with it.
+_TOUCHED = """
+select distinct o::int8 from unnest(%s::text[]) t cross join lateral (
+  select to_regclass(t)::oid union all select p.relid::oid from pg_partition_tree(to_regclass(t)) p) x(o)
+where o is not null
+"""
+# The age of each table and of what is stored beside it, with the limit: a table's own can only be lower (Postgres docs,
+# CREATE TABLE, storage parameters). What holds no rows itself has no age.
+_AGES = """
+select distinct on (name) name, what, age, most from (
+  select format('%%I.%%I', n.nspname, c.relname) as name, x.what, x.age, least(
+    current_setting(x.setting)::int8,
+    (select o.option_value::int8 from pg_options_to_table(coalesce(s.reloptions, c.reloptions)) o
+     where o.option_name = x.setting)) as most
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  join pg_class s on s.oid in (c.oid, c.reltoastrelid)
+  cross join lateral (values
+    ('transactions', 'autovacuum_freeze_max_age', case when s.relfrozenxid <> '0' then age(s.relfrozenxid) end::int8),
+    ('multixacts', 'autovacuum_multixact_freeze_max_age',
+     case when s.relminmxid <> '0' then mxid_age(s.relminmxid) end::int8)) x(what, setting, age)
+  where c.oid = any (%s::oid[])) a
+where age >= most * %s::float8
+order by name, age / most::float8 desc
 """
 _HIDDEN = """
 select count(*) from pg_stat_activity
@@ -46,6 +74,7 @@ class _Session:
     state: str
     seconds: float
     old_snapshot: bool
+    vacuums: bool
     wraparound: bool
     holds: tuple[str, ...]
 
@@ -57,7 +86,7 @@ class _Session:
 def forecast(
     connection: Connection, plan: Plan, *, timeout_ms: int = STATEMENT_TIMEOUT_MS
 ) -> tuple[Finding, ...]:
-    """Look at main's sessions: long transactions, those that idle in one, dumps, vacuums that do not give way.
+    """Look at main's sessions: long transactions, those that idle in one, dumps, vacuums that do not give way, or will.
 
     Args:
         connection: to main; a read-only one will do.
@@ -70,21 +99,20 @@ def forecast(
     waits_for_all = [n for n, each in enumerate(plan.statements, 1) if not each.transactional]
     try:
         with looking(connection, timeout_ms=timeout_ms):
-            found = connection.execute(
-                "select to_regclass(t)::oid::int8 from unnest(%s::text[]) t", (tables,)
-            )
-            oids = [row[0] for row in found.fetchall() if row[0] is not None]
+            oids = [row[0] for row in connection.execute(_TOUCHED, (tables,)).fetchall()]
+            ages = connection.execute(_AGES, (oids, NEAR)).fetchall()
             sessions = [
                 _Session(
                     pid=pid,
                     who=who,
                     state=state,
                     seconds=seconds,
-                    old_snapshot=old,
+                    old_snapshot=bool(old),
+                    vacuums=bool(vacuums),
                     wraparound=bool(wraparound),
                     holds=tuple(holds),
                 )
-                for pid, who, state, seconds, old, wraparound, holds in connection.execute(
+                for pid, who, state, seconds, old, vacuums, wraparound, holds in connection.execute(
                     _SESSIONS, (oids,)
                 ).fetchall()
             ]
@@ -93,7 +121,11 @@ def forecast(
             prepared = connection.execute(_PREPARED).fetchall()
     except Exception as error:  # noqa: BLE001 - a look that fails is a finding, whatever the reason
         return (not_looked_at(CHECK, "main", reason(error)),)
-    findings = [*_in_the_way(sessions, waits_for_all), *_prepared(prepared)]
+    findings = [
+        *_in_the_way(sessions, waits_for_all),
+        *_vacuums_to_come(ages, sessions),
+        *_prepared(prepared),
+    ]
     if hidden:
         why = f"{hidden:,} sessions of other roles cannot be seen; grant pg_read_all_stats to see them"
         findings.append(not_looked_at(CHECK, "other sessions", why))
@@ -117,8 +149,8 @@ def _in_the_way(sessions: Sequence[_Session], waits_for_all: Sequence[int]) -> l
                 f"{session} on {', '.join(session.holds)}: a vacuum to prevent wraparound does not give way"
             )
             mitigation = "promote when it is done (pg_stat_progress_vacuum tells how far it is)"
-        elif session.seconds < LONG_SECONDS:
-            continue
+        elif session.vacuums or session.seconds < LONG_SECONDS:
+            continue  # any other work of autovacuum is ended by PostgreSQL when somebody waits for it
         elif session.holds:
             message = f"{session}, holds {', '.join(session.holds)}: statements on it would wait"
             mitigation = (
@@ -141,6 +173,26 @@ def _in_the_way(sessions: Sequence[_Session], waits_for_all: Sequence[int]) -> l
             )
         )
     return findings
+
+
+def _vacuums_to_come(
+    ages: Sequence[tuple[str, str, int, int]], sessions: Sequence[_Session]
+) -> list[Finding]:
+    """Tables so old that a vacuum which does not give way may begin at any time, and has not yet."""
+    begun = {name for session in sessions if session.wraparound for name in session.holds}
+    return [
+        Finding(
+            check=CHECK,
+            severity=Severity.ATTENTION,
+            subject=name,
+            message=f"its oldest row is {age:,} {what} old, and at {most:,} PostgreSQL begins a vacuum to prevent "
+            "wraparound, which does not give way",
+            mitigation=f"VACUUM (FREEZE) {name} at a quiet time, then promote",
+            evidence={"age": age, "limit": most, "of": what},
+        )
+        for name, what, age, most in ages
+        if name not in begun
+    ]
 
 
 def _prepared(rows: Sequence[tuple[str, float]]) -> list[Finding]:
