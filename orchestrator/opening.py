@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -117,14 +118,19 @@ def _embedded_store_uri() -> str:
     return uri.reveal()
 
 
-@cache
 def runtime(kind: str) -> Runtime:
     """The runtime of a kind; ``auto`` takes Docker where an engine answers."""
+    return _opened(kind, home())
+
+
+@cache
+def _opened(kind: str, where: Path) -> Runtime:
+    """One for each home: what a runtime keeps is there."""
     from preview import open_runtime
 
     if kind not in ("auto", "docker", "process"):
         raise SettingsError(f"there is no runtime {kind!r}", hint="auto, docker or process")
-    opened = open_runtime(cast("Kind", kind), home())
+    opened = open_runtime(cast("Kind", kind), where)
     if not faults.active():
         return opened
     from preview import EngineUnreachable

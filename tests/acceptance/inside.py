@@ -42,7 +42,7 @@ def start(shop: Shop, *verbs: Verb, fault: str = "", log: Path | None = None) ->
             os.environ[faults.VARIABLE] = fault
         faults._order.cache_clear()
         faults._passed.clear()
-        opening.runtime.cache_clear()
+        opening._opened.cache_clear()
         os.setsid()
         os.chdir(shop.folder)
         signal.alarm(LONGEST_SECONDS)
