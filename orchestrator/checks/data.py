@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from orchestrator.checks.looking import not_looked_at
 from orchestrator.checks.names import name_after, parts_of, updated_tables
+from orchestrator.checks.one_pass import ColumnSum
 from orchestrator.checks.report import Finding, Severity
-from orchestrator.checks.sums import ColumnSum, TableSums
+from orchestrator.checks.sums import TableSums
 from orchestrator.migration.plan import Plan
 
 CHECK = "values"

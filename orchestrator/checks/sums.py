@@ -5,15 +5,17 @@ ranges of keys are read, the same ones both times: a row is found again by its k
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from orchestrator.checks.hashed import METHOD, way_of
 from orchestrator.checks.looking import STATEMENT_TIMEOUT_MS, looking, reason
 from orchestrator.checks.names import parts_of
-from orchestrator.checks.sample import Range, choose_ranges, within
+from orchestrator.checks.one_pass import Column, ColumnSum, Pass, read
+from orchestrator.checks.sample import Range, choose_ranges
 from orchestrator.database import Connection
 
 _COLUMNS = """
@@ -59,27 +61,6 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnSum:
-    """What a column held at one moment.
-
-    Attributes:
-        name: the column's name at that moment.
-        type: its type as PostgreSQL writes it.
-        checksum: of all its values, each bound to its row's key; independent of the rows' order.
-        cast_type: the type that it will get; empty where it keeps its own.
-        cast: the checksum of its values cast to that type; empty where that cannot be done.
-        lossy: how many values are others once they are cast back; -1 where that cannot be said.
-    """
-
-    name: str
-    type: str
-    checksum: str
-    cast_type: str = ""
-    cast: str = ""
-    lossy: int = -1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TableSums:
     """What a table held at one moment.
 
@@ -101,13 +82,14 @@ class TableSums:
     unseen: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """All attributes by name; ``columns`` as ``{attnum: [name, type, checksum, cast_type, cast, lossy]}``."""
+        """All attributes by name; ``columns`` as ``{attnum: [name, type, checksum, cast_type, cast, lossy, way]}``."""
         return {
+            "method": METHOD,
             "oid": self.oid,
             "key": list(self.key),
             "rows": self.rows,
             "columns": {
-                str(number): [c.name, c.type, c.checksum, c.cast_type, c.cast, c.lossy]
+                str(number): [c.name, c.type, c.checksum, c.cast_type, c.cast, c.lossy, c.way]
                 for number, c in self.columns.items()
             },
             "ranges": [each.to_json() for each in self.ranges],
@@ -117,7 +99,10 @@ class TableSums:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "TableSums":
         """The reverse of to_json."""
-        names = ("name", "type", "checksum", "cast_type", "cast", "lossy")
+        names = ("name", "type", "checksum", "cast_type", "cast", "lossy", "way")
+        if value.get("method") != METHOD:
+            other = "another version of this program read it before the migration: run `preview up` again"
+            return cls(oid=value["oid"], columns={}, unseen=value["unseen"] or other)
         return cls(
             oid=value["oid"],
             key=tuple(value["key"]),
@@ -129,38 +114,6 @@ class TableSums:
             ranges=tuple(Range.from_json(each) for each in value.get("ranges", ())),
             unseen=value["unseen"],
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
-    """What is read of one table: names and types of its columns as they are now."""
-
-    table: sql.Identifier
-    key: tuple[tuple[str, str], ...]
-    plain: tuple[tuple[int, str, str], ...]
-    ranges: tuple[Range, ...] = ()
-    casts: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def source(self) -> sql.Composable:
-        return sql.SQL("{}{}").format(self.table, within(self.key, self.ranges))
-
-    def bound(self, value: sql.Composable) -> sql.Composable:
-        """The sum of 64-bit hashes of (key, value): a sum does not care in which order rows are read."""
-        keys = [_cast(name, self.casts.get(name)) for name, _ in self.key]
-        parts = sql.SQL(", ").join([*(sql.SQL("{}::text").format(each) for each in keys), value])
-        return sql.SQL("coalesce(sum(hashtextextended(concat_ws(E'\\x1f', {}), 0)), 0)::text").format(parts)
-
-    def sum(self, column: str, type_: str | None = None) -> sql.Composable:
-        text = sql.SQL("case when {} is null then 'n' else 'v' || {}::text end")
-        return self.bound(text.format(sql.Identifier(column), _cast(column, type_)))
-
-
-def _cast(column: str, type_: str | None) -> sql.Composable:
-    if not type_:
-        return sql.Identifier(column)
-    # A type's name as format_type() writes it is SQL already.
-    return sql.SQL("cast({} as {})").format(sql.Identifier(column), sql.SQL(type_))
 
 
 def sum_tables(
@@ -178,7 +131,8 @@ def sum_tables(
         connection: to the database to look at.
         tables: names as ``count_rows`` takes them; missing ones are left out.
         touched: the tables that the plan touches, as ``parts_of`` takes names apart; None: all of them.
-        casts: by table and column the type that the plan gives it.
+        casts: by table and column the type that the plan gives it, empty where it keeps no column of that name; None:
+            nobody knows, then all values are hashed as text, which most types write alike.
         limits: how much is read.
         timeout_ms: how long the reading of one table may take, milliseconds.
     """
@@ -210,7 +164,7 @@ def sum_tables(
         seen = sum_table(
             connection,
             oid,
-            casts=(casts or {}).get(name),
+            casts=None if casts is None else casts.get(name, {}),
             limit_bytes=limits.exact_bytes,
             timeout_ms=timeout_ms,
         )
@@ -246,7 +200,7 @@ def sum_table(
         connection: to the database to look at.
         oid: the table.
         again: what was read before; the same rows are read, by the same key. None: chosen by size.
-        casts: by column the type that it will get.
+        casts: by column the type that it will get, as ``sum_tables`` takes them.
         limit_bytes: of larger tables a sample is read; so it is where reading all takes too long.
         timeout_ms: how long the reading may take, milliseconds.
     """
@@ -257,31 +211,43 @@ def sum_table(
                 return None
             schema, name, size = table
             columns = connection.execute(_COLUMNS, (oid,)).fetchall()
-            by_number = {int(c[0]): (str(c[1]), str(c[2])) for c in columns}
+            by_number = {int(c[0]): _column(c, again, casts) for c in columns}
             numbers = again.key if again else _key_of(columns)
             if any(number not in by_number for number in numbers):
                 return TableSums(oid=oid, columns={}, unseen="a column of its key is gone")
-            look = _Look(
+            look = Pass(
                 table=sql.Identifier(schema, name),
                 key=tuple(by_number[number] for number in numbers),
-                plain=tuple((int(c[0]), str(c[1]), str(c[2])) for c in columns if not c[3]),
+                plain=tuple(by_number[int(c[0])] for c in columns if not c[3]),
                 ranges=again.ranges if again else (),
                 casts=casts or {},
             )
             if again is None and size > limit_bytes:
-                look = replace(look, ranges=choose_ranges(connection, look.table, look.key, int(size)))
+                look = replace(look, ranges=choose_ranges(connection, look.table, look.key_types, int(size)))
                 if not look.ranges:
                     return TableSums(oid=oid, columns={}, unseen=_no_sample(size, limit_bytes))
             try:
-                rows, sums = _read(connection, look)
+                rows, sums = read(connection, look)
             except psycopg.errors.QueryCanceled:
                 if again is not None or look.ranges or not look.key:
                     raise
-                look = replace(look, ranges=choose_ranges(connection, look.table, look.key, int(size)))
-                rows, sums = _read(connection, look)
+                look = replace(look, ranges=choose_ranges(connection, look.table, look.key_types, int(size)))
+                rows, sums = read(connection, look)
     except Exception as error:  # noqa: BLE001 - a look that fails is a finding, whatever the reason
         return TableSums(oid=oid, columns={}, unseen=reason(error))
     return TableSums(oid=oid, key=numbers, rows=rows, columns=sums, ranges=look.ranges)
+
+
+def _column(row: Sequence[Any], again: TableSums | None, casts: Mapping[str, str] | None) -> Column:
+    """A column, hashed as it was before where its type tells values apart in the same way still."""
+    number, name, type_ = int(row[0]), str(row[1]), str(row[2])
+    way = way_of(type_)
+    if again is None:
+        known = casts is not None and name not in casts
+        return Column(number=number, name=name, type=type_, way=way if known else "")
+    was = again.columns.get(number) or next((c for c in again.columns.values() if c.name == name), None)
+    same = was is not None and was.way == way
+    return Column(number=number, name=name, type=type_, way=way if same else "", summed=was is not None)
 
 
 def _key_of(columns: Sequence[tuple[Any, ...]]) -> tuple[int, ...]:
@@ -293,53 +259,3 @@ def _no_sample(size: int, limit: int) -> str:
         f"it has {size / 1e6:,.0f} MB, more than {limit / 1e6:,.0f} MB (report.exact_up_to), and no key "
         "by which a sample of its rows would be found again"
     )
-
-
-def _read(connection: Connection, look: _Look) -> tuple[int, dict[int, ColumnSum]]:
-    """How many rows were read and what each column holds; a savepoint, so that a time-out can be answered."""
-    if look.casts:
-        try:
-            with connection.transaction():
-                return _read_as(connection, look)
-        except (psycopg.errors.DataError, psycopg.errors.ProgrammingError):
-            # The key itself cannot be cast, or a new type is not there yet: then texts are compared.
-            look = replace(look, casts={})
-    with connection.transaction():
-        return _read_as(connection, look)
-
-
-def _read_as(connection: Connection, look: _Look) -> tuple[int, dict[int, ColumnSum]]:
-    parts = [sql.SQL("count(*)"), *(look.sum(column) for _, column, _ in look.plain)]
-    row = connection.execute(
-        sql.SQL("select {} from {}").format(sql.SQL(", ").join(parts), look.source)
-    ).fetchone()
-    rows, *values = row or (0,)
-    sums = {
-        number: _cast_too(connection, look, ColumnSum(name=column, type=type_, checksum=str(value)))
-        for (number, column, type_), value in zip(look.plain, values, strict=True)
-    }
-    return int(rows), sums
-
-
-def _cast_too(connection: Connection, look: _Look, column: ColumnSum) -> ColumnSum:
-    """The column's sum with that of its values as the type that it will get, where they can be cast."""
-    wanted = look.casts.get(column.name)
-    if not wanted:
-        return column
-    back = sql.SQL("cast({} as {})::text").format(
-        _cast(column.name, wanted),
-        sql.SQL(column.type),
-    )
-    changed = sql.SQL("count(*) filter (where {} is distinct from {}::text)").format(
-        back, sql.Identifier(column.name)
-    )
-    for lossy in (changed, sql.SQL("-1")):
-        query = sql.SQL("select {}, {} from {}").format(look.sum(column.name, wanted), lossy, look.source)
-        try:
-            with connection.transaction():
-                row = connection.execute(query).fetchone()
-        except (psycopg.errors.DataError, psycopg.errors.ProgrammingError):
-            continue  # a value does not fit (preflight says which), or there is no such cast or type yet
-        if row is not None:
-            return replace(column, cast_type=wanted, cast=str(row[0]), lossy=int(row[1]))
-    return column

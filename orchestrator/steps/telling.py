@@ -46,12 +46,13 @@ def table_names(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def retyped(base: Snapshot, goal: Snapshot) -> dict[str, dict[str, str]]:
-    """By table and column the type that the goal gives a column of the base; renamed ones are left out."""
+    """By table and column the type that the goal gives a column of the base; empty where it has none of that name."""
     found: dict[str, dict[str, str]] = {}
     for key in base.of_kind("column"):
         before, after = base.objects[key], goal.objects.get(key)
-        if isinstance(before, Column) and isinstance(after, Column) and before.type != after.type:
-            found.setdefault(key.parent.name, {})[key.path[-1]] = after.type
+        type_ = after.type if isinstance(after, Column) else ""
+        if isinstance(before, Column) and before.type != type_:
+            found.setdefault(key.parent.name, {})[key.path[-1]] = type_
     return found
 
 
