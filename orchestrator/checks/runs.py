@@ -17,12 +17,20 @@ from orchestrator.database import Connection
 
 #: How long one run of a query may take, milliseconds.
 RUN_TIMEOUT_MS = 10_000
-#: How long all runs of one query may take; what is begun is finished, seconds.
+#: How long all counted runs of one query may take; what is begun is finished, seconds.
 ITEM_SECONDS = 20.0
+#: How long they take at least, unless all are done before; then they end once their medians are clear, seconds.
+ENOUGH_SECONDS = 2.0
+#: How many are counted on each branch before medians say anything.
+LEAST_RUNS = 5
+#: Medians are clear when they would say the same were one of them off by this factor.
+CLEAR = 1.25
 #: How often each query runs with each of its values, on each branch, after a first run that is not counted.
 RUNS = 5
-#: How many values of its parameters a query is given.
+#: How many values of its parameters a query is given; of one whose first runs take this long, seconds, no more.
 VALUES = 20
+VALUES_SECONDS = 3.0
+LEAST_VALUES = 5
 #: A difference of less than this is noise, milliseconds.
 NOISE_MS = 1.0
 
@@ -39,7 +47,7 @@ class Measured:
         rows_before, rows_after: over all values once.
         buffers_before, buffers_after: blocks (8 KiB as a rule) that one more run with the first values touched, from
             EXPLAIN (ANALYZE, BUFFERS); None where that cannot explain the query.
-        values, runs: with how many values, and how many runs on each branch.
+        values, runs: with how many values, and how many runs on each branch; fewer of a query that takes long.
     """
 
     name: str
@@ -123,19 +131,19 @@ def _measure(
     item_seconds: float,
 ) -> Measured:
     tally = _Tally()
-    until = time.monotonic() + item_seconds
-    for turn in range(RUNS + 1):
-        if tally.failed or (turn > 1 and time.monotonic() > until):
+    values = _first_runs(tally, item, values, untouched, migrated)
+    sides = (("before", untouched), ("after", migrated))
+    begun = time.monotonic()
+    for number, value in enumerate(each for _ in range(RUNS) for each in values):
+        if tally.failed or (number and _enough(tally, slower, time.monotonic() - begun, item_seconds)):
             break
-        for value in values:
-            # First the one, then the other: what comes second finds a warmer machine.
-            sides = (("before", untouched), ("after", migrated))
-            for side, connection in sides if turn % 2 == 0 else reversed(sides):
-                tally.take(side, connection, item, value, counted=turn > 0)
+        # First the one, then the other: what comes second finds a warmer machine.
+        for side, connection in sides if number % 2 == 0 else reversed(sides):
+            tally.take(side, connection, item, value, counted=True)
     measured = Measured(name=item.name, file=item.file, outcome="same", values=len(values))
     if tally.failed:
         return _failed(measured, tally.failed)
-    before, after = (statistics.median(tally.taken[side]) for side in ("before", "after"))
+    before, after = tally.medians
     return replace(
         measured,
         outcome=_outcome(before, after, tally.rows, slower),
@@ -149,6 +157,35 @@ def _measure(
     )
 
 
+def _first_runs(
+    tally: "_Tally",
+    item: Item,
+    values: Sequence[Mapping[str, Any]],
+    untouched: Connection,
+    migrated: Connection,
+) -> Sequence[Mapping[str, Any]]:
+    """A run with each value that is not counted; gives the values that there was time for."""
+    begun = time.monotonic()
+    for number, value in enumerate(values):
+        slow = number >= LEAST_VALUES and time.monotonic() - begun >= VALUES_SECONDS
+        if slow or len(tally.failed) == 2:
+            return values[:number]
+        for side, connection in (("before", untouched), ("after", migrated)):
+            tally.take(side, connection, item, value, counted=False)
+    return values
+
+
+def _enough(tally: "_Tally", slower: float, seconds: float, limit: float) -> bool:
+    """Whether more runs would say nothing new, or would take too long."""
+    if seconds >= limit:
+        return True
+    if seconds < ENOUGH_SECONDS or len(tally.taken["before"]) < LEAST_RUNS:
+        return False
+    before, after = tally.medians
+    said = {_outcome(before, after * off, tally.rows, slower) for off in (1 / CLEAR, 1.0, CLEAR)}
+    return len(said) == 1
+
+
 @dataclass(slots=True)
 class _Tally:
     """What came of the runs of one query, by side."""
@@ -156,6 +193,11 @@ class _Tally:
     rows: dict[str, int] = field(default_factory=lambda: {"before": 0, "after": 0})
     taken: dict[str, list[float]] = field(default_factory=lambda: {"before": [], "after": []})
     failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def medians(self) -> tuple[float, float]:
+        """Before and after, milliseconds."""
+        return statistics.median(self.taken["before"]), statistics.median(self.taken["after"])
 
     def take(
         self, side: str, connection: Connection, item: Item, value: Mapping[str, Any], *, counted: bool
@@ -222,7 +264,8 @@ def run_findings(all_measured: Iterable[Measured], slower: float) -> tuple[Findi
     found, fine = [], 0
     for each in all_measured:
         subject = f"workload {each.name}"
-        took = f"{each.before_ms} ms before, {each.after_ms} ms after (medians of {each.runs} runs)"
+        of = f"medians of {each.runs} runs, {each.values} values"
+        took = f"{each.before_ms} ms before, {each.after_ms} ms after ({of})"
         if each.outcome == "not looked at":
             found.append(not_looked_at(CHECK, subject, each.why))
         elif each.outcome == "fails":
