@@ -3,11 +3,14 @@
 Decides nothing about promotion and knows no single check's rules.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from orchestrator.checks.beside import Beside, Say
 from orchestrator.checks.data import CHECK as VALUES
 from orchestrator.checks.data import compare_sums
 from orchestrator.checks.drops import CHECK as DROPS
@@ -41,13 +44,19 @@ class Look:
 
     Attributes:
         check: its name, as in its findings.
-        look: does it; what it raises becomes a finding.
+        look: does it, and is given where to say what it does; what it raises becomes a finding.
         measures: its figures for the report, asked for after ``look``.
+        beside: it waits more than it works, and uses nothing of ours: it runs beside the other checks.
+        alone: it measures time: what runs beside has to be over before.
+        stop: ends one that runs beside, when nobody waits for it any more.
     """
 
     check: str
-    look: Callable[[], tuple[Finding, ...]]
+    look: Callable[[Say], tuple[Finding, ...]]
     measures: Callable[[], Mapping[str, Any]] = dict
+    beside: bool = False
+    alone: bool = False
+    stop: Callable[[], None] = lambda: None
 
 
 def run_all(
@@ -65,6 +74,8 @@ def run_all(
 ) -> Report:
     """The report: every check in the order in which a person asks, each failing for itself alone.
 
+    What each took is among the measures (``seconds``), which nobody approves.
+
     Args:
         connection: to the branch, after the plan was applied.
         plan: what was applied.
@@ -72,15 +83,25 @@ def run_all(
         rows_before: what ``count_rows`` saw of every table before the plan was applied.
         preflight: what ``preflight`` found then.
         values_before: what ``sum_tables`` saw then; None when values were not looked at.
-        more: further checks, run after these in their order.
+        more: further checks, reported after these in their order.
         limits: how much is read of tables that the plan does not touch.
         timeout_ms: how long one query may take, milliseconds.
         detail: told which check begins.
     """
 
-    def guarded(check: str, look: Callable[[], tuple[Finding, ...]]) -> tuple[Finding, ...]:
-        detail(f"checking {check}")
-        return _guarded(check, look)
+    seconds: dict[str, float] = {}
+
+    def guarded(
+        check: str, look: Callable[[], tuple[Finding, ...]], say: Say = detail
+    ) -> tuple[Finding, ...]:
+        say(f"checking {check}")
+        begun = time.monotonic()
+        found = _guarded(check, look)
+        seconds[check] = round(seconds.get(check, 0.0) + time.monotonic() - begun, 3)
+        return found
+
+    def more_of(each: Look, say: Say) -> tuple[Finding, ...]:
+        return guarded(each.check, lambda: each.look(say), say)
 
     def rows() -> tuple[Finding, ...]:
         return compare(rows_before, count_again(connection, rows_before, plan, timeout_ms=timeout_ms), plan)
@@ -98,21 +119,34 @@ def run_all(
         return integrity(connection, touched=touched_tables(plan), limits=limits, timeout_ms=timeout_ms)
 
     findings: list[Finding] = list(preflight)
-    findings += guarded(ROWS, rows)
-    findings += guarded(VALUES, values)
-    findings += guarded(INTEGRITY, whole)
-    findings += guarded(DROPS, lambda: still_named(connection, plan, timeout_ms=timeout_ms))
-    findings += guarded(LOCKS, lambda: compare_locks(plan, traces, existing=rows_before))
+    with ExitStack() as stack:
+        beside = {
+            number: stack.enter_context(Beside(partial(more_of, each), each.stop))
+            for number, each in enumerate(more)
+            if each.beside
+        }
+        findings += guarded(ROWS, rows)
+        findings += guarded(VALUES, values)
+        findings += guarded(INTEGRITY, whole)
+        findings += guarded(DROPS, lambda: still_named(connection, plan, timeout_ms=timeout_ms))
+        findings += guarded(LOCKS, lambda: compare_locks(plan, traces, existing=rows_before))
+        found: dict[int, tuple[Finding, ...]] = {}
+        for number, each in enumerate(more):
+            if each.alone:
+                found |= {one: other.result(detail) for one, other in beside.items()}
+            if not each.beside:
+                found[number] = more_of(each, detail)
+        found |= {one: other.result(detail) for one, other in beside.items()}
+    findings += [finding for number in sorted(found) for finding in found[number]]
     looked = {each.check for each in more} | {finding.check for finding in preflight}
-    for each in more:
-        findings += guarded(each.check, each.look)
     findings += [not_looked_at(*absent) for absent in _NOT_YET if absent[0] not in looked]
     measures: dict[str, Any] = {}
     with suppress(Exception):  # a finding says already that the locks could not be looked at
-        measures = measured(plan, traces, rows_before)
+        measures |= measured(plan, traces, rows_before)
     for each in more:
         with suppress(Exception):
             measures |= each.measures()
+    measures["seconds"] = seconds
     return Report(findings=tuple(findings), measures=measures)
 
 

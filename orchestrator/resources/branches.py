@@ -116,9 +116,9 @@ class TrialBranch(_Branches):
 
     name = "trial branch"
     says = "where a version of the app is tried"
-    made_in = ("orchestrator.steps.compatibility:Compatibility._made",)
+    made_in = ("orchestrator.steps.compatibility:Compatibility._branch",)
     passing = True
-    pattern = re.compile(rf"check/.+-{_ID}")
+    pattern = re.compile(rf"check/.+-{_ID}(-new)?")
 
 
 class PreviewBranch(_Branches):

@@ -65,7 +65,7 @@ def in_order(services: dict[str, ServiceSection]) -> tuple[str, ...]:
     if len(services) > 10:
         raise ValueError(f"there are {len(services)} services; a preview may have 10")
     for name, service in services.items():
-        if not _NAME.fullmatch(name) or name in {"app", "trial", "migrate", "side"}:
+        if not _NAME.fullmatch(name) or name in {"app", "trial", "trial-new", "migrate", "side"}:
             raise ValueError(
                 f"{name!r} cannot be a service's name; use lower-case letters, digits and hyphens"
             )

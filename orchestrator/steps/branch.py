@@ -42,7 +42,7 @@ class BranchStep:
                 # and main may have moved meanwhile.
                 detail(f"removing the unfinished branch {name}")
                 project.remove_scratch(preview)
-                project.remove_trial(preview)
+                project.remove_trials(preview)
                 project.delete_own(branch)
                 branch = None
             if branch is None:

@@ -54,8 +54,8 @@ class CheckStep:
             queries = QueryLook(
                 plan=plan, before=facts.get("queries"), connection=connection, slower=self._slower
             )
-            runs = WorkloadLook(lambda: self._workload.run(preview, connection, detail))
-            versions = CompatibilityLook(lambda: self._compatibility.run(preview, plan, detail))
+            runs = WorkloadLook(lambda say: self._workload.run(preview, connection, say))
+            versions = CompatibilityLook(lambda say: self._compatibility.run(preview, plan, say))
             report = run_all(
                 connection,
                 plan=plan,
@@ -70,11 +70,17 @@ class CheckStep:
                 limits=self._limits,
                 detail=detail,
                 more=[
-                    Look(check=SAFETY, look=lambda: ways_out(connection)),
-                    Look(check=FORECAST, look=lambda: self._forecast(plan)),
-                    Look(check=PERFORMANCE, look=queries.look, measures=queries.measures),
-                    Look(check=PERFORMANCE, look=runs.look, measures=runs.measures),
-                    Look(check=COMPATIBILITY, look=versions.look, measures=versions.measures),
+                    Look(check=SAFETY, look=lambda _: ways_out(connection)),
+                    Look(check=FORECAST, look=lambda _: self._forecast(plan)),
+                    Look(check=PERFORMANCE, look=lambda _: queries.look(), measures=queries.measures),
+                    Look(check=PERFORMANCE, look=runs.look, measures=runs.measures, alone=True),
+                    Look(
+                        check=COMPATIBILITY,
+                        look=versions.look,
+                        measures=versions.measures,
+                        beside=True,
+                        stop=lambda: self._compatibility.stop(preview),
+                    ),
                 ],
             )
         if (facts.get("command") or {}).get("on_main"):

@@ -1,23 +1,25 @@
-"""Two versions of the app tried on both schemas, one after the other, each on a throw-away branch of its own.
+"""Two versions of the app tried on both schemas, side by side, each time on a throw-away branch of its own.
 
 Touches Neon and the runtime. Never the preview's own branch, which a person clicks in: an app may write when it starts.
 """
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from neon_client.models import ConnectionURI
+from orchestrator.checks.beside import Beside, Say
 from orchestrator.checks.compatibility import CELLS, CHECK, Cell, breaking, judge, table
 from orchestrator.checks.looking import not_looked_at
 from orchestrator.checks.names import parts_of
 from orchestrator.checks.report import Finding
 from orchestrator.checks.requests import Answer, Request, ask, read_requests
-from orchestrator.errors import SettingsError, StepFailed
+from orchestrator.errors import OrchestratorError, SettingsError, StepFailed
 from orchestrator.lifecycle import Preview
 from orchestrator.migration.plan import Plan
 from orchestrator.settings import Settings
@@ -36,8 +38,8 @@ _LOG_LINES = 200
 #: answer so long that it is not. Each at least, and three times what its start took.
 _SHORTEST_PATIENCE = 10.0
 _SHORTEST_STEADY = 3.0
-#: (version, schema) as they are tried: each version first where it should work, which tells how long it takes to start.
-_ORDER = (("current", "old"), ("current", "new"), ("new", "new"), ("new", "old"))
+#: The schemas as each version meets them: first where it should work, which tells how long it takes to start.
+_ORDER = {"current": ("old", "new"), "new": ("new", "old")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +56,12 @@ class _Trial:
 class CompatibilityLook:
     """A trial and what came of it; the runner asks for findings first, then for figures."""
 
-    run: Callable[[], tuple[tuple[Finding, ...], tuple[Cell, ...]]]
+    run: Callable[[Say], tuple[tuple[Finding, ...], tuple[Cell, ...]]]
     cells: tuple[Cell, ...] = ()
 
-    def look(self) -> tuple[Finding, ...]:
+    def look(self, say: Say) -> tuple[Finding, ...]:
         """Try all four."""
-        findings, self.cells = self.run()
+        findings, self.cells = self.run(say)
         return findings
 
     def measures(self) -> Mapping[str, Any]:
@@ -98,11 +100,26 @@ class Compatibility:
         self._candidates = candidates
         self._endpoint_settings = endpoint_settings
         self._last_image = last_image
+        # Neon takes one change of a project at a time (DESIGN, rule 4).
+        self._changing = threading.Lock()
+        self._stopped = threading.Event()
 
-    def run(
-        self, preview: Preview, plan: Plan, detail: Callable[[str], None]
-    ) -> tuple[tuple[Finding, ...], tuple[Cell, ...]]:
+    def stop(self, preview: Preview) -> None:
+        """End what `run` does in another thread: no trial is begun any more, and those that run end."""
+        self._stopped.set()
+        for version in _ORDER:
+            with suppress(OrchestratorError):  # the trial's own end does it again
+                self._candidates.stop_trial(preview, version)
+
+    def run(self, preview: Preview, plan: Plan, say: Say) -> tuple[tuple[Finding, ...], tuple[Cell, ...]]:
         """Findings and the four cells; not looked at where nobody says which version runs now.
+
+        The two versions are tried side by side: each mostly waits, for its branch and until it is healthy.
+
+        Args:
+            preview: whose.
+            plan: what was applied to its branch.
+            say: told what is done, in any thread.
 
         Raises:
             SettingsError: the file of requests makes no sense.
@@ -112,19 +129,44 @@ class Compatibility:
         if isinstance(versions, str):
             return (not_looked_at(CHECK, "running version", versions),), ()
         requests = self._requests()
+        own = preview.facts["branch"]["id"]
+
+        def tried(version: str, say: Say) -> dict[tuple[str, str], Cell]:
+            return self._tried(preview, plan, version, versions[version], requests, say)
+
+        self._stopped.clear()
+        with (
+            lending(self._project.neon, self._project.id, own),
+            Beside(lambda _: tried("new", say), lambda: self.stop(preview)) as other,
+        ):
+            cells = {**tried("current", say), **other.result(say)}
+        found = tuple(cells[each] for each in CELLS)
+        return judge(found, plan), found
+
+    def _tried(
+        self,
+        preview: Preview,
+        plan: Plan,
+        version: str,
+        how: Version,
+        requests: Sequence[Request],
+        say: Say,
+    ) -> dict[tuple[str, str], Cell]:
+        """One version on both schemas, one after the other."""
         longest = self._settings.app.health_timeout_seconds
-        cells: dict[tuple[str, str], Cell] = {}
-        patience = {version: Patience(seconds=longest) for version in versions}
-        for version, schema in _ORDER:
-            trial = _Trial(version=version, schema=schema, how=versions[version], patience=patience[version])
-            cells[version, schema], took = self._cell(preview, plan, trial, requests, detail)
+        patience = Patience(seconds=longest)
+        cells = {}
+        for schema in _ORDER[version]:
+            if self._stopped.is_set():
+                raise StepFailed("the trials of two versions were given up")
+            trial = _Trial(version=version, schema=schema, how=how, patience=patience)
+            cells[version, schema], took = self._cell(preview, plan, trial, requests, say)
             if took is not None:
-                patience[version] = Patience(
+                patience = Patience(
                     seconds=min(longest, max(_SHORTEST_PATIENCE, 3 * took)),
                     steady=max(_SHORTEST_STEADY, 3 * took),
                 )
-        tried = tuple(cells[each] for each in CELLS)
-        return judge(tried, plan), tried
+        return cells
 
     def _versions(self, preview: Preview) -> Mapping[str, Version] | str:
         """The two versions, or why the running one is not known."""
@@ -177,21 +219,21 @@ class Compatibility:
         plan: Plan,
         trial: "_Trial",
         requests: Sequence[Request],
-        detail: Callable[[str], None],
+        say: Say,
     ) -> tuple[Cell, float | None]:
         """One version on a fresh branch of main or of the preview's branch; both are gone afterwards.
 
         Returns:
             What it answered, and how long it took to get healthy, seconds; None when it did not.
         """
-        detail(f"trying the {trial.version} version on the {trial.schema} schema")
+        say(f"trying the {trial.version} version on the {trial.schema} schema")
         asked = [each for each in requests if each.only in {"", trial.version}]
         lines: Sequence[str]
         took = None
-        with self._branch(preview, new=trial.schema == "new") as uri:
+        with self._branch(preview, trial) as uri:
             began = time.monotonic()
             try:
-                url = self._candidates.start_trial(preview, uri, trial.how, trial.patience)
+                url = self._candidates.start_trial(preview, uri, trial.version, trial.how, trial.patience)
             except (Unhealthy, LaunchFailed) as error:
                 if isinstance(error, PortInUse):
                     raise StepFailed(error.message, hint=error.hint) from error
@@ -202,27 +244,20 @@ class Compatibility:
             else:
                 took = time.monotonic() - began
                 answers = {each.name: ask(url, each) for each in asked}
-                lines = self._candidates.trial_log(preview, _LOG_LINES)
+                lines = self._candidates.trial_log(preview, trial.version, _LOG_LINES)
         cell = Cell(version=trial.version, schema=trial.schema, answers=answers)
         return (replace(cell, log_names=_named(lines, plan)) if cell.failed else cell), took
 
     @contextmanager
-    def _branch(self, preview: Preview, *, new: bool) -> Iterator[ConnectionURI]:
-        project = self._project
-        self._candidates.stop_trial(preview)  # a dead run's
-        project.remove_trial(preview)
-        own = preview.facts["branch"]["id"]
-        with lending(project.neon, project.id, own) if new else nullcontext():
-            yield from self._made(preview, own if new else project.main.id, new=new)
-
-    def _made(self, preview: Preview, parent_id: str, *, new: bool) -> Iterator[ConnectionURI]:
-        project, name = self._project, trial_name(preview)
+    def _branch(self, preview: Preview, trial: _Trial) -> Iterator[ConnectionURI]:
+        project, name, new = self._project, trial_name(preview, trial.version), trial.schema == "new"
+        self._end(preview, trial.version)  # a dead run's
         try:
-            with translating(f"making branch {name}"):
+            with self._changing, translating(f"making branch {name}"):
                 branch = project.neon.create_branch(
                     project.id,
                     name=name,
-                    parent_id=parent_id,
+                    parent_id=preview.facts["branch"]["id"] if new else project.main.id,
                     endpoint_settings=self._endpoint_settings(preview),
                     annotations=annotations(preview),
                     expires_at=throwaway_end(),
@@ -233,8 +268,12 @@ class Compatibility:
                 self._scrub.run(branch.id, lambda _text: None)
             yield project.uri(branch.id)
         finally:
-            self._candidates.stop_trial(preview)
-            project.remove_trial(preview)
+            self._end(preview, trial.version)
+
+    def _end(self, preview: Preview, version: str) -> None:
+        self._candidates.stop_trial(preview, version)
+        with self._changing:
+            self._project.remove_trial(preview, version)
 
 
 def _named(lines: Sequence[str], plan: Plan) -> tuple[str, ...]:

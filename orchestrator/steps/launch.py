@@ -20,6 +20,9 @@ from preview.errors import LaunchFailed, PreviewError, Unhealthy
 from preview.runtime import Runtime
 from preview.spec import BuildSpec, CandidateSpec, HealthCheck, Image, Private, Resources
 
+#: What a version that is tried is called on the preview's network.
+_TRIALS = {"current": "trial", "new": "trial-new"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
@@ -158,51 +161,57 @@ class Candidates:
             folder=self._settings.path(app.context) if local else None,
         )
         return replace(
-            self._spec(preview, uri, version, candidate_name(preview)),
+            self._spec(preview, uri, version, candidate_name(preview), "app"),
             host_port=self._settings.runtime.host_port,
         )
 
     def start_trial(
-        self, preview: Preview, uri: ConnectionURI, version: "Version", health: "Patience"
+        self, preview: Preview, uri: ConnectionURI, which: str, version: "Version", health: "Patience"
     ) -> str:
         """Bring a version up beside the candidate, under a name of its own, and return its URL.
 
         Args:
             preview: whose.
             uri: of the branch that it is tried on.
-            version: which.
+            which: `current` or `new`.
+            version: how that is run.
             health: how long it is waited for.
 
         Raises:
             LaunchFailed, Unhealthy: as the runtime says it: that is what a trial is for.
             StepFailed: the runtime does not answer.
         """
-        spec = self._spec(preview, uri, version, trial_candidate(preview))
+        alias = _TRIALS[which]
+        spec = self._spec(preview, uri, version, trial_candidate(preview, which), alias)
         waits = replace(spec.health, timeout_seconds=health.seconds, steady_seconds=health.steady)
         spec = replace(spec, health=waits)
         runtime = self.runtime(preview)
-        self._surroundings.ensure(preview, runtime, "trial", uri, lambda _text: None)
+        self._surroundings.ensure(preview, runtime, alias, uri, lambda _text: None)
         try:
             url = runtime.start(spec).url
         except (LaunchFailed, Unhealthy):
             raise
         except PreviewError as error:
             raise StepFailed(f"starting {spec.name}: {error.message}", hint=error.hint) from error
-        self._surroundings.let_in(preview, runtime, "trial", url)
+        self._surroundings.let_in(preview, runtime, alias, url)
         return url
 
-    def trial_log(self, preview: Preview, lines: int) -> tuple[str, ...]:
-        """The last lines of the version that is tried."""
-        with translating(f"reading the log of {trial_candidate(preview)}"):
-            return tuple(self.runtime(preview).logs(trial_candidate(preview), tail=lines))
+    def trial_log(self, preview: Preview, which: str, lines: int) -> tuple[str, ...]:
+        """The last lines of a version that is tried."""
+        name = trial_candidate(preview, which)
+        with translating(f"reading the log of {name}"):
+            return tuple(self.runtime(preview).logs(name, tail=lines))
 
-    def stop_trial(self, preview: Preview) -> None:
-        """Stop the version that is tried; absent is fine."""
-        with translating(f"stopping {trial_candidate(preview)}"):
-            self.runtime(preview).stop(trial_candidate(preview))
-        self._surroundings.forget(preview, "trial")
+    def stop_trial(self, preview: Preview, which: str) -> None:
+        """Stop a version that is tried; absent is fine."""
+        name = trial_candidate(preview, which)
+        with translating(f"stopping {name}"):
+            self.runtime(preview).stop(name)
+        self._surroundings.forget(preview, _TRIALS[which])
 
-    def _spec(self, preview: Preview, uri: ConnectionURI, version: "Version", name: str) -> CandidateSpec:
+    def _spec(
+        self, preview: Preview, uri: ConnectionURI, version: "Version", name: str, alias: str
+    ) -> CandidateSpec:
         app = self._settings.app
         return CandidateSpec(
             name=name,
@@ -220,7 +229,7 @@ class Candidates:
             labels=labels(preview),
             health=HealthCheck(path=app.health, timeout_seconds=app.health_timeout_seconds),
             resources=Resources(memory_bytes=app.memory_bytes, cpus=app.cpus, pids=app.pids),
-            private=self.private(preview, "app" if name == candidate_name(preview) else "trial", uri),
+            private=self.private(preview, alias, uri),
         )
 
     def private(self, preview: Preview, alias: str, uri: ConnectionURI) -> Private | None:
@@ -399,9 +408,9 @@ def task_name(preview: Preview) -> str:
     return f"{candidate_name(preview)}-migrate"
 
 
-def trial_candidate(preview: Preview) -> str:
-    """The derived name of the container or process in which a version of the app is tried."""
-    return f"{candidate_name(preview)}-trial"
+def trial_candidate(preview: Preview, which: str) -> str:
+    """The derived name of the container or process in which a version of the app is tried, `current` or `new`."""
+    return f"{candidate_name(preview)}-{_TRIALS[which]}"
 
 
 def image_tag(preview: Preview) -> str:

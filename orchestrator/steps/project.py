@@ -90,15 +90,24 @@ class NeonProject:
         """
         self._remove_branch(untouched_name(preview))
 
-    def remove_trial(self, preview: Preview) -> None:
-        """Remove the branch that a version of the app was tried on; absent is fine.
+    def remove_trials(self, preview: Preview) -> None:
+        """Remove the branches that both versions of the app were tried on; absent is fine.
+
+        Raises:
+            StepFailed: one is main or protected, or still there afterwards.
+        """
+        for version in ("current", "new"):
+            self.remove_trial(preview, version)
+
+    def remove_trial(self, preview: Preview, version: str) -> None:
+        """Remove the branch that a version of the app was tried on, `current` or `new`; absent is fine.
 
         It may hang on the preview's branch, which cannot go before it.
 
         Raises:
             StepFailed: it is main or protected, or still there afterwards.
         """
-        self._remove_branch(trial_name(preview))
+        self._remove_branch(trial_name(preview, version))
 
     def _remove_branch(self, name: str) -> None:
         with translating(f"removing branch {name}"):
@@ -234,9 +243,9 @@ def scratch_name(preview: Preview) -> str:
     return f"{branch_name(preview)}-goal"
 
 
-def trial_name(preview: Preview) -> str:
-    """The derived name of the branch on which a version of the app is tried."""
-    return f"check/{preview.slug}"
+def trial_name(preview: Preview, version: str) -> str:
+    """The derived name of the branch on which a version of the app is tried, `current` or `new`."""
+    return f"check/{preview.slug}" + ("" if version == "current" else f"-{version}")
 
 
 def untouched_name(preview: Preview) -> str:

@@ -27,8 +27,8 @@ from preview.sidecar import followed
 from preview.spec import CandidateSpec, HealthCheck, Image, Private, Resources
 from preview.supervise import write_atomically
 
-#: Where on a closed network: services come after the app.
-PLACES = {"app": 2, "trial": 13, "migrate": 14}
+#: Where on a closed network: services come after the app. Versions are tried when a migration command has ended.
+PLACES = {"app": 2, "trial": 13, "trial-new": 14, "migrate": 14}
 _HOST = "host.docker.internal"
 _SECONDS = 20.0
 
@@ -130,7 +130,7 @@ class Surroundings:
         Args:
             preview: whose.
             runtime: on which it runs.
-            alias: `app`, `trial` or `migrate`.
+            alias: `app`, `trial`, `trial-new` or `migrate`.
             uri: of the branch, as this machine dials it.
             detail: gets a line.
         """

@@ -60,9 +60,8 @@ class WayBack:
         lost = tuple(_loss(each) for each in reverse.losses if each.kind != "later")
         if not self.prove:
             return (not_looked_at(CHECK, "plan", "migration.prove_reverse is off"), *lost)
-        detail("trying the way back on a branch of the branch")
         try:
-            left = self._applied(branch_id, replace(reverse, plan=short or reverse.plan), base)
+            left = self._applied(branch_id, replace(reverse, plan=short or reverse.plan), base, detail)
         except OrchestratorError as error:
             message = f"the reverse plan fails: {error.message}; only a restore point would bring main back"
             return (Finding(check=CHECK, severity=Severity.ATTENTION, subject="plan", message=message), *lost)
@@ -75,10 +74,13 @@ class WayBack:
         message = f"{lead} back: tried on a branch of the branch{how}, nothing differs"
         return (Finding(check=CHECK, severity=Severity.OK, subject="plan", message=message), *lost)
 
-    def _applied(self, branch_id: str, reverse: Reverse, base: Snapshot) -> Sequence[str]:
+    def _applied(
+        self, branch_id: str, reverse: Reverse, base: Snapshot, detail: Callable[[str], None]
+    ) -> Sequence[str]:
         project, neon = self.project, self.project.neon
         assert reverse.plan is not None  # noqa: S101 - the caller looked
         with lending(neon, project.id, branch_id):
+            detail("making a branch of the branch for the way back")
             with translating("making a branch for the way back"):
                 parent = neon.branch(project.id, branch_id)
                 name = way_back_name(parent.name)
@@ -93,6 +95,7 @@ class WayBack:
                     expires_at=throwaway_end(),
                 ).branch
             try:
+                detail("trying the way back on a branch of the branch")
                 apply(lambda: project.connect_disposable(branch.id, "try the way back"), reverse.plan)
                 with (
                     translating("looking at the way back"),

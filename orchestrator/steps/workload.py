@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.checks.beside import Say
 from orchestrator.checks.looking import not_looked_at
 from orchestrator.checks.report import Finding
 from orchestrator.checks.runs import Measured, run_findings, run_workload
@@ -26,12 +27,12 @@ from orchestrator.steps.project import NeonProject, annotations, untouched_name
 class WorkloadLook:
     """A run and what came of it; the runner asks for findings first, then for figures."""
 
-    run: Callable[[], tuple[tuple[Finding, ...], tuple[Measured, ...]]]
+    run: Callable[[Say], tuple[tuple[Finding, ...], tuple[Measured, ...]]]
     measured: tuple[Measured, ...] = ()
 
-    def look(self) -> tuple[Finding, ...]:
+    def look(self, say: Say) -> tuple[Finding, ...]:
         """Run the workload."""
-        findings, self.measured = self.run()
+        findings, self.measured = self.run(say)
         return findings
 
     def measures(self) -> Mapping[str, Any]:

@@ -154,8 +154,8 @@ def rehearsed(
         preflight=asked,
         values_before=values,
         more=[
-            Look(check="forecast", look=lambda: foreseen),
-            *([Look(check="performance", look=performance)] if queries else []),
+            Look(check="forecast", look=lambda _: foreseen),
+            *([Look(check="performance", look=lambda _: performance())] if queries else []),
         ],
     )
 

@@ -39,7 +39,11 @@ def everything_of(project: NeonProject, preview: Preview, runtime: ProcessRuntim
     own = neon.create_branch(
         project.id, name=branch_name(preview), parent_id=main, annotations=annotations(preview)
     ).branch.id
-    below = {scratch_name(preview): own, way_back_name(branch_name(preview)): own, trial_name(preview): own}
+    below = {
+        scratch_name(preview): own,
+        way_back_name(branch_name(preview)): own,
+        trial_name(preview, "new"): own,
+    }
     for name, parent in {**below, untouched_name(preview): main}.items():
         neon.create_branch(project.id, name=name, parent_id=parent, with_compute=False)
     runtime.start(
