@@ -20,7 +20,7 @@ RUN_TIMEOUT_MS = 10_000
 #: How long all counted runs of one query may take; what is begun is finished, seconds.
 ITEM_SECONDS = 20.0
 #: How long they take at least, unless all are done before; then they end once their medians are clear, seconds.
-ENOUGH_SECONDS = 2.0
+ENOUGH_SECONDS = 1.0
 #: How many are counted on each branch before medians say anything.
 LEAST_RUNS = 5
 #: Medians are clear when they would say the same were one of them off by this factor.
@@ -29,7 +29,7 @@ CLEAR = 1.25
 RUNS = 5
 #: How many values of its parameters a query is given; of one whose first runs take this long, seconds, no more.
 VALUES = 20
-VALUES_SECONDS = 3.0
+VALUES_SECONDS = 2.0
 LEAST_VALUES = 5
 #: A difference of less than this is noise, milliseconds.
 NOISE_MS = 1.0
