@@ -1,15 +1,21 @@
 """A promotion's heart in a process of its own, which may be killed: what remains is planned, applied, proved.
 
-    python -m tests.orchestrator.postgres.promoting URI GOAL APPROVED ANSWERS [before:N | after:N]
+    python -m tests.orchestrator.postgres.promoting GOAL APPROVED ANSWERS
 
-GOAL is a snapshot, APPROVED a plan, ANSWERS an object, all JSON files. A line is written for each thing that happens.
+GOAL is a snapshot, APPROVED a plan, ANSWERS an object, all JSON files. For each line of JSON that it reads,
+`[URI, FAULT, FILE]`, it forks: the child promotes there and writes a line into FILE for each thing that happens; FAULT
+is `before:N`, `after:N` or nothing. It says the child's number, and when that has ended, its exit status: negative when
+it was killed.
 """
 
 import json
 import os
 import signal
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from orchestrator.database import Connection, advisory_lock, connect, lock_key
 from orchestrator.errors import OrchestratorError
@@ -83,15 +89,40 @@ def run(uri: str, goal: Snapshot, approved: Plan, answers: dict[str, str], fault
             raise SystemExit(f"main still differs: {left}")
 
 
-if __name__ == "__main__":
-    _, uri_, goal_, approved_, answers_, *fault_ = sys.argv
+def child(promote: Callable[[], None], file: str) -> NoReturn:
+    """The forked process: its words go into the file, its end is its own."""
+    words = os.open(file, os.O_WRONLY)
+    os.dup2(words, 1)
+    os.dup2(words, 2)
+    status = 1
     try:
-        run(
-            uri_,
-            Snapshot.from_json(json.loads(Path(goal_).read_text())),
-            Plan.from_json(json.loads(Path(approved_).read_text())),
-            json.loads(Path(answers_).read_text()),
-            fault_[0] if fault_ else "",
-        )
-    except OrchestratorError as error_:
-        raise SystemExit(f"{type(error_).__name__}: {error_.message} {error_.detail}") from None
+        promote()
+        status = 0
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, flush=True)
+        status = end.code if isinstance(end.code, int) else 1
+    except OrchestratorError as error:
+        print(f"{type(error).__name__}: {error.message} {error.detail}", flush=True)
+    except BaseException:  # noqa: BLE001 - a child that returned would read its mother's orders
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def main(goal: str, approved: str, answers: str) -> None:
+    snapshot = Snapshot.from_json(json.loads(Path(goal).read_text()))
+    plan = Plan.from_json(json.loads(Path(approved).read_text()))
+    given = json.loads(Path(answers).read_text())
+    for line in iter(sys.stdin.readline, ""):
+        uri, fault, file = json.loads(line)
+        number = os.fork()
+        if not number:
+            child(lambda: run(uri, snapshot, plan, given, fault), file)  # noqa: B023 - called at once
+        print(number, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    main(*sys.argv[1:])

@@ -5,7 +5,9 @@ kept aside with its values.
 """
 
 import json
+import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -81,6 +83,51 @@ OLD_ROWS = (
 )
 
 
+class Running:
+    """One promotion in a process of its own, forked by one that has everything ready."""
+
+    def __init__(self, mother: "subprocess.Popen[str]", words: Path, uri: str, fault: str) -> None:
+        assert mother.stdin is not None
+        assert mother.stdout is not None
+        words.unlink(missing_ok=True)
+        os.mkfifo(words)
+        self.returncode: int | None = None
+        self._said = b""
+        self._mother = mother.stdout
+        mother.stdin.write(f"{json.dumps([uri, fault, str(words)])}\n")
+        mother.stdin.flush()
+        self.pid = int(self._mother.readline())
+        self._words = os.open(words, os.O_RDONLY)
+
+    def communicate(self, timeout: float | None = None) -> str:
+        """All that it said, when it has ended. Raises TimeoutError when it does not in time."""
+        until = time.monotonic() + timeout if timeout is not None else None
+        while self.returncode is None:
+            left = max(0.0, until - time.monotonic()) if until is not None else None
+            if not select.select([self._words], [], [], left)[0]:
+                raise TimeoutError
+            self._read()
+        return self._said.decode()
+
+    def said(self, *beginnings: str) -> bool:
+        """Wait for a line that begins like this; whether it came before the end."""
+        while not any(line.startswith(beginnings) for line in self._said.decode().splitlines()):
+            if self.returncode is not None:
+                return False
+            self._read()
+        return True
+
+    def send(self, sent: int) -> None:
+        os.kill(self.pid, sent)
+
+    def _read(self) -> None:
+        more = os.read(self._words, 1 << 16)
+        self._said += more
+        if not more:
+            os.close(self._words)
+            self.returncode = int(self._mother.readline())
+
+
 class Kill:
     """A main to be promoted again and again from the same beginning."""
 
@@ -108,6 +155,11 @@ class Kill:
             (folder / f"{name}.json").write_text(json.dumps(value))
         self.sums = [self.origin.rows(query)[0] for query in OLD_ROWS]
         self.faxes = self.origin.rows("select id, fax from customers order by id")
+        files = [str(folder / f"{name}.json") for name in ("goal", "plan", "answers")]
+        self.mother = subprocess.Popen(
+            [sys.executable, "-m", "tests.orchestrator.postgres.promoting", *files],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3],
+        )  # fmt: skip
 
     def main(self) -> Any:
         """A fresh copy."""
@@ -120,12 +172,8 @@ class Kill:
             admin.execute(sql.SQL("create database {} template {} strategy file_copy").format(name, origin))
         return new
 
-    def start(self, main: Any, fault: str = "") -> "subprocess.Popen[str]":
-        files = [str(self.folder / f"{name}.json") for name in ("goal", "plan", "answers")]
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.orchestrator.postgres.promoting", main.uri, *files, fault],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=Path(__file__).parents[3],
-        )  # fmt: skip
+    def start(self, main: Any, fault: str = "") -> "Running":
+        return Running(self.mother, self.folder / "words", main.uri, fault)
 
     def is_right(self, main: Any, written: list[int]) -> None:
         now = main.inspect()
@@ -192,13 +240,15 @@ def writing(main: Any) -> Iterator[list[int]]:
 def finish(kill: Kill, main: Any) -> None:
     """The next promote; one that meets a backend of the dead one may have to be run once more."""
     done = kill.start(main)
-    output, _ = done.communicate()
+    output = done.communicate()
     assert done.returncode == 0, output[-3000:]
 
 
 @pytest.fixture
-def kill(database: Callable[[], Any], tmp_path: Path) -> Kill:
-    return Kill(database, tmp_path)
+def kill(database: Callable[[], Any], tmp_path: Path) -> Iterator[Kill]:
+    made = Kill(database, tmp_path)
+    yield made
+    made.mother.communicate()
 
 
 def test_the_plan_has_what_is_to_be_killed(kill: Kill) -> None:
@@ -222,7 +272,7 @@ def _killed_at(kill: Kill, fault: str) -> None:
     main = kill.main()
     with writing(main) as written:
         running = kill.start(main, fault)
-        output, _ = running.communicate()
+        output = running.communicate()
         assert running.returncode == -signal.SIGKILL, f"{fault}: {output[-2000:]}"
         finish(kill, main)
     kill.is_right(main, written)
@@ -262,9 +312,9 @@ def test_killed_at_random_it_ends_right(kill: Kill) -> None:
             for _ in range(dice.choice((1, 1, 2, 3))):
                 running = kill.start(main)
                 try:
-                    running.communicate(timeout=dice.uniform(0.3, whole))
-                except subprocess.TimeoutExpired:
-                    running.kill()
+                    running.communicate(timeout=dice.uniform(0.1, whole))
+                except TimeoutError:
+                    running.send(signal.SIGKILL)
                     running.communicate()
             finish(kill, main)
         kill.is_right(main, written)
@@ -275,12 +325,9 @@ def _interrupted_at(kill: Kill, i: int) -> int:
     main = kill.main()
     with writing(main) as written:
         running = kill.start(main)
-        assert running.stdout is not None
-        for line in running.stdout:
-            if line.startswith((f"before:{i}", f"far:{i}")):
-                running.send_signal(signal.SIGINT)
-                break
-        output, _ = running.communicate()
+        if running.said(f"before:{i}", f"far:{i}"):
+            running.send(signal.SIGINT)
+        output = running.communicate()
         assert running.returncode in {130, 0}, output[-2000:]
         if running.returncode == 130:
             assert main.value("select count(*) from pg_index where not indisvalid") == 0
