@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +22,8 @@ from orchestrator.lifecycle import Preview, State
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _SECONDS = 40
+#: What could not be taken is tried once more after so long, when somebody looks: the machine may have been busy.
+_AGAIN_SECONDS = 60.0
 _WIDTH, _HEIGHT = 1280, 800
 _KEPT = 60
 _MOST_BYTES = 4 * 2**20
@@ -58,6 +61,7 @@ class Pictures:
         self._wanted: queue.Queue[tuple[str, str]] = queue.Queue(maxsize=50)
         self._asked: set[str] = set()
         self._taken: OrderedDict[str, Picture] = OrderedDict()
+        self._again: dict[str, float] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -65,14 +69,15 @@ class Pictures:
         """The picture of a preview's app as it is now; asks for one when there is none."""
         url = str(preview.facts.get("url") or "")
         key = _key(preview, url)
-        if found := self._taken.get(key):
+        found = self._taken.get(key)
+        if found and (found.content or time.monotonic() < self._again.get(key, 0)):
             return found
         if not self._browser:
             return Picture(why_not="Open it: there is no Chromium on the server to take a picture.")
         if preview.state not in _SHOWN or preview.facts.get("sleeping_since") or not _is_http(url):
             return Picture(why_not="Open it.")
         self._ask(key, url)
-        return Picture(why_not="A picture is being taken.")
+        return found or Picture(why_not="A picture is being taken.")
 
     def _ask(self, key: str, url: str) -> None:
         with self._lock:
@@ -93,6 +98,10 @@ class Pictures:
             why_not = f"There is no picture: {problem}." if problem else ""
             with self._lock:
                 self._taken[key] = Picture(content=content, version=version, why_not=why_not)
+                self._taken.move_to_end(key)
+                self._again = {each: at for each, at in self._again.items() if each in self._taken}
+                if problem:
+                    self._again[key] = time.monotonic() + _AGAIN_SECONDS
                 self._asked.discard(key)
                 while len(self._taken) > _KEPT:
                     self._taken.popitem(last=False)

@@ -24,7 +24,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 #: A person waits so long for a step; nothing here takes it.
-PATIENCE = 45_000
+PATIENCE = 90_000
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +154,8 @@ def test_the_whole_story_on_the_dashboard(shop: Shop, chromium: Browser) -> None
         expect(bob.page.get_by_text("asleep for")).to_be_visible(timeout=PATIENCE)
         bob.page.get_by_role("link", name="Wake").click()
         bob.page.get_by_role("button", name="Wake").click()
+        # The page before it does not say that it sleeps either: its story tells when it is awake.
+        expect(bob.page.locator(".story .awake")).to_have_count(1, timeout=PATIENCE)
         expect(bob.page.get_by_text("asleep for")).to_have_count(0, timeout=PATIENCE)
         assert httpx.get(url, trust_env=False).status_code == 200
         bob.page.get_by_role("link", name="Approve").click()

@@ -104,7 +104,7 @@ def until(browser: httpx.Client, path: str, wanted: str) -> str:
 
 @pytest.mark.prove
 def test_kept_discarded_restored_and_shared_by_buttons(shop: Shop) -> None:
-    shop.settings(lambda text: f'{text}\n[gateway]\nenabled = true\ndomain = "preview.example.com"\n')
+    shop.settings(lambda text: f'{text}\n[gateway]\nenabled = true\n')
     shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
     shop.on(
         shop.uri(shop.json("show", "pr-1")["branch"]["name"]),
@@ -121,7 +121,7 @@ def test_kept_discarded_restored_and_shared_by_buttons(shop: Shop) -> None:
             "note": "Grace",
         }
         made = browser.post("/previews/pr-1/shares", data=form).text
-        assert "https://pr-1.preview.example.com/.preview/share/share_" in made
+        assert "http://pr-1.localhost:8400/.preview/share/share_" in made
         assert [each["note"] for each in shop.json("share", "pr-1", "--list")] == ["Grace"]
 
         assert sent(browser, "/previews/pr-1/discard", branch="kept").status_code == 303
