@@ -189,7 +189,7 @@ def _picks(
             )
         yield Pick(
             name="keep",
-            legend="And this preview, when all of it is on production",
+            legend="And this preview afterwards",
             choices=(
                 Choice(value="discard", words="Discard it", means={}),
                 Choice(value="keep", words="Leave it up", means={"keep": True}),
@@ -209,7 +209,7 @@ def _picks(
         days = rules.keep_discarded or "2d"
         kept = Choice(
             value="kept",
-            words=f"Keep it for {days}, so that the preview can be restored",
+            words=f"Keep it for {sentences.lasting(days)}, so that the preview can be restored",
             means={"keep_for": days},
         )
         yield Pick(
@@ -256,10 +256,14 @@ def _when_ready(
     value: Mapping[str, Any], page: Page, promoting: tuple[str, ...]
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     half, asleep = half_done(value), bool(value.get("sleeping_since"))
+    approve = ("approve", "Approve", tuple(sentences.approving(value, page)))
     if half:
         yield "promote", "Promote the rest", promoting
+    elif (value.get("approval") or {}).get("beforehand"):
+        yield "promote", "Promote", promoting
+        yield approve
     else:
-        yield "approve", "Approve", tuple(sentences.approving(value, page))
+        yield approve
         yield "promote", "Promote", promoting
     if asleep:
         yield "wake", "Wake", ("The app is started again, on its branch as it was.",)

@@ -1,24 +1,22 @@
 """Pages of what was promoted: the listing, one promotion, the way back. Reads; changes nothing."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.access import Caller
 from orchestrator.dashboard.desk import Desk, Problem
 from orchestrator.dashboard.offers import Offer
-from orchestrator.dashboard.views import Told
 from orchestrator.errors import OrchestratorError
 from orchestrator.lifecycle.promotions import Promotion, Promotions
-from orchestrator.pages.view import duration
+from orchestrator.pages.past import past_page
 
 _SIGNS = {"done": "✓", "failed": "✕", "refused": "✕", "running": "…", "superseded": "–"}
-_LONGEST = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionEntry:
-    """A promotion as it is shown.
+    """A promotion in the listing.
 
     Attributes:
         id, state, who, at: the promotion's.
@@ -26,9 +24,6 @@ class PromotionEntry:
         sign: the state for eyes.
         clock: `at` for a person.
         statements: how many ran.
-        facts: further ones, (name, words).
-        ran: each statement that ran: title, words, sql.
-        story: what happened, oldest first.
     """
 
     id: str
@@ -39,9 +34,6 @@ class PromotionEntry:
     sign: str
     clock: str
     statements: int
-    facts: tuple[tuple[str, str], ...] = ()
-    ran: tuple[Mapping[str, str], ...] = ()
-    story: tuple[Told, ...] = ()
 
 
 def promotion_entries(found: Iterable[Promotion]) -> tuple[PromotionEntry, ...]:
@@ -50,7 +42,7 @@ def promotion_entries(found: Iterable[Promotion]) -> tuple[PromotionEntry, ...]:
 
 
 def entry_of(promotion: Promotion) -> PromotionEntry:
-    """A promotion as it is shown."""
+    """A promotion as it is listed."""
     return PromotionEntry(
         id=promotion.id,
         state=promotion.state,
@@ -60,60 +52,7 @@ def entry_of(promotion: Promotion) -> PromotionEntry:
         sign=_SIGNS.get(promotion.state, "…"),
         clock=f"{promotion.at:%Y-%m-%d %H:%M:%S} UTC",
         statements=len(promotion.statements),
-        facts=tuple(_facts(promotion)),
-        ran=tuple(_ran(number, each) for number, each in enumerate(promotion.statements, 1)),
-        story=tuple(
-            Told(
-                at=event.at.isoformat(),
-                clock=f"{event.at:%Y-%m-%d %H:%M:%S} UTC",
-                who=event.who,
-                kind=event.kind.replace("_", " "),
-                state="",
-                note=event.note,
-                took=duration(event.milliseconds) if event.milliseconds is not None else "",
-                sign="",
-            )
-            for event in promotion.events
-            if event.kind != "statement"
-        ),
     )
-
-
-def _facts(promotion: Promotion) -> Iterator[tuple[str, str]]:
-    if promotion.ended_at:
-        yield "ended", f"{promotion.ended_at:%Y-%m-%d %H:%M:%S} UTC"
-    given = promotion.facts.get("approval")
-    if given:
-        yield "approved by", f"{given['who']} at {given['at']}"
-    plan = promotion.facts.get("plan")
-    if plan:
-        yield "plan", str(plan.get("digest"))[:12]
-    for name in ("restore_point", "proof", "release"):
-        last = promotion.last(name)
-        if last:
-            yield name.replace("_", " "), _in_words(last)
-
-
-def _in_words(value: Mapping[str, Any]) -> str:
-    said = ", ".join(
-        f"{name.replace('_', ' ')} {each}"
-        for name, each in value.items()
-        if isinstance(each, str | int | float)
-    )
-    return said[:_LONGEST]
-
-
-def _ran(number: int, statement: Mapping[str, Any]) -> Mapping[str, str]:
-    took = statement.get("milliseconds")
-    words = [duration(took) if took is not None else "not measured"]
-    if statement.get("tries", 1) != 1:
-        words.append(f"{statement['tries']} tries")
-    words += [f"{mode} on {relation}" for relation, mode in statement.get("locks") or ()]
-    return {
-        "title": f"{number}. {statement.get('why', '')}",
-        "words": "; ".join(words),
-        "sql": str(statement.get("sql", "")),
-    }
 
 
 class PromotionPage:
@@ -155,6 +94,9 @@ class PromotionPage:
         """For `promotion.html`."""
         return {
             "promotion": entry_of(self.promotion),
+            "past": past_page(
+                self.promotion.to_json(), reverted_by=self._reverted.to_json() if self._reverted else None
+            ),
             "revert": self.revert(),
             "job": self._desk.job(self.promotion.preview_name),
         }

@@ -44,8 +44,8 @@ def promoting(page: Page, value: Mapping[str, Any], *, keep_days: int, releases:
     for act in page.acts:
         for code, title, detail, _ in act.hazards:
             if code == "deletes_data":
-                kept = f" It can be brought back for {keep_days} days." if keep_days else ""
-                yield f"{title}: {detail}.{kept}"
+                back = " A revert brings it back until then." if keep_days and "set aside" in detail else ""
+                yield f"{title[:1].upper()}{title[1:]}: {detail}.{back}"
     total = sum(act.milliseconds or 0 for act in page.acts)
     if total:
         yield (
@@ -96,6 +96,13 @@ def restoring(kept_until: str) -> Iterator[str]:
 def keeping(ends: str) -> Iterator[str]:
     """What keeping it for good does."""
     yield f"It stays until somebody discards it. As it is, it is discarded at {ends}."
+
+
+def lasting(span: str) -> str:
+    """A span of the settings in words: ``2d`` is ``2 days``."""
+    number, unit = span.strip()[:-1].strip(), span.strip()[-1:]
+    word = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week"}.get(unit)
+    return f"{number} {word}{'s' * (number != '1')}" if word else span
 
 
 def statements(count: int) -> str:

@@ -23,6 +23,9 @@ from orchestrator.pages.view import Page
 from orchestrator.pages.view import page as report_page
 from orchestrator.settings import check_name
 
+#: What is wanted next, when it comes first.
+LEADING = ("approve", "promote", "wake", "up", "restore")
+
 
 def find(store: Store, project: str, name: str) -> Preview:
     """The preview of this name that lives, else that lived last; of this project only.
@@ -147,6 +150,7 @@ class Showing:
             "sleeping": entry.sleeping,
             "uses": entry.uses,
             "notice": self._notice(),
+            "leading": LEADING,
             "ends": entry.ends,
             "job": job,
             "error": Problem(

@@ -122,7 +122,7 @@ def _entry(preview: Preview, now: datetime) -> Entry:
         age=span((now - preview.created_at).total_seconds()),
         ends=_ends(preview, now),
         sleeping=_since(facts.get("sleeping_since"), now),
-        uses=uses(facts.get("usage")),
+        uses="" if preview.state == "closed" else uses(facts.get("usage")),
         changes=f"{count} statement{'s' * (count != 1)}" if plan else "",
         approved=given["who"] if given else "",
         words=_words(preview),

@@ -273,7 +273,7 @@ def _approval(given: Mapping[str, Any] | None) -> Iterable[tuple[str, str]]:
     if not given:
         return
     yield "by", given["who"]
-    yield "at", given["at"]
+    yield "at", f"{given['at'][:16].replace('T', ' ')} UTC"
     if given.get("note"):
         yield "note", given["note"]
     if given.get("allowed"):

@@ -36,6 +36,8 @@ from orchestrator.schema.objects import (
 MOST_OBJECTS = 200
 MOST_LINES = 400
 
+#: How far a sequence of a type goes.
+_MAXIMA = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 _CONSTRAINTS = ("primary", "unique", "exclusion", "foreign", "check")
 
 
@@ -151,7 +153,7 @@ def _column(snapshot: Snapshot, column: Column) -> str:
     if isinstance(default, Default):
         words.append(f"DEFAULT {' '.join(default.expression.split())}")
     if column.identity:
-        words.append(f"GENERATED {column.identity} AS IDENTITY{_listed(column.identity_sequence)}")
+        words.append(f"GENERATED {column.identity} AS IDENTITY{_listed(_unusual(column))}")
     if column.generated is not None:
         kept = "VIRTUAL" if column.virtual else "STORED"
         words.append(f"GENERATED ALWAYS AS ({' '.join(column.generated.split())}) {kept}")
@@ -245,6 +247,19 @@ def _indented(text: str) -> Iterator[str]:
 def _options(options: Pairs) -> Iterator[str]:
     if options:
         yield f"  WITH{_listed(options)}"
+
+
+def _unusual(column: Column) -> Pairs:
+    """What PostgreSQL itself would not have chosen for the sequence of an identity."""
+    schema, table, name = column.key.path
+    usual = {
+        **dict.fromkeys(("cache", "increment", "minimum", "start"), "1"),
+        "cycle": "False",
+        "name": f"{table}_{name}_seq",
+        "schema": schema,
+        "maximum": str(_MAXIMA.get(column.type)),
+    }
+    return tuple((key, value) for key, value in column.identity_sequence if usual.get(key) != str(value))
 
 
 def _listed(pairs: Pairs) -> str:

@@ -104,7 +104,7 @@ def until(browser: httpx.Client, path: str, wanted: str) -> str:
 
 @pytest.mark.prove
 def test_kept_discarded_restored_and_shared_by_buttons(shop: Shop) -> None:
-    shop.settings(lambda text: f'{text}\n[gateway]\nenabled = true\n')
+    shop.settings(lambda text: f"{text}\n[gateway]\nenabled = true\n")
     shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
     shop.on(
         shop.uri(shop.json("show", "pr-1")["branch"]["name"]),

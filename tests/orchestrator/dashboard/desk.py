@@ -261,6 +261,22 @@ def facts(text: str, *, url: str = "http://127.0.0.1:20000") -> dict[str, Any]:
     }
 
 
+def ran(text: str, *, sql: str) -> dict[str, Any]:
+    """A statement as a promotion writes it down, with a text at every place that comes from outside."""
+    return {
+        "number": 1,
+        "why": text,
+        "sql": sql,
+        "began_at": "2026-11-28T12:00:00+00:00",
+        "tries": 1,
+        "waited_for": [text],
+        "hazards": [{"code": text}],
+        "lock": "ACCESS EXCLUSIVE",
+        "lock_on": [text],
+        "trace": {"milliseconds": 3.0, "locks": [[text, "ACCESS EXCLUSIVE"]]},
+    }
+
+
 def bring(
     store: Store, name: str, to: State, given: Mapping[str, Any], *, error: Mapping[str, Any] | None = None
 ) -> Preview:

@@ -16,7 +16,7 @@ from orchestrator.dashboard.live import event, line_item
 from orchestrator.dashboard.mount import ROUTERS
 from orchestrator.dashboard.sessions import Sessions
 from orchestrator.lifecycle import State, Store
-from tests.orchestrator.dashboard.desk import ORIGIN, FakeDesk, bring, facts, question
+from tests.orchestrator.dashboard.desk import ORIGIN, FakeDesk, bring, facts, question, ran
 from tests.orchestrator.dashboard.test_pages import word
 
 Browse = Callable[..., TestClient]
@@ -70,7 +70,7 @@ def test_nothing_from_outside_becomes_markup(
     made = promotions.begin(
         preview_id=preview.id, preview_name=EVIL, facts={"approval": {"who": EVIL, "at": EVIL}}
     )
-    promotions.record(made.id, "statement", detail={"why": EVIL, "sql": EVIL, "locks": [[EVIL, EVIL]]})
+    promotions.record(made.id, "statement", detail=ran(EVIL, sql=EVIL))
     desk.jobs["pr-1"] = Job(
         id="1", running=False, words=EVIL, error=Problem(message=EVIL, hint=EVIL, detail=EVIL)
     )

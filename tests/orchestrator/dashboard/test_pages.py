@@ -10,7 +10,7 @@ from orchestrator.access import Audit, Caller
 from orchestrator.dashboard.desk import Job, Mail, Problem, WayBack
 from orchestrator.errors import Refused
 from orchestrator.lifecycle import State, Store
-from tests.orchestrator.dashboard.desk import PEOPLE, FakeDesk, bring, facts, question, sharing
+from tests.orchestrator.dashboard.desk import PEOPLE, FakeDesk, bring, facts, question, ran, sharing
 
 Browse = Callable[..., TestClient]
 
@@ -227,13 +227,14 @@ def test_a_promotion_has_a_page_and_a_way_back(
     promotions = store.promotions(desk.project)
     preview = bring(store, "pr-1", State.READY, facts("public.t"))
     made = promotions.begin(preview_id=preview.id, preview_name="pr-1", facts={"plan": {"digest": "d" * 64}})
-    promotions.record(made.id, "statement", detail={"why": "add it", "sql": "alter ...", "milliseconds": 3.0})
+    promotions.record(made.id, "statement", detail=ran("add it", sql="alter ..."))
     promotions.record(made.id, "done", note="3 statements")
     browser = browse("ada")
 
     assert made.id in browser.get("/promotions").text
     page = browser.get(f"/promotions/{made.id}").text
     assert "add it" in page
+    assert "took 3.0 ms; locked ACCESS EXCLUSIVE on add it" in page
     developer = browse("dan")
     form = {"csrf": word(developer.get("/").text)}
     assert developer.post(f"/promotions/{made.id}/revert", data=form).status_code == 403
@@ -354,7 +355,7 @@ def test_a_link_is_shown_once_and_taken_back(
     }
 
     page = browser.post("/previews/pr-1/shares", data=form).text
-    secret = word(page.replace('id="link" readonly value', 'name="link" value'), "link")
+    secret = word(page.replace('id="link" class="whole" readonly value', 'name="link" value'), "link")
     (link,) = store.shares().of(preview.id)
 
     assert secret.startswith(f"https://pr-1.preview.example.com/.preview/share/share_{link.id}_")
