@@ -64,6 +64,10 @@ def fill(disk: Path, left: int) -> Path:
 def test_a_full_disk_is_said_and_with_room_it_goes_on(tight: Path, tmp_path: Path) -> None:
     with small_project(tight / "home", tmp_path / "shop") as shop:
         before = shop.main("select count(*), sum(length(text)) from notes")
+        # Too little room is refused before anything is made; then the disk gets full while somebody works.
+        refused = shop.preview("up", "pr-0", expect=4)
+        assert "limits.free_disk wants 1g" in refused.stderr
+        shop.settings(lambda text: f'{text}[limits]\nfree_disk = "0"\n')
         shop.preview("up", "pr-0")
         for left in (0, 4 * 2**20, 12 * 2**20, 24 * 2**20, 40 * 2**20, 60 * 2**20):
             ballast = fill(tight, left)

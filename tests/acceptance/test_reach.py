@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from neon_embedded import ensure_running
-from tests.acceptance.test_server import Server, free_port
+from tests.acceptance.test_server import Server, everything_that_can_be_read, free_port, secrets_of
 from tests.acceptance.tool import Tool
 
 #: An app that tries what it is told to, from inside.
@@ -67,6 +67,13 @@ command = ["python3", "app.py"]
 kind = "{runtime}"
 [safety]
 egress = "{egress}"
+"""
+#: An app that tells all it knows and dies: what it said is in the error.
+TELLTALE = """
+import os, pathlib
+print(dict(os.environ), flush=True)
+print(pathlib.Path("/proc/1/environ").read_bytes(), flush=True)
+raise SystemExit(3)
 """
 DOCKERFILE = 'FROM preview-base:python3\nCOPY app.py ./\nCMD ["python3", "app.py"]\n'
 
@@ -155,5 +162,17 @@ def test_from_inside_a_preview_production_and_the_server_are_out_of_reach(
     with pytest.raises(psycopg.OperationalError, match=r"password|authentication"):
         psycopg.connect(given, connect_timeout=10).close()
     assert server.shop.on(server.shop.uri(), "select id from customers") == [(1,)]
-    for preview in ("pr-1", "pr-2"):
+
+    # Error texts: of an app that tells all, of a preview that is none, of verbs that are not ada's.
+    (folder / "app.py").write_text(TELLTALE)
+    said = [ada.preview("up", "pr-3", expect=1)]
+    assert "DATABASE_URL" in said[0].stderr, "what the app said helps its author"
+    said += [
+        ada.preview(*words, expect=None) for words in (("show", "pr-3"), ("logs", "pr-3"), ("show", "pr-4"))
+    ]
+    said += [ada.preview(verb, "pr-1", expect=4) for verb in ("promote", "approve")]
+    texts = [each.stdout + each.stderr for each in said]
+    texts += everything_that_can_be_read(server, ada, "pr-3").values()
+    assert not [text for text in texts for secret in secrets_of(server.shop) if secret in text]
+    for preview in ("pr-1", "pr-2", "pr-3"):
         ada.preview("discard", preview)
