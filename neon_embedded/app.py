@@ -146,13 +146,14 @@ def _answer(verb: Verb, call: Call) -> Response:
     except Refusal as no:
         return error_response(no.status, no.message, code=no.code)
     except EmbeddedError as error:
-        return error_response(500, f"{error.message}{f' ({error.hint})' if error.hint else ''}")
+        hint = f" ({error.hint})" if error.hint else ""
+        return error_response(500, f"{error.message}{hint}{call.plane.home.no_room}")
     except Exception as error:
         log.exception("a request broke")
         home = call.plane.home
         if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
             return error_response(500, f"the disk that holds {home.root} is full: make room")
-        return error_response(500, f"internal error, see {home.log}")
+        return error_response(500, f"internal error, see {home.log}{home.no_room}")
     if isinstance(result, dict):
         return JSONResponse(result)
     return (

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from pathlib import Path
 from neon_embedded.account import Account, postgres_account
 from neon_embedded.errors import HomeUnusable
 
+#: PostgreSQL writes its log in pieces of 16 MiB: with less than two of them it may end in the middle of anything.
+_LEAST_BYTES = 32 * 2**20
 #: A unix socket's path may have 107 bytes (sun_path); PostgreSQL appends ``/.s.PGSQL.32767.lock``.
 _LONGEST_RUN_DIR = 107 - len("/.s.PGSQL.32767.lock")
 
@@ -77,6 +80,13 @@ class Home:
     def log(self) -> Path:
         """The server's log; rotated."""
         return self.root / "server.log"
+
+    @property
+    def no_room(self) -> str:
+        """What errors say, too, when next to nothing is left of the disk: it hides in others' words; else empty."""
+        if shutil.disk_usage(self.root).free >= _LEAST_BYTES:
+            return ""
+        return f"; the disk that holds {self.root} is full: make room"
 
     @property
     def output(self) -> Path:

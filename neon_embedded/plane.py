@@ -218,7 +218,7 @@ class Plane:
                     undo_error = self._attempt(change.undo, faulty=False)
                     if undo_error:
                         log.error("undoing %s failed, the next start will do it: %s", row.action, undo_error)
-                    self._set(row, "failed", error)
+                    self._set(row, "failed", f"{error}{self.home.no_room}")
                 else:
                     self._set(row, "finished")
             self.store.forget_old_operations()

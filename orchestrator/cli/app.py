@@ -110,10 +110,7 @@ def _run() -> int:
     try:
         code = int(app(standalone_mode=False) or 0)
     except OrchestratorError as error:
-        from orchestrator.cli import render
-
-        render.error(error)
-        return _also_as_json(error, error.exit_code)
+        return _told(error)
     except _WRONG_WORDS as error:
         # Typer's own: an unknown option, a missing argument. It shows the usage, too.
         error.show()
@@ -121,14 +118,20 @@ def _run() -> int:
     except typer.Abort:
         sys.stderr.write("\nstopped: the question was not answered\n")
         return _also_as_json(OrchestratorError("stopped: the question was not answered"), 1)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            # Whoever read us has seen enough (`preview logs NAME | head`).
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - the interpreter flushes it at exit
+            return 0
+        from orchestrator.disk import no_room
+
+        if (full := no_room(error)) is None:
+            raise
+        return _told(full)
     except SystemExit as end:
         code = int(end.code or 0)
     except KeyboardInterrupt:
         code = 130  # outside of a command; in one, Typer makes it an exit code
-    except BrokenPipeError:
-        # Whoever read us has seen enough (`preview logs NAME | head`).
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - the interpreter flushes it at exit
-        return 0
     if code == 130:
         hint = (
             "run the same command again and it goes on,\n"
@@ -137,6 +140,15 @@ def _run() -> int:
         sys.stderr.write(f"\nstopped. Nothing is lost: {hint}\n")
         _also_as_json(OrchestratorError("stopped", hint=" ".join(hint.split())), code)
     return code
+
+
+def _told(error: OrchestratorError) -> int:
+    """Say what went wrong. Returns the exit code."""
+    from orchestrator.cli import render
+    from orchestrator.disk import explained
+
+    render.error(explained(error))
+    return _also_as_json(error, error.exit_code)
 
 
 def _also_as_json(problem: OrchestratorError, code: int) -> int:

@@ -12,6 +12,7 @@ from orchestrator.acts import ACTS, check
 from orchestrator.acts.table import Request
 from orchestrator.bootstrap import Assembly, assemble
 from orchestrator.database import COLD_SECONDS, connect
+from orchestrator.disk import explained, no_room
 from orchestrator.errors import Busy, DatabaseUnreachable, NotAllowed, OrchestratorError, Refused
 from orchestrator.healing import FELL_ASLEEP, Healed
 from orchestrator.jobs.book import Book, Job
@@ -87,7 +88,8 @@ class Works:
                 book.end(job.id, error=_error_json(error), result=self._row(connection, book, job))
             except Exception as error:  # noqa: BLE001 - the job ends with it, and the worker goes on
                 _log.exception("unexpected %s in job %s", type(error).__name__, job.id)
-                said = OrchestratorError(
+                full = no_room(error) if isinstance(error, OSError) else None
+                said = full or OrchestratorError(
                     f"unexpected {type(error).__name__} in {job.act} {job.preview_name}",
                     hint="this is a fault of preview; the server's log has the details",
                 )
@@ -285,6 +287,7 @@ def _nobody_works_on(store: Store, preview: Preview) -> bool:
 
 
 def _error_json(error: OrchestratorError) -> dict[str, Any]:
+    explained(error)
     return {
         "kind": type(error).__name__,
         "message": clean(error.message),

@@ -121,6 +121,7 @@ LIMITS = {
     "per_person = 1": "limits.per_person allows 1",
     'disk = "1k"': "limits.disk allows 1k",
     'free_disk = "100000t"': "limits.free_disk wants 100000t",
+    "cost = 0.000001\ncompute_hour_price = 1000000": "limits.cost allows",
 }
 
 

@@ -25,8 +25,10 @@ def small_project(home: Path, folder: Path) -> Iterator[Shop]:
     """A project on an embedded Neon of this test's own."""
     running = ensure_running(home)
     with NeonClient(api_key=running.api_key, base_url=running.base_url) as neon:
-        yield make_small(home, neon, folder, "alone", "process")
-    stop(home)
+        try:
+            yield make_small(home, neon, folder, "alone", "process")
+        finally:
+            stop(home)
 
 
 @pytest.fixture
@@ -87,27 +89,28 @@ def test_a_full_disk_is_said_and_with_room_it_goes_on(tight: Path, tmp_path: Pat
         shop.preview("discard", "pr-0")
 
 
-def everything_of(home: Path) -> list[int]:
-    """All processes that live in a home: its servers, apps, their supervisors."""
+def everything_of(home: Path, folder: Path) -> list[int]:
+    """All processes that live in a home, its servers and supervisors, or in a folder, the apps."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes()
             environment = (process / "environ").read_bytes()
+            place = (process / "cwd").readlink()
         except OSError:
             continue
         # A postmaster's children have its title only, and end with it.
         of_home = f"PREVIEW_HOME={home}".encode() in environment.split(b"\0")
-        if int(process.name) != os.getpid() and (of_home or bytes(home) in words):
+        if int(process.name) != os.getpid() and (of_home or bytes(home) in words or place == folder):
             found.append(int(process.name))
     return found
 
 
-def power_cut(home: Path) -> int:
+def power_cut(home: Path, folder: Path) -> int:
     """End everything of a home at once, as a power cut does; returns how many processes that were."""
     ended: set[int] = set()
     deadline = time.monotonic() + 30
-    while there := everything_of(home):
+    while there := everything_of(home, folder):
         assert time.monotonic() < deadline, there
         for pid in there:
             try:
@@ -131,7 +134,7 @@ def test_after_a_power_cut_the_diary_is_right_and_reconcile_brings_everything_ba
         shop.on(
             shop.uri(before["branch"]["name"]), "insert into notes values (100, 'written in the preview')"
         )
-        assert power_cut(home) > 5
+        assert power_cut(home, shop.folder) > 5
 
         assert [(each["name"], each["state"]) for each in shop.json("list")] == [
             (NAME, "ready"),
@@ -160,7 +163,7 @@ def test_after_a_power_cut_the_diary_is_right_and_reconcile_brings_everything_ba
         project = shop.project_id
         while not [each for each in shop.neon.branches(project) if each.name.startswith("preview/pr-3")]:
             assert going.poll() is None
-        power_cut(home)
+        power_cut(home, shop.folder)
         going.wait()
         shop.json("list")
         shop.preview("up", "pr-3")
