@@ -61,7 +61,7 @@ class ChangeOver:
     """
 
     #: What the watchdog runs with what it was told last, when we are killed before the later version has visitors.
-    rescue = (sys.executable, "-I", taking_back.__file__)
+    rescue = (sys.executable, "-P", taking_back.__file__)  # its folder has an inspect.py
 
     def __init__(
         self, plan: Plan, door: Door, main: Connection, *, attempts: int, say: Callable[[str], None]

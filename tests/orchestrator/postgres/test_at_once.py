@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,9 +14,9 @@ from orchestrator.database import Connection, connect
 from orchestrator.errors import LockNotAcquired, StatementFailed
 from orchestrator.migration.changeover import undone
 from orchestrator.migration.plan import LockMode, Plan, Statement
-from orchestrator.postgres import taking_back
 from orchestrator.postgres.apply import apply
 from orchestrator.postgres.at_once import AtOnce, InDoubt, committed
+from orchestrator.steps.changeover import ChangeOver
 
 Make = Callable[..., Any]
 
@@ -148,7 +147,7 @@ def take_back(
         "holder": holder,
     }
     return subprocess.run(
-        [sys.executable, "-I", taking_back.__file__],
+        [*ChangeOver.rescue],
         input=f"{{}}\n{json.dumps(order)}\n", capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -194,7 +193,7 @@ def test_what_cannot_be_taken_back_says_so_and_shows_no_password(main: Any) -> N
     order = {"uri": "postgresql://u:secret@127.0.0.1:1/x", "transaction": "1", "unless": "", "statements": []}
     order |= {"turn": TURN, "holder": 0}  # type: ignore[dict-item]
     done = subprocess.run(
-        [sys.executable, "-I", taking_back.__file__],
+        [*ChangeOver.rescue],
         input=json.dumps(order), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
