@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from orchestrator.checks.looking import not_looked_at
-from orchestrator.checks.names import name_after, parts_of, updated_tables
+from orchestrator.checks.names import name_after, parts_of, relabelled_types, updated_tables
 from orchestrator.checks.one_pass import ColumnSum
 from orchestrator.checks.report import Finding, Severity
 from orchestrator.checks.sums import TableSums
@@ -18,15 +18,16 @@ def compare_sums(
     """Which columns hold other values than before.
 
     A column whose type stayed must keep every value; one whose type changed must hold what the cast of the old values
-    gives, or still read the same. A table that the plan itself updates (a fill value) may differ and says so. A column
-    that is gone blocks unless a hazard of the plan says that it deletes it.
+    gives, or still read the same. A table that the plan itself updates (a fill value) may differ and says so, and so
+    may a column of a type whose labels it renames. A column that is gone blocks unless a hazard of the plan says that
+    it deletes it.
 
     Args:
         before: by table, taken before the plan was applied.
         after: the same tables under the same names; a table that is gone is left out.
         plan: what was applied.
     """
-    updated = updated_tables(plan)
+    updated, relabelled = updated_tables(plan), relabelled_types(plan)
     deleted = {parts_of(hazard.on) for hazard in plan.hazards if hazard.code == "deletes_data"}
     findings: list[Finding] = []
     for table in sorted(before):
@@ -57,6 +58,9 @@ def compare_sums(
                 continue
             if old.cast and (old.cast_type, old.cast) == (new.type, new.checksum):
                 changed.append(_cast(table, old, new, first))
+                continue
+            if parts_of(new.type.removesuffix("[]"))[-1] in relabelled:
+                changed.append(_relabelled(table, new))
                 continue
             changed.append(
                 _changed(table, old, new, by_plan=bool({parts_of(table), name_after(table, plan)} & updated))
@@ -117,6 +121,11 @@ def _gone(table: str, old: ColumnSum, deleted: set[tuple[str, ...]], plan: Plan)
             message="the column is gone with its values, and no statement of the plan says that it deletes them",
         )
     ]
+
+
+def _relabelled(table: str, new: ColumnSum) -> Finding:
+    message = f"values read differently: the plan renames labels of {new.type}; compare some of them"
+    return Finding(check=CHECK, severity=Severity.ATTENTION, subject=f"{table}.{new.name}", message=message)
 
 
 def _changed(table: str, old: ColumnSum, new: ColumnSum, *, by_plan: bool) -> Finding:

@@ -51,6 +51,15 @@ def updated_tables(plan: Plan) -> set[tuple[str, ...]]:
     }
 
 
+_RELABEL = re.compile(rf"ALTER TYPE {_NAME} RENAME VALUE ", re.IGNORECASE)
+
+
+def relabelled_types(plan: Plan) -> set[str]:
+    """The types whose labels the plan renames, by their last name: every value of them reads differently then."""
+    found = (_RELABEL.match(statement.sql.strip()) for statement in plan.statements)
+    return {parts_of(match[1])[-1] for match in found if match}
+
+
 def touched_tables(plan: Plan) -> set[tuple[str, ...]]:
     """The tables that some statement of the plan locks, writes or renames; by the names of before and after."""
     named = {

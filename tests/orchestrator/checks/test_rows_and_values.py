@@ -135,6 +135,19 @@ def test_a_changed_value_in_an_untouched_column_blocks(branch, fault):
     assert "n1" not in found[1][2].lower().split()
 
 
+@pytest.mark.parametrize(
+    ("sql", "severity"),
+    [("ALTER TYPE public.mood RENAME VALUE 'sad' TO 'low'", "attention"), ("select 1", "blocked")],
+)
+def test_labels_that_the_plan_renames_read_differently_and_stop_nobody(branch, sql, severity):
+    branch.execute("create type mood as enum ('sad', 'glad'); create table m (id int primary key, mood mood)")
+    branch.execute("insert into m values (1, 'sad'), (2, 'glad')")
+    before = sum_tables(branch, ["public.m"])
+    branch.execute("alter type mood rename value 'sad' to 'low'")
+    (changed, _) = compare_sums(before, sum_again(branch, before), plan_of(sql))
+    assert (changed.severity.value, changed.subject) == (severity, "public.m.mood")
+
+
 def test_a_column_that_is_gone_blocks_unless_the_plan_says_so(branch):
     found = values_after(branch, plan_of("x"), "alter table a drop column name")
     assert [f[:2] for f in found] == [("ok", ODD), ("blocked", "public.a.name"), ("ok", "public.a")]
