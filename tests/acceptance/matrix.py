@@ -111,6 +111,7 @@ def matrix(base: Path, runtime: str, scenes: Sequence[str], *, players: int = PL
         points = record(stand, scenes)
     finally:
         _clear(base / "recorder", stand, neon)
+        shutil.rmtree(base / "recorder", ignore_errors=True)  # what lies there is memory
     everything = [
         Cell(scene, point, instead)
         for scene in scenes
