@@ -275,6 +275,11 @@ class Healing:
         if not parts["app"].well or compute_back:
             self._restart(lease, preview, parts["app"].seen)
             done.append(f"started the app again (it was {parts['app'].seen})")
+        elif not self.candidates.stands(preview):
+            self.detail(f"{name}: starting its sidecar again")
+            uri = self.project.uri(preview.facts["branch"]["id"])
+            self.candidates.open_again(preview, uri, self.detail)
+            done.append("started its sidecar again: its ways in and out, its mail sink")
         return Healed(name=name, done=tuple(done))
 
     def _renewed(self, preview: Preview) -> list[str]:

@@ -286,6 +286,20 @@ class Candidates:
         self._surroundings.let_in(preview, runtime, "app", url)
         return url
 
+    def stands(self, preview: Preview) -> bool:
+        """Whether what a preview's app is reached by, and reaches others by, is there."""
+        return self._surroundings.stand(preview, self.runtime(preview))
+
+    def open_again(self, preview: Preview, uri: ConnectionURI, detail: Callable[[str], None]) -> None:
+        """Bring that back beside an app that runs on; its services stay as they are.
+
+        Raises:
+            StepFailed: it cannot be had.
+        """
+        runtime = self.runtime(preview)
+        self._surroundings.ensure(preview, runtime, "app", uri, detail)
+        self._surroundings.let_in(preview, runtime, "app", preview.facts["url"])
+
     def reachable(self, runtime: Runtime, uri: ConnectionURI) -> ConnectionURI:
         """The URI as a candidate has to dial it."""
         with translating(f"reaching this machine from the {runtime.kind} runtime"):

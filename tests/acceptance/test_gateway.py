@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import httpx
 import pytest
@@ -61,6 +62,16 @@ def ask(port: int, name: str, path: str = "/", **headers: str) -> httpx.Response
     )
 
 
+def sidecar_of(shop: Shop, up: dict[str, Any]) -> list[int]:
+    return processes_running(f"preview.sidecar\0{shop.home}/sides/preview-pr-1-{up['id']}")
+
+
+def _kill(processes: list[int]) -> None:
+    for pid in processes:
+        with suppress(ProcessLookupError):  # it ends with its supervisor
+            os.kill(pid, signal.SIGKILL)
+
+
 def test_a_preview_has_a_name_sleeps_and_wakes_on_the_first_request(
     make_shop: Callable[..., Shop], runtime: str
 ) -> None:
@@ -91,11 +102,9 @@ def test_a_preview_has_a_name_sleeps_and_wakes_on_the_first_request(
             assert shop.json("list")[0]["sleeping_since"]
             assert "ready, asleep" in shop.preview("list").stdout
             # As after a restart of the machine: what stands beside it is gone, too.
-            sidecar = processes_running(f"preview.sidecar\0{shop.home}/sides/preview-pr-1-{up['id']}")
+            sidecar = sidecar_of(shop, up)
             assert sidecar
-            for pid in sidecar:
-                with suppress(ProcessLookupError):  # it ends with its supervisor
-                    os.kill(pid, signal.SIGKILL)
+            _kill(sidecar)
             with ThreadPoolExecutor(20) as pool:
                 answers = list(pool.map(lambda _: ask(port, "pr-1"), range(20)))
             assert {answer.status_code for answer in answers} == {200}
@@ -104,6 +113,12 @@ def test_a_preview_has_a_name_sleeps_and_wakes_on_the_first_request(
             woken = shop.json("show", "pr-1")
             assert (woken["state"], woken["sleeping_since"], woken["url"]) == ("ready", None, up["url"])
             assert httpx.get(up["url"], trust_env=False).status_code == 200
+            # Awake, only what stands beside it is brought back.
+            _kill(sidecar_of(shop, up))
+            assert "started its sidecar again" in shop.preview("reconcile", "pr-1").stdout
+            assert sidecar_of(shop, up)
+            assert ask(port, "pr-1").status_code == 200
+            assert shop.json("show", "pr-1")["url"] == up["url"]
         assert caddy.runs()
 
         # `up` and `wake` without a gateway.
