@@ -18,6 +18,8 @@ from orchestrator.steps.project import NeonProject
 #: How far back Neon tells consumption by the hour and by the day; a little less, for clocks that differ.
 _BY_HOUR, _BY_DAY = timedelta(hours=166), timedelta(days=59)
 _COMPUTE, _STORAGE = "compute_unit_seconds", "child_branch_bytes_month"
+#: How old a figure gets that hardly changes, and how much is not hardly.
+_OLD, _MUCH_BYTES = timedelta(hours=1), 2**20
 #: Neon bills storage by so many bytes.
 _GB = 1e9
 
@@ -86,9 +88,12 @@ class Usage:
     prices: LimitsSection
 
     def measure(self, previews: Iterable[Preview]) -> None:
-        """Look at them, and keep what was seen in their rows."""
-        for preview_id, usage in self.look(tuple(previews)).items():
-            self.store.measured(preview_id, usage)
+        """Look at them, and keep what was seen in their rows, where it is worth writing."""
+        looked_at = tuple(previews)
+        seen = self.look(looked_at)
+        for preview in looked_at:
+            if not _much_the_same(preview.facts.get("usage"), seen[preview.id]):
+                self.store.measured(preview.id, seen[preview.id])
 
     def look(self, previews: Sequence[Preview]) -> dict[str, dict[str, Any]]:
         """What each takes and costs, by its id; None stands for what could not be looked at."""
@@ -161,6 +166,18 @@ class Usage:
             return str(self.project.neon.project(self.project.id).extra.get("org_id") or "")
         except NeonError:
             return ""
+
+
+def _much_the_same(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> bool:
+    """Whether what was kept last still says it: a row is large, and a round comes every minute."""
+    if before is None or datetime.fromisoformat(now["at"]) - datetime.fromisoformat(before["at"]) > _OLD:
+        return False
+    for name, much in (("branch_bytes", _MUCH_BYTES), ("app_bytes", _MUCH_BYTES), ("compute_seconds", 60.0)):
+        one, other = before.get(name), now[name]
+        if (one is None) is not (other is None) or abs((one or 0) - (other or 0)) >= much:
+            return False
+    prices = ("cost", "stored_gb_months", "currency")
+    return all(bool(before.get(name)) is bool(now[name]) for name in prices)
 
 
 def _bytes_of(things: Iterable[Thing]) -> int | None:

@@ -151,7 +151,7 @@ class Works:
         for settings, group in self._by_source(looking, previews):
             with assemble(settings, observer) as those:
                 those.store.who = looking.who
-                healed += [those.healing.reconcile(looking.get(each.id)) for each in group]
+                healed += those.healing.reconcile_all(looking.get(each.id) for each in group)
         asleep = rooms.healing.put_idle_to_sleep() if name is None else ()
         return (*healed, *(Healed(name=each, done=(FELL_ASLEEP,)) for each in asleep))
 

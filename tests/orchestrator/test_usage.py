@@ -96,6 +96,23 @@ def test_what_it_takes_is_kept_in_the_row_without_an_event(store: Store, preview
     assert (store.history(preview.id), kept.updated_at) == (before, preview.updated_at)
 
 
+def test_a_round_writes_only_what_changed(store: Store, preview: Preview) -> None:
+    def round_of(size: int, seconds: float, prices: LimitsSection) -> Any:
+        things = (of("branch", preview.id, size, seconds),)
+        usage_of(store, things, Books(org=""), prices).measure((store.get(preview.id),))
+        return store.get(preview.id).facts["usage"]
+
+    free, priced = LimitsSection(), LimitsSection(compute_hour_price=1)
+    first = round_of(30 * MIB, 100, free)
+    assert round_of(30 * MIB + 5000, 130, free) == first
+    assert round_of(32 * MIB, 130, free)["branch_bytes"] == 32 * MIB
+    assert round_of(32 * MIB, 300, free)["compute_seconds"] == 300
+    assert round_of(32 * MIB, 301, priced)["cost"] > 0
+    usage = {**store.get(preview.id).facts["usage"], "at": "2026-01-01T00:00:00+00:00"}
+    store.measured(preview.id, usage)
+    assert round_of(32 * MIB, 301, priced)["at"] > usage["at"]
+
+
 def test_prices_make_money_of_it_and_a_branch_that_went_still_counts(store: Store, preview: Preview) -> None:
     prices = LimitsSection(compute_hour_price=0.2, currency="EUR")
     usage_of(store, (of("branch", preview.id, MIB, 3600.0),), Books(org=""), prices).measure((preview,))
