@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -86,11 +87,23 @@ def measure(shop: Shop, rooms: Assembly, count: int, before: tuple[int, int]) ->
     )
 
 
+def bring_up(shop: Shop, names: list[str], at_once: int) -> None:
+    """Make these previews, several at once, each by an assembly of its own, as a team's workers do."""
+
+    def up(name: str) -> None:
+        with assemble(load(shop.folder / "preview.toml"), Silent(), wait=lambda _: True) as rooms:
+            rooms.controller.up(name, answers={})
+
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(up, names))
+
+
 def main() -> None:
     """Make the previews, measure at each count, remove everything."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--counts", default="1,10,100")
     asked.add_argument("--runtime", default="process")
+    asked.add_argument("--at-once", type=int, default=3, help="how many are brought up at once")
     given = asked.parse_args()
     counts = sorted(int(each) for each in given.counts.split(","))
     root = Path(tempfile.mkdtemp(prefix="preview-scale-", dir="/var/tmp"))
@@ -103,21 +116,25 @@ def main() -> None:
             shop = make_small(home, neon, root / "shop", "scale", given.runtime)
             os.chdir(shop.folder)
             with assemble(load(shop.folder / "preview.toml"), Silent()) as rooms:
-                before, made, began = (pss_of(home), disk_of(home)), 0, time.perf_counter()
+                before, made = (pss_of(home), disk_of(home)), 0
                 print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
                 print(
                     "| previews | MiB memory each | MiB disk each | `list` ms | rows ms | round ms | "
                     "round ms each | sweep ms | not right |\n|---|---|---|---|---|---|---|---|---|"
                 )
+                took = 0.0
                 for count in counts:
-                    while made < count:
-                        made += 1
-                        rooms.controller.up(f"pr-{made}", answers={})
+                    began = time.perf_counter()
+                    bring_up(shop, [f"pr-{number}" for number in range(made + 1, count + 1)], given.at_once)
+                    took, made = took + time.perf_counter() - began, count
                     measure(shop, rooms, count, before)
-                print(f"{made} previews in {time.perf_counter() - began:.0f} s")
+                print(f"{made} previews brought up in {took:.0f} s, {given.at_once} at once", flush=True)
+                began = time.perf_counter()
                 for number in range(1, made + 1):
                     rooms.controller.discard(f"pr-{number}")
+                print(f"all discarded in {time.perf_counter() - began:.0f} s, one after another")
                 print(f"after discard: {len(rooms.sweeping.look().orphans)} left over")
+                print(f"load {os.getloadavg()[0]:.1f}")
     finally:
         stop(home)
         shutil.rmtree(root, ignore_errors=True)
