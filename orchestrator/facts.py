@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from orchestrator.checks.report import Finding
 from orchestrator.errors import UnknownPreview, UsageError
 from orchestrator.lifecycle import Event, Preview, State, Store
 from orchestrator.migration.plan import Hazard
@@ -94,9 +95,9 @@ def answer_command(preview: Preview, questions: Iterable[Question]) -> str:
     return f"preview answer {preview.name} {' '.join(words)}"
 
 
-def promote_command(name: str, hazards: Iterable[Hazard]) -> str:
-    """The command that promotes and allows these hazards, fit for a shell whatever the objects are called."""
-    flags = [word for hazard in hazards for word in ("--allow", hazard.name)]
+def promote_command(name: str, allowed: Iterable[Hazard | Finding]) -> str:
+    """The command that promotes and allows these by name, fit for a shell whatever the objects are called."""
+    flags = [word for each in allowed for word in ("--allow", each.name)]
     return shlex.join(["preview", "promote", name, *flags])
 
 

@@ -134,7 +134,8 @@ def _until_ready(
         render.result_json(preview_json(preview))
         return
     refused = rooms.controller.refused_hazards(_plan(preview))
-    render.console().print(f"  next: {next_command(name, refused)}", markup=False)
+    blocked = (preview.facts.get("report") or {}).get("verdict") == "blocked"
+    render.console().print(f"  next: {next_command(name, refused, blocked=blocked)}", markup=False)
     render.result(clicked(preview.facts) or "")
 
 
@@ -149,10 +150,15 @@ def _failed_so(rooms: "Rooms", name: str, error: OrchestratorError) -> "Preview 
     return found if found.error["message"] == error.message else None
 
 
-def next_command(name: str, refused: "Iterable[Hazard]") -> str:
-    """What to type when a preview is ready, fit for a shell whatever the objects are called."""
+def next_command(name: str, refused: "Iterable[Hazard]", *, blocked: bool = False) -> str:
+    """What to type when a preview is ready, fit for a shell whatever the objects are called.
+
+    One whose report stops a promotion has to be read first: it says what to mend, or what to allow by name.
+    """
     from orchestrator.facts import promote_command
 
+    if blocked:
+        return f"preview report {name}"
     hazards = tuple(refused)
     command = promote_command(name, hazards)
     return command if hazards else f"{command}   or   preview discard {name}"

@@ -65,6 +65,7 @@ def report(
 
 def _commands(rooms: "Rooms", preview: "Preview") -> list[tuple[str, str]]:
     """What can be done now, and how it is typed."""
+    from orchestrator.checks.report import Report, blocking
     from orchestrator.facts import promote_command
     from orchestrator.migration.plan import Plan
 
@@ -73,6 +74,16 @@ def _commands(rooms: "Rooms", preview: "Preview") -> list[tuple[str, str]]:
         return []
     hazards = rooms.controller.refused_hazards(Plan.from_json(preview.facts["plan"]))
     approve_it = shlex.join(["preview", "approve", name, *(w for h in hazards for w in ("--allow", h.name))])
+    stops = blocking(Report.from_json(preview.facts["report"]).findings)
+    if stops:
+        return [
+            ("mend what stops it, and rehearse again:", f"preview up {name}"),
+            (
+                "where that is wanted as it is, allow it by name and put exactly this on production:",
+                promote_command(name, (*hazards, *stops)),
+            ),
+            ("remove everything of it:", f"preview discard {name}"),
+        ]
     return [
         ("say yes, for somebody else to promote:", approve_it),
         ("put exactly this on production:", promote_command(name, hazards)),

@@ -43,6 +43,8 @@ def test_a_query_that_would_fail_is_named_before_the_promotion(common_shop: Shop
         shop.preview("report", "slow-1", "--json").stdout + shop.preview("report", "slow-1", "--html").stdout
     )
     assert "not-shown" not in whole
+    told = shop.preview("report", "slow-1").stdout
+    assert "--allow performance:public.customers.fax --allow 'performance:workload names'" in told
     refused = shop.preview("approve", "slow-1", "--allow", "deletes_data:public.customers.fax", expect=4)
     assert "performance:public.customers.fax" in refused.stderr
 

@@ -1,5 +1,6 @@
 """The whole report on a real PostgreSQL: clean, with planted faults, with checks that cannot look; it never writes."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from orchestrator.checks.preflight import preflight
 from orchestrator.checks.report import Finding, Report, Severity
 from orchestrator.checks.rows import count_rows
-from orchestrator.checks.runner import run_all
+from orchestrator.checks.runner import Look, run_all
 from orchestrator.checks.sums import sum_tables
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Hazard, Plan, Probe, Statement
@@ -150,6 +151,43 @@ def test_a_check_that_fails_is_a_finding_and_stops_no_other(branch):
         message="the check itself failed (ValueError)",
     )
     assert "integrity" in order_of(report)
+
+
+def test_what_runs_beside_stands_in_its_place_and_is_over_before_what_measures_time(branch):
+    begun, others_go_on, over = threading.Event(), threading.Event(), threading.Event()
+    told: list[str] = []
+
+    def found(check, *, after=True):
+        return (Finding(check=check, severity=Severity.OK, subject="x", message=str(after)),)
+
+    def beside(say):
+        say("waits")
+        begun.set()
+        went_on = others_go_on.wait(60)
+        over.set()
+        return found("compatibility", after=went_on)
+
+    def at_once(_):
+        begun.wait(60)
+        others_go_on.set()
+        return found("forecast")
+
+    report = run_all(
+        branch,
+        plan=PLAN,
+        traces=TRACES,
+        rows_before={},
+        more=[
+            Look(check="compatibility", look=beside, beside=True),
+            Look(check="forecast", look=at_once),
+            Look(check="performance", look=lambda _: found("performance", after=over.is_set()), alone=True),
+        ],
+        detail=told.append,
+    )
+    order = [(f.check, f.message) for f in report.findings if f.subject == "x"]
+    assert order == [("compatibility", "True"), ("forecast", "True"), ("performance", "True")]
+    assert "waits" in told
+    assert {"rows", "compatibility", "performance"} <= set(report.measures["seconds"])
 
 
 def test_a_lost_connection_leaves_a_report_that_says_so(branch, reader):

@@ -59,6 +59,7 @@ def test_the_next_command_is_fit_for_a_shell(names: list[str]) -> None:
 
     assert words[:3] == ["preview", "promote", "pr-1"]
     assert words[4::2] == [hazard.name for hazard in refused]
+    assert next_command("pr-1", refused, blocked=True) == "preview report pr-1"
 
 
 def test_a_wait_is_told_without_a_terminal_and_not_too_often(capsys: pytest.CaptureFixture[str]) -> None:
