@@ -161,7 +161,7 @@ def rebase(rooms: Assembly) -> Any:
 SCENES = {
     "up": Scene("nothing", up, is_ready, "ready"),
     "answer": Scene("waiting", answer, is_ready, "answered"),
-    "approve": Scene("ready", approve, is_ready, "ready"),
+    "approve": Scene("ready", approve, is_ready, "approved"),
     "rebase": Scene("ready", rebase, is_ready, "ready"),
     "promote": Scene("ready", promote, is_promoted, "promoted"),
     "discard": Scene("ready", discard, is_gone),
@@ -211,7 +211,8 @@ class Stand:
         (self.shop.folder / "goal" / "1.sql").write_text(f"{GOAL.replace('text', text, 1)};\n")
 
     def points(self, scene: str) -> tuple[str, ...]:
-        """The points of a scene's verb, recorded in an undisturbed run."""
+        """The points of a scene's verb, recorded in an undisturbed run that begins from nothing."""
+        self.bring("nothing")
         self.bring(SCENES[scene].starts)
         file = self.folder / f"{scene}.points"
         assert run(self.shop, SCENES[scene].act, fault=f"record {file}", log=self.log) == 0, (
