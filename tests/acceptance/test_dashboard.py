@@ -192,6 +192,22 @@ def test_the_whole_story_on_the_dashboard(shop: Shop, chromium: Browser) -> None
     assert shop.json("list") == []
 
 
+@pytest.mark.prove
+def test_a_page_whose_stream_a_newer_one_has_looks_by_itself(shop: Shop, chromium: Browser) -> None:
+    with serving(shop) as (origin, _):
+        ada = Person(chromium, origin, token(shop, "ada", "viewer"), WIDE, "light")
+        newer = [ada.context.new_page() for _ in range(4)]
+        for page in newer:
+            # Six connections are all that a browser has: each page comes, because the streams of older ones end.
+            page.goto(f"{origin}/")
+        shop.preview("up", "pr-1", expect=3)
+
+        for page in (*newer, ada.page):
+            page.bring_to_front()
+            expect(page.get_by_role("link", name="pr-1")).to_be_visible(timeout=PATIENCE)
+        assert ada.faults == []
+
+
 def test_on_a_laptop_the_printed_address_signs_in_once(common_shop: Shop) -> None:
     """No token, no other user of the machine, no other site: the address is good once, and at localhost only."""
     with serving(common_shop) as (origin, entrance):
