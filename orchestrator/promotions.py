@@ -229,6 +229,9 @@ class PromotionVerbs(RebaseVerbs):
         with self._promotions.together():
             known = preview.facts.get("promotion_id") or self._written_down(preview).id
             self._promotions.record(known, "resumed", note="going on with the promotion")
+            if (revert := self._promotions.revert_of(known)) is not None:
+                note = "it stopped half-way, and the promotion goes on instead"
+                self._promotions.record(revert.id, "superseded", note=note)
             self._store.record(
                 lease,
                 to=State.PROMOTING,

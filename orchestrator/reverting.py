@@ -96,12 +96,6 @@ class Reverts:
                 f"at {undone.at:%Y-%m-%d %H:%M}: main went to the restore point of {undone.reverts}, which is older",
                 hint=f"`preview history show {undone.id}` tells more",
             )
-        if not promotion.ended and (after := self._gone_on_with(promotion)) is not None:
-            raise Refused(
-                f"the promotion {promotion.id} of {promotion.preview_name} stopped half-way, and {after.id} went on "
-                "with what was left",
-                hint=f"`preview revert {after.id}` first, then `preview revert {promotion.id}`",
-            )
         return promotion
 
     def _gone_on_with(self, promotion: Promotion) -> Promotion | None:
@@ -141,6 +135,13 @@ class Reverts:
         if not promotion.ended and (holder := self._under_way()):
             raise PromotionUnderWay(
                 f"production is being changed by the {holder}", hint="look again when that is done"
+            )
+        stands_on = None if promotion.ended or to_restore_point else self._gone_on_with(promotion)
+        if stands_on is not None:
+            raise Refused(
+                f"the promotion {promotion.id} of {promotion.preview_name} stopped half-way, and {stands_on.id} went "
+                "on with what was left",
+                hint=f"`preview revert {stands_on.id}` first, then `preview revert {promotion.id}`",
             )
         revert = self._store.promotions(self._project).revert_of(promotion.id)
         return self._ways.look(promotion, revert, self._way(revert, to_restore_point), self._detail)

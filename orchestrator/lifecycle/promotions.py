@@ -191,9 +191,10 @@ class Promotions:
         return found[0] if found and found[0].state == "running" else None
 
     def revert_of(self, promotion_id: str) -> Promotion | None:
-        """The last revert of a promotion that touched main or still runs, or None."""
+        """The last revert of a promotion that touched main or still runs, or None; not one that it went on after."""
         found = self._where("reverts = %s", (promotion_id,))
-        return next((each for each in reversed(found) if each.state != "refused"), None)
+        gone = ("refused", "superseded")
+        return next((each for each in reversed(found) if each.state not in gone), None)
 
     def carried(self, promotion_id: str, name: str) -> Mapping[str, Any] | None:
         """A value that was carried along, or None."""

@@ -88,14 +88,8 @@ def test_what_was_really_done_goes_back_and_the_preview_is_ready_again(make_yard
     assert "promotion_id" not in preview.facts
     assert "approval" not in preview.facts  # another promotion needs another yes
 
-    yard.promote()
-    done = yard.last()
-    assert done.state == "done"
-    assert done.id != made.id
-    assert revert(yard).reverts == done.id
-    assert fingerprint_of(yard) == fingerprint
 
-
+@pytest.mark.prove
 def test_the_first_phase_alone_goes_back(make_yard: MakeYard) -> None:
     yard = make_yard(SCHEMA)
     fingerprint = fingerprint_of(yard)
@@ -115,6 +109,7 @@ def test_the_first_phase_alone_goes_back(make_yard: MakeYard) -> None:
         look(yard)
 
 
+@pytest.mark.prove
 def test_what_somebody_else_changed_in_between_is_named(make_yard: MakeYard) -> None:
     yard = make_yard(SCHEMA)
     half_done(yard, 4)
@@ -124,6 +119,7 @@ def test_what_somebody_else_changed_in_between_is_named(make_yard: MakeYard) -> 
         look(yard)
 
 
+@pytest.mark.prove
 def test_while_it_is_being_done_nobody_takes_it_back(make_yard: MakeYard) -> None:
     yard = make_yard(SCHEMA)
     seen: list[str] = []
@@ -194,6 +190,24 @@ def test_a_revert_of_a_half_done_promotion_that_is_killed_goes_on(make_yard: Mak
     assert done.state == "done"
     assert fingerprint_of(yard) == fingerprint
     assert state_of(yard) is State.READY
+
+
+@pytest.mark.prove
+def test_a_promotion_may_go_on_after_its_revert_has_stopped_and_goes_back_later(make_yard: MakeYard) -> None:
+    yard = make_yard(SCHEMA)
+    fingerprint = fingerprint_of(yard)
+    made = half_done(yard, 6)
+    yard.told.on_detail = die_at(3)
+    with pytest.raises(Killed):
+        revert(yard)
+    yard.told.on_detail = lambda _text: None
+
+    yard.promote()
+
+    assert (yard.last().kind, yard.last().state) == ("revert", "superseded")
+    back = revert(yard)
+    assert (back.state, back.reverts) == ("done", made.id)
+    assert fingerprint_of(yard) == fingerprint
 
 
 @pytest.mark.prove
