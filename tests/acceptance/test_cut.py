@@ -12,8 +12,8 @@ from orchestrator.bootstrap import Assembly
 from tests.acceptance.bad_neon import bad_neon
 from tests.acceptance.cutting import Wire, wire_to
 from tests.acceptance.inside import run
+from tests.acceptance.scenes import NAME, SCENES, Stand
 from tests.acceptance.shop import Shop
-from tests.acceptance.test_fault_points import NAME, SCENES, Stand
 
 Make = Callable[..., Shop]
 
@@ -60,8 +60,8 @@ PROMOTE = ("advisory", "alter table", "commit", "pg_catalog", "lock_timeout", "p
 
 def cut_and_mended(far: Far, scene: str, word: str, *, answered: bool) -> str:
     """Play a scene while the wire is cut, then again; returns what became of it."""
-    far.played.reset(scene)
-    far.played.before(scene)
+    far.played.bring(SCENES[scene].starts)
+    far.played.at = ""
     far.wire.cut_at(word, answered=answered)
     code, said = far.goes(scene)
     cut = far.wire.cuts > 0
@@ -97,8 +97,8 @@ def test_a_wire_that_stays_cut_is_told_of_in_time_and_nothing_is_half_done(far: 
     def show(rooms: Assembly) -> None:
         assert rooms.store.find(NAME) is not None
 
-    far.played.reset("promote")
-    far.played.before("promote")
+    far.played.bring("ready")
+    far.played.at = ""
     far.wire.cut_at("alter table", answered=False)
     assert far.goes("promote")[0] == 11
     for _ in range(2):

@@ -15,8 +15,9 @@ from neon_embedded import ensure_running
 from orchestrator.bootstrap import Assembly
 from tests.acceptance.bad_neon import WAYS, BadNeon, bad_neon
 from tests.acceptance.inside import ended, run, start
+from tests.acceptance.scenes import NAME, SCENES, Stand, up
 from tests.acceptance.shop import Shop
-from tests.acceptance.test_fault_points import NAME, Stand, stand, up
+from tests.acceptance.test_fault_points import stand
 from tests.acceptance.test_server import serving
 
 Make = Callable[..., Shop]
@@ -44,10 +45,13 @@ def behind(make_small_shop: Make, shops_home: Path, tmp_path: Path) -> Iterator[
 
 
 def survives(played: Stand, proxy: BadNeon, way: str, request: str, times: int) -> str:
-    """Play `up` while Neon answers badly, then again while it is well; production must not have noticed."""
+    """Play a verb while Neon answers badly, then again while it is well; production must not have noticed."""
+    scene = "discard" if request == "removing a branch" else "up"
+    played.bring(SCENES[scene].starts)
+    played.at = ""
     before = played.shop.columns(played.shop.uri(), "notes")
     proxy.spoil(way, REQUESTS[request], times)
-    code = run(played.shop, up, log=played.log)
+    code = run(played.shop, SCENES[scene].act, log=played.log)
     said = played.log.read_text()
     assert code in {0, 11}, (
         f"{way} {request}: {code} {said}"
@@ -56,7 +60,7 @@ def survives(played: Stand, proxy: BadNeon, way: str, request: str, times: int) 
     spoilt = proxy.spoilt
     proxy.heal()
     assert played.shop.columns(played.shop.uri(), "notes") == before, "production was changed"
-    played.goes_on("up")
+    played.goes_on(scene)
     return "not asked" if not spoilt else "mended" if code == 0 else "failed, then went on"
 
 
