@@ -243,7 +243,8 @@ def _column(row: Sequence[Any], again: TableSums | None, casts: Mapping[str, str
     number, name, type_ = int(row[0]), str(row[1]), str(row[2])
     way = way_of(type_)
     if again is None:
-        known = casts is not None and name not in casts
+        # A generated one has no sum by which it would be known again, but may be a part of the key.
+        known = casts is not None and name not in casts and not row[3]
         return Column(number=number, name=name, type=type_, way=way if known else "")
     was = again.columns.get(number) or next((c for c in again.columns.values() if c.name == name), None)
     same = was is not None and was.way == way

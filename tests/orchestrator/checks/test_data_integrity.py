@@ -172,6 +172,17 @@ def test_a_key_whose_type_changes_binds_values_as_before(branch):
     assert {f.severity for f in found.values()} == {Severity.OK}
 
 
+def test_a_key_that_is_generated_binds_values_as_before(branch):
+    schema = """create table t (v int, id bigint generated always as (v + 1) stored primary key, at timestamptz);
+    insert into t (v, at) select i, now() from generate_series(1, 9) i"""
+    _, found = looked(branch, "alter table t add column more int", schema=schema, casts={})
+    assert found["public.t"].message.startswith("2 columns hold exactly the values of before")
+    _, found = looked(
+        branch, "update t set at = now() - interval '1 s' where v = 3", schema="select 1", casts={}
+    )
+    assert found["public.t.at"].severity is Severity.BLOCKED
+
+
 def test_old_rows_without_the_default_of_a_new_column_need_attention(branch):
     fault = "alter table small add column note text; alter table small alter column note set default 'web'"
     _, found = looked(branch, fault, "update small set note = 'x' where id = 1")
