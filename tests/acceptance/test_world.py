@@ -40,8 +40,10 @@ def behind(make_small_shop: Make, shops_home: Path, tmp_path: Path) -> Iterator[
         shop = make_small_shop()
         shop.settings(lambda text: text.replace('neon = "embedded"', f'neon = "{proxy.url}"'))
         shop.environment["NEON_API_KEY"] = running.api_key.reveal()
-        yield Stand(shop, tmp_path), proxy
+        played = Stand(shop, tmp_path)
+        yield played, proxy
         proxy.heal()
+        played.clean()  # while the address that the diary knows still leads somewhere
 
 
 def survives(played: Stand, proxy: BadNeon, way: str, request: str, times: int) -> str:
