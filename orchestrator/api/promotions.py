@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 
 from orchestrator.api.callers import REFUSALS, AskedFirst, Developer, Doors, Viewer
-from orchestrator.errors import UnknownPromotion
+from orchestrator.errors import Refused, UnknownPromotion
 from orchestrator.facts import promotions_json
 from orchestrator.jobs.work import Silent
 from orchestrator.redaction import clean
@@ -48,6 +48,13 @@ def way_back(
     to_restore_point: Annotated[bool, Query(description="By the restore point, instead of a plan.")] = False,
 ) -> dict[str, Any]:
     """What a revert would do and lose, looked at now in production; `digest` is what a yes to it is bound to."""
+    with site.store(caller.who) as store:
+        known = store.promotions(site.project)
+        # Before anything is opened or started: is there one at all?
+        if promotion is not None:
+            known.get(promotion)
+        elif not known.all():
+            raise Refused("there is no promotion to revert", hint="`preview history` tells what was promoted")
     with site.assembled(caller.who, Silent()) as rooms:
         found = rooms.reverts.look(rooms.reverts.choose(promotion), to_restore_point=to_restore_point)
     value = found.to_json()
