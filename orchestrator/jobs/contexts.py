@@ -22,6 +22,8 @@ _UNUSED = 10
 _UNUSED_HOURS = 6
 #: How many links one path may lead through, as Linux has it.
 _MOST_TURNS = 40
+#: Python 3.11 has filters from 3.11.4 on; Debian 12's has none.
+HAS_FILTERS = hasattr(tarfile, "data_filter")
 
 
 class Contexts:
@@ -118,7 +120,7 @@ class Contexts:
             making = Path(tempfile.mkdtemp(dir=below, prefix=".making-"))
             try:
                 with tarfile.open(fileobj=archive, mode="r:") as tar:
-                    tar.extractall(making, members=_plain(tar), filter="data")
+                    _extract(tar, making)
                 making.chmod(0o755)
                 try:
                     making.rename(folder)
@@ -161,6 +163,25 @@ class Contexts:
                 not folder.name.startswith(".") and folder.name not in known and _age_hours(folder) > 1
             ):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _extract(tar: tarfile.TarFile, to: Path) -> None:
+    if HAS_FILTERS:
+        tar.extractall(to, members=_plain(tar), filter="data")
+    else:
+        tar.extractall(to, members=(_as_data(each) for each in _plain(tar)))  # noqa: S202 - see _as_data
+
+
+def _as_data(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """What Python's own filter does, for those without: a file, a folder or a link that is ours, inside."""
+    member.name = member.name.lstrip("/")
+    if ".." in _parts(member.name) or member.linkname.startswith("/"):
+        raise tarfile.ReadError(f"{member.name[:80]!r} leads outside")
+    if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
+        raise tarfile.ReadError(f"{member.name[:80]!r} is no file, folder or link")
+    member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
+    member.mode = (member.mode & 0o755) | (0o700 if member.isdir() else 0o600)
+    return member
 
 
 def _plain(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from orchestrator.api.site import Site
 from orchestrator.errors import UsageError
+from orchestrator.jobs import contexts
 from orchestrator.jobs.contexts import Contexts
 
 Asking = Callable[..., TestClient]
@@ -113,6 +114,13 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.T
     return info
 
 
+@pytest.fixture(params=[True, False], ids=["filters", "none"])
+def python(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python that has filters for archives, and Debian 12's, which has none."""
+    monkeypatch.setattr(contexts, "HAS_FILTERS", request.param)
+
+
+@pytest.mark.usefixtures("python")
 @pytest.mark.parametrize(
     "evil",
     [
@@ -191,6 +199,7 @@ def test_sources_hold_no_holes_and_no_way_outside(site: Site, tmp_path: Path, co
     assert list((tmp_path / "sources").iterdir()) == []
 
 
+@pytest.mark.usefixtures("python")
 def test_links_within_sources_stay_links(site: Site, tmp_path: Path) -> None:
     content = links(("bin/tool", "../pkg/cli"), ("pkg", "packages/pkg"), ("packages/pkg/cli", "../../f"))
     digest = hashlib.sha256(content).hexdigest()
