@@ -47,16 +47,24 @@ class Controller(PromotionVerbs):
                     facts={"forced": True},
                     error=preview.error,
                 )
-            if preview.state is State.PROMOTING:
-                self._store.record(
-                    lease, to=State.FAILED, kind="step", note="the promotion was given up by force"
-                )
+            self._give_up_promotion(lease, preview)
             shadow = self._store.shadow_of(preview.id)
             if shadow is not None:
                 self._store.want(shadow.id, Wanted.CLOSED, note="preview discard")
                 with self._store.lease(shadow.id, wait=self._wait) as of_shadow:
                     self._close(of_shadow, self._store.get(shadow.id))
             return self._close(lease, preview)
+
+    def _give_up_promotion(self, lease: Lease, preview: Preview) -> None:
+        """Nobody will go on with one that has not come to its end: its own history is told, too."""
+        note = "the promotion was given up by force"
+        known = preview.facts.get("promotion_id")
+        with self._promotions.together():
+            promotion = self._promotions.get(known) if known else None
+            if promotion is not None and promotion.state == "running":
+                self._promotions.record(promotion.id, "failed" if promotion.touched else "refused", note=note)
+            if preview.state is State.PROMOTING:
+                self._store.record(lease, to=State.FAILED, kind="step", note=note)
 
     def _keep_branch(self, lease: Lease, preview: Preview, keep_for: timedelta | None) -> Preview:
         """Write down how long the branch is to be kept: only one that was rehearsed can be restored."""

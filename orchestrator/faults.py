@@ -192,7 +192,9 @@ def with_points(runtime: T, fails: Callable[[str], Exception]) -> T:
             if request.method in {"GET", "HEAD"}:
                 return send(request, **more)
             path = re.sub(
-                r"/(v[0-9.]+|[0-9a-f]{12,}|sha256:[0-9a-f]+)", "", request.path_url.partition("?")[0]
+                r"/(v[0-9.]+|[0-9a-f]{12,}|sha256:[0-9a-f]+)|-[0-9a-f]{8}\b",
+                "",
+                request.path_url.partition("?")[0],
             )
             return around(f"engine {request.method} {path.strip('/')}", lambda: send(request, **more), fails)
 

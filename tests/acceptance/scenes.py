@@ -259,6 +259,8 @@ class Stand:
         branches = [each.name for each in rooms.project.neon.branches(rooms.project.id) if not each.default]
         extra = [name for name in branches if not name.startswith("restore/")]
         assert len(extra) <= len(live), extra
+        begun = [each.to_json() for each in history(rooms) if each.state == "running"]
+        assert live or begun == [], "nobody will go on with it"
         lately = datetime.now(UTC) - timedelta(minutes=15)
         closed = {each.id for each in rows if each.updated_at > lately} - live
         assert behind_its_back(self.shop, closed, runs=bool(live)) == []
