@@ -11,7 +11,10 @@ from orchestrator.schema.names import Key, dotted, quote
 from orchestrator.schema.objects import Leftover
 
 #: Who goes before whom: a trigger before its function, everything on a column before the column.
-_ORDER = ("constraint", "index", "trigger", "function", "column", "sequence")
+_ORDER = ("constraint", "index", "trigger", "column", "function", "sequence")
+#: These go table by table, in one transaction each: a column that must not be null refuses rows as soon as the trigger
+#: that fills it is gone.
+_BOUND = frozenset({"trigger", "column"})
 
 
 def steps(work: Work) -> Iterator[Step]:
@@ -25,13 +28,19 @@ def steps(work: Work) -> Iterator[Step]:
     }
     wanted = keys | online.wanted(work) | online_add.wanted(work)
     last: list[Token] = []
-    for each in sorted(work.base.leftovers, key=lambda found: (_ORDER.index(found.key.kind), found.key)):
+    for each in sorted(work.base.leftovers, key=_place):
         if each.valid and each.key in wanted:
             continue
         step = _gone(work, each, last)
         if each.key.kind != "index":
             last.append(("left over", each.key))
         yield step
+
+
+def _place(each: Leftover) -> tuple[int, tuple[str, ...], int, Key]:
+    kind = each.key.kind
+    at, bound = _ORDER.index(kind), kind in _BOUND
+    return (_ORDER.index("trigger") if bound else at, each.table if bound else (), at, each.key)
 
 
 def _gone(work: Work, each: Leftover, before: list[Token]) -> Step:

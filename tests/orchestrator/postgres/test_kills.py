@@ -262,6 +262,25 @@ def test_the_plan_has_what_is_to_be_killed(kill: Kill) -> None:
     assert sum(each.keeps is not None for each in kill.plan.statements) == 2
 
 
+def test_a_column_that_refuses_rows_goes_with_the_trigger_that_fills_it(kill: Kill) -> None:
+    """Else a writer fails between the two when what is half-made is taken back."""
+    filled = [
+        i for i, each in enumerate(kill.plan.statements) if "preview_tmp_new" in each.sql and each.by_blocks
+    ]
+    main = kill.main()
+    kill.start(main, f"before:{filled[-1]}").communicate()
+    now = main.inspect()
+    cleaning = make_plan(now, now).plan
+    assert cleaning is not None
+    groups: dict[str, set[int]] = {}
+    for each in cleaning.statements:
+        if each.sql.startswith("DROP TRIGGER") or "DROP COLUMN" in each.sql:
+            groups.setdefault(each.lock_on[0], set()).add(each.group)
+    assert len(groups) > 1
+    assert all(len(found) == 1 for found in groups.values())
+    _drop(main)
+
+
 def test_killed_at_a_few_points_it_ends_right(kill: Kill) -> None:
     """A few of the many points; `make prove` does them all."""
     batch = next(i for i, each in enumerate(kill.plan.statements) if each.by_blocks)
