@@ -1,5 +1,6 @@
 """This machine fails: its disk is full, or it goes down at once. With room, or up again, everything is right."""
 
+import errno
 import os
 import shutil
 import signal
@@ -54,11 +55,17 @@ def tight(enterable: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path, left: int) -> Path:
-    """A file that leaves so many bytes of a disk."""
+    """A file that leaves so many bytes of a disk, on which others may write meanwhile."""
     ballast = disk / "ballast"
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(disk).free - left))
-    return ballast
+    while True:
+        try:
+            with ballast.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(disk).free - left))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            continue
+        return ballast
 
 
 @pytest.mark.prove
@@ -87,6 +94,36 @@ def test_a_full_disk_is_said_and_with_room_it_goes_on(tight: Path, tmp_path: Pat
             assert shop.json("sweep")["orphans"] == []
         assert [each["name"] for each in shop.json("list")] == ["pr-0"]
         shop.preview("discard", "pr-0")
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(900)
+def test_a_disk_that_gets_full_in_the_middle_is_said_and_with_room_it_goes_on(
+    tight: Path, tmp_path: Path
+) -> None:
+    with small_project(tight / "home", tmp_path / "shop") as shop:
+        shop.settings(lambda text: f'{text}[limits]\nfree_disk = "0"\n')
+        shop.preview("up", "pr-0")
+        before = shop.main("select count(*), sum(length(text)) from notes")
+        going = subprocess.Popen(
+            shop.command("up", NAME), cwd=shop.folder, env=shop.env(), stderr=subprocess.PIPE, text=True
+        )
+        project = shop.project_id
+        while not [each for each in shop.neon.branches(project) if each.name.startswith(f"preview/{NAME}")]:
+            assert going.poll() is None
+        ballast = fill(tight, 0)
+        said = going.communicate()[1]
+        print(f"exit {going.returncode}: {said.strip().splitlines()[-2:]}")
+        assert "Traceback" not in said
+        assert going.returncode == 1, said
+        assert "make room" in said
+        ballast.unlink()
+        url = shop.preview("up", NAME).stdout.strip()
+        assert httpx.get(url, trust_env=False).status_code == 200
+        assert shop.main("select count(*), sum(length(text)) from notes") == before
+        for name in ("pr-0", NAME):
+            shop.preview("discard", name)
+        assert shop.json("sweep")["orphans"] == []
 
 
 def everything_of(home: Path, folder: Path) -> list[int]:
