@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Where the doors are: nobody else opens a connection, a client or a runtime, so all effects pass the points.
 DOORS = {
-    "psycopg.connect": {"orchestrator/database.py"},
+    "psycopg.connect": {
+        "orchestrator/database.py",
+        "orchestrator/postgres/taking_back.py",
+    },  # a program beside us, for when we were killed; its one act is a transaction
     "NeonClient": {"orchestrator/opening.py"},
     "open_runtime": {
         "orchestrator/opening.py",
