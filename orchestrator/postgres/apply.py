@@ -224,8 +224,11 @@ class _Run:
                     trace = tracer.run(index, statement.sql, in_transaction=False)
             trace = self.seen(trace)
         finally:
-            if not connection.closed:
+            try:
                 _time_outs(connection, 0, 0, local=False)  # not what the role may have by default
+            except psycopg.Error:
+                # Lost, or Ctrl-C came between a question and its answer: what is on its way says what happened.
+                connection.close()
         self.observer.finished(index, statement, trace)
         return trace
 
