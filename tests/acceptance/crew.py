@@ -127,7 +127,7 @@ class Crew:
             os.environ.update(
                 {"PREVIEW_HOME": str(self.shop.home), "PREVIEW_STORE_URL": self.uri, **self.shop.environment}
             )
-            opening.runtime.cache_clear()
+            opening._opened.cache_clear()
             os.setsid()
             os.chdir(self.shop.folder)
             with (self.shop.folder.parent / f"{name}.log").open("a") as said:
@@ -148,10 +148,11 @@ class Crew:
         os.waitpid(pid, 0)
 
     def end(self) -> None:
-        """As Ctrl-C does; whoever does not end in time is killed."""
-        for pid in self.pids.values():
+        """As Ctrl-C does."""
+        running = [self.pids[name] for name in self.pids if self.runs(name)]
+        for pid in running:
             os.kill(pid, signal.SIGTERM)
-        for pid in self.pids.values():
+        for pid in running:
             os.waitpid(pid, 0)
         self.pids.clear()
 
@@ -228,9 +229,9 @@ def open_crew(make_small_shop: Callable[..., Shop], folder: Path) -> Iterator[Cr
     with postgres(folder / f"store-of-{shop.name}") as uri:
         shop.environment["PREVIEW_STORE_URL"] = uri
         made = Crew(shop, uri)
-        made.prepare()
         try:
+            made.prepare()
             yield made
         finally:
-            made.end()
             del shop.environment["PREVIEW_STORE_URL"]
+            made.end()
