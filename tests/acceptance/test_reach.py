@@ -71,9 +71,11 @@ egress = "{egress}"
 #: An app that tells all it knows and dies: what it said is in the error.
 TELLTALE = """
 import os, pathlib
-print(dict(os.environ), flush=True)
-print(pathlib.Path("/proc/1/environ").read_bytes(), flush=True)
-raise SystemExit(3)
+for line in pathlib.Path("/proc/1/environ").read_bytes().split(b"\\0"):
+    print(line.decode())
+for name, value in sorted(os.environ.items(), reverse=True):
+    print(name, value)
+raise SystemExit("DATABASE_URL is " + os.environ["DATABASE_URL"])
 """
 DOCKERFILE = 'FROM preview-base:python3\nCOPY app.py ./\nCMD ["python3", "app.py"]\n'
 
