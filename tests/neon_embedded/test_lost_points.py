@@ -1,5 +1,6 @@
 """The client's verbs of points in time when their answers are lost: looked up, done once."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -66,7 +67,8 @@ def test_snapshots_are_made_and_put_back_once(past: Past) -> None:
     final = client.finalize_restore(world.project, made.id, old_name="was main", overwrite_main=True)
     assert (final.name, final.default, final.restore_status) == ("main", True, "finalized")
     again = client.finalize_restore(world.project, made.id, old_name="was main", overwrite_main=True)
-    assert again == final
+    # What a branch takes on the disk grows by itself.
+    assert replace(again, logical_size=final.logical_size) == final
     world.arm(lost_answer=1)
     assert client.set_as_default(world.project, main).default
     world.arm(lost_answer=1)

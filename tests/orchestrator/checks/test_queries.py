@@ -5,6 +5,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,7 +76,7 @@ def counted(server):
         admin.execute("grant select, insert on orders to app; grant pg_read_all_stats to watcher")
         admin.execute("grant usage on schema stats to public")
         admin.execute("select stats.pg_stat_statements_reset()")
-        with connect(f"postgresql://app@/counted?host={server}", purpose="app") as app:
+        with psycopg.connect(f"postgresql://app@/counted?host={server}", autocommit=True) as app:
             for number in range(3):
                 app.execute(
                     f"/* it's request {number} */ select id from orders where state = 'secret-{number}'".encode()
