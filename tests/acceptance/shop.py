@@ -110,7 +110,12 @@ class Shop:
             found += [f"process {pid}" for pid in self.processes(preview["url"])]
         found += orphaned_postgres(self.home)
         if shutil.which("docker"):
-            for what in ("ps --all --format {{.Names}}", "images --format {{.Repository}}:{{.Tag}}"):
+            for what in (
+                "ps --all --format {{.Names}}",
+                "images --format {{.Repository}}:{{.Tag}}",
+                "network ls --format {{.Name}}",
+                "volume ls --format {{.Name}}",
+            ):
                 asked = subprocess.run(["docker", *what.split()], capture_output=True, text=True, check=False)
                 found += [line for line in asked.stdout.splitlines() if preview_id in line]
         return found
