@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 # How many tests run side by side; they mostly wait for servers, so a few more than processors is right.
-# Each file stays on one worker; what shares the Docker engine runs alone afterwards.
+# Each file stays on one worker, in the order of their names: the slow ones of acceptance come first, and the quick ones
+# fill the end. What shares the Docker engine runs alone afterwards.
 WORKERS ?= 3
 READY := .venv/.ready
 
@@ -20,7 +21,7 @@ demo: $(READY) ## the main job on this machine: branch, migrate, preview, promot
 	@.venv/bin/preview demo
 
 test: $(READY) ## every test that belongs to a change (under 20 minutes on 2 cores)
-	@$(PY) -m pytest -m "not prove and not docker" -n $(WORKERS) --dist loadfile
+	@$(PY) -m pytest -m "not prove and not docker" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 	@$(PY) -m pytest -m "docker and not prove"
 
 prove: $(READY) ## the long proofs: kill matrices and corpora
