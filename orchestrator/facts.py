@@ -13,8 +13,13 @@ from orchestrator.schema.questions import Question
 from orchestrator.settings import check_name
 
 
-def past(store: Store, name: str | None) -> tuple[tuple[str, Event], ...]:
+def past(store: Store, name: str | None, *, project: str | None = None) -> tuple[tuple[str, Event], ...]:
     """Events of one preview (also when it is closed already, and from before it was rebased), or of all.
+
+    Args:
+        store: the diary.
+        name: of the one preview; None: all.
+        project: whose preview of that name; None: anybody's.
 
     Raises:
         UnknownPreview: there never was one of this name.
@@ -22,7 +27,7 @@ def past(store: Store, name: str | None) -> tuple[tuple[str, Event], ...]:
     if name is None:
         return store.history()
     check_name(name)
-    found = store.find_last(name)
+    found = store.find_last(name, project=project)
     if found is None:
         raise UnknownPreview(f"there never was a preview {name!r}", hint="`preview list --all` shows all")
     rows = [found]

@@ -125,8 +125,8 @@ class Lifetime:
                 f"{name} is a live preview ({live.state})",
                 hint=f"`preview show {name}`; nothing was restored",
             )
-        preview = self.store.find_last(name)
-        if preview is None or preview.project != self.project.key:
+        preview = self.store.find_last(name, project=self.project.key)
+        if preview is None:
             raise UnknownPreview(
                 f"no preview {name!r} of this project was discarded", hint="`preview list --all` shows all"
             )

@@ -174,10 +174,8 @@ def preview_history(name: Name, caller: Viewer, site: Doors) -> list[dict[str, A
     """Who did what with it, when, and how long it took; also when it is closed already."""
     del caller
     with site.store("server") as store:
-        last = store.find_last(name)
-        if last is None or last.project != site.project:
-            raise UnknownPreview(f"there never was a preview {name!r}")
-        return [{"name": each, **event.to_json()} for each, event in past(store, name)]
+        told = past(store, name, project=site.project)
+        return [{"name": each, **event.to_json()} for each, event in told]
 
 
 @router.get("/history")

@@ -34,8 +34,8 @@ def find(store: Store, project: str, name: str) -> Preview:
         UnknownPreview: there never was one here.
         UsageError: no preview can have that name.
     """
-    found = store.find_last(check_name(name))
-    if found is None or found.project != project:
+    found = store.find_last(check_name(name), project=project)
+    if found is None:
         raise UnknownPreview(f"there is no preview {name[:60]!r}", hint="the list has all of them")
     return found
 

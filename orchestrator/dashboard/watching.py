@@ -33,9 +33,8 @@ def live(guest: Guest, front: Front, request: Request) -> Response:
 @router.get("/previews/{name}/live")
 def preview_live(guest: Guest, front: Front, request: Request, name: str) -> Response:
     """Tells when parts of a preview's page are old, and what the running step says."""
-    with front.desk.store(guest.caller.who) as store:
-        first = front.desk.job(check_name(name)) is None or store.find_last(name) is not None
-        if first:
+    if front.desk.job(check_name(name)) is None:  # what was asked for comes: the stream waits for its row
+        with front.desk.store(guest.caller.who) as store:
             find(store, front.desk.project, name)
     seen: tuple[object, ...] = ()
     content, said = "", 0
@@ -45,7 +44,7 @@ def preview_live(guest: Guest, front: Front, request: Request, name: str) -> Res
         if front.desk.caller(guest.session.token) is None:
             return None
         with front.desk.store(guest.caller.who) as store:
-            found = store.find_last(name)
+            found = store.find_last(name, project=front.desk.project)
             number = store.following().last(found.id) if found else 0
         job = front.desk.job(name)
         taken = front.pictures.of(found).version if found else ""

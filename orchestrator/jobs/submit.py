@@ -84,7 +84,7 @@ class Submissions:
         elif name:
             raise UsageError(f"{act_name} is about the whole project, not about {name[:40]!r}")
         if preview is None and act.of == "closed":
-            preview = store.find_last(name)
+            preview = store.find_last(name, project=self._project)
         try:
             given = act.arguments.model_validate(dict(arguments))
             check(act.asked, caller, preview, author_may_approve=self._settings.access.author_may_approve)

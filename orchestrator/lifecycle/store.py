@@ -121,10 +121,15 @@ class Store:
             each for each in self.live() if each.shadow and each.name == name and each.wanted is Wanted.CLOSED
         )
 
-    def find_last(self, name: str) -> Preview | None:
-        """The preview of this name that lived last, closed or not."""
+    def find_last(self, name: str, *, project: str | None = None) -> Preview | None:
+        """The preview of this name that lived last, closed or not; of this project only, unless it is None.
+
+        Only a live preview has its name alone in the store: projects may each have had one of a name.
+        """
         return self._one(
-            "name = %s and not shadow order by (state <> 'closed') desc, created_at desc limit 1", (name,)
+            "name = %s and (%s::text is null or project = %s) and not shadow "
+            "order by (state <> 'closed') desc, created_at desc limit 1",
+            (name, project, project),
         )
 
     def live(self, *, closed: bool = False) -> tuple[Preview, ...]:

@@ -278,10 +278,16 @@ def ran(text: str, *, sql: str) -> dict[str, Any]:
 
 
 def bring(
-    store: Store, name: str, to: State, given: Mapping[str, Any], *, error: Mapping[str, Any] | None = None
+    store: Store,
+    name: str,
+    to: State,
+    given: Mapping[str, Any],
+    *,
+    error: Mapping[str, Any] | None = None,
+    project: str = PROJECT,
 ) -> Preview:
     """A preview in a state, with the events on its way."""
-    preview = store.create(name=name, project=PROJECT, facts={"runtime": "process", "answers": {}})
+    preview = store.create(name=name, project=project, facts={"runtime": "process", "answers": {}})
     way = {
         State.WAITING: (State.MIGRATING, State.WAITING),
         State.FAILED: (State.FAILED,),

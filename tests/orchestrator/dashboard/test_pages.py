@@ -4,11 +4,14 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from fastapi.testclient import TestClient
 
 from orchestrator.access import Audit, Caller
+from orchestrator.dashboard import live
 from orchestrator.dashboard.desk import Job, Mail, Problem, WayBack
 from orchestrator.errors import Refused
+from orchestrator.facts import past
 from orchestrator.lifecycle import State, Store
 from tests.orchestrator.dashboard.desk import PEOPLE, FakeDesk, bring, facts, question, ran, sharing
 
@@ -58,6 +61,57 @@ def test_a_preview_of_another_project_is_not_there(
         "/parts/now",
     ):
         assert browser.get(f"/previews/pr-9{path}").status_code == 404, path
+
+
+def test_what_another_project_had_of_the_same_name_hides_nothing(
+    browse: Browse, open_store: Callable[..., Store]
+) -> None:
+    """Names are alone among live previews of the store; the closed ones of two projects may share one."""
+    store = open_store("dan")
+    mine = bring(store, "pr-1", State.CLOSED, facts("public.mine"))
+    bring(store, "pr-1", State.CLOSED, facts("public.theirs"), project="embedded/other")
+
+    page = browse("vera").get("/previews/pr-1")
+
+    assert page.status_code == 200
+    assert "public.mine" in page.text
+    assert "public.theirs" not in page.text
+    assert [each for each, _ in past(store, "pr-1", project=mine.project)] == ["pr-1"] * len(
+        store.history(mine.id)
+    )
+
+
+def test_a_page_that_comes_before_its_preview_is_told_when_that_is_there(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another project's last preview had the name: its row is none that this stream is about."""
+    monkeypatch.setattr(live, "_LOOK_SECONDS", 0)
+    store = open_store("dan")
+    bring(store, "pr-1", State.CLOSED, facts("public.theirs"), project="embedded/other")
+    desk.jobs["pr-1"] = Job(id="1", running=True, words="up, asked by ada")
+    browser = browse("ada")
+    then = iter(
+        (
+            lambda: None,
+            lambda: bring(store, "pr-1", State.READY, facts("public.mine")),
+            lambda: None,
+            lambda: desk.gone.add("ada"),  # which ends the stream
+        )
+    )
+
+    def lines(_name: str, after: int) -> tuple[int, list[str]]:
+        next(then)()
+        return after, []
+
+    monkeypatch.setattr(desk, "lines", lines)
+
+    coming = browser.get("/previews/pr-1")
+    stream = browser.get("/previews/pr-1/live")
+
+    assert coming.status_code == 200
+    assert 'sse-connect="/previews/pr-1/live"' in coming.text
+    assert stream.status_code == 200
+    assert re.findall("event: (.+)", stream.text) == ["changed", "end"]
 
 
 def test_a_question_is_answered_in_a_form(
