@@ -12,7 +12,7 @@ from orchestrator.errors import (
 )
 from orchestrator.facts import answer_command, check_answers, open_questions
 from orchestrator.lifecycle import Preview, State, Wanted
-from orchestrator.lifecycle.store import Lease
+from orchestrator.lifecycle.lease import Lease
 from orchestrator.settings import check_name
 from orchestrator.verbs import Verbs, failed_in
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.errors import Refused
 from orchestrator.lifecycle import Preview, State, Wanted
-from orchestrator.lifecycle.store import Lease
+from orchestrator.lifecycle.lease import Lease
 from orchestrator.promotions import PromotionVerbs
 from orchestrator.verbs import failed_in
 

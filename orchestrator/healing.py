@@ -14,7 +14,7 @@ from neon_client.models import Branch
 from orchestrator.controller import Controller
 from orchestrator.errors import Busy, OrchestratorError, StepFailed
 from orchestrator.lifecycle import Preview, State, Store, Wanted
-from orchestrator.lifecycle.store import Lease
+from orchestrator.lifecycle.lease import Lease
 from orchestrator.lifetime import Lifetime
 from orchestrator.steps.backstop import backstop, set_end
 from orchestrator.steps.border import translating

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from orchestrator.approval import Approval, facts_of, moved
 from orchestrator.errors import MainMoved, OrchestratorError, Refused
 from orchestrator.lifecycle import Preview, Promotion, Promotions, State, Wanted
-from orchestrator.lifecycle.store import Lease
+from orchestrator.lifecycle.lease import Lease
 from orchestrator.migration.plan import Hazard, Plan
 from orchestrator.rebasing import RebaseVerbs
 from orchestrator.turns import in_turn

@@ -12,7 +12,7 @@ from orchestrator.checks.report import Report
 from orchestrator.errors import Refused, WaitingForAnswers
 from orchestrator.facts import answer_command, open_questions
 from orchestrator.lifecycle import Preview, State, Wanted
-from orchestrator.lifecycle.store import Lease
+from orchestrator.lifecycle.lease import Lease
 from orchestrator.migration.plan import Plan
 from orchestrator.verbs import failed_in
 

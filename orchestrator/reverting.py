@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from orchestrator.errors import PromotionUnderWay, Refused
 from orchestrator.lifecycle import Promotion, State, Store, Wanted
-from orchestrator.lifecycle.store import Lease
+from orchestrator.lifecycle.lease import Lease
 from orchestrator.steps.outlook import Outlook, changed_since
 from orchestrator.steps.ways import Ways
 from orchestrator.turns import in_turn

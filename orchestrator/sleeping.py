@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.errors import Busy, Refused, UsageError
 from orchestrator.lifecycle import Preview, State, Store, Wanted
-from orchestrator.lifecycle.store import Lease
+from orchestrator.lifecycle.lease import Lease
 from orchestrator.lifecycle.visits import Visits
 from orchestrator.steps.launch import Candidates
 from orchestrator.steps.project import NeonProject

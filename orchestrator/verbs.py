@@ -6,7 +6,7 @@ from orchestrator.approval import Guards
 from orchestrator.errors import UnknownPreview, UsageError
 from orchestrator.hooks import Hooks
 from orchestrator.lifecycle import Engine, Preview, State, Store
-from orchestrator.lifecycle.store import Lease
+from orchestrator.lifecycle.lease import Lease
 from orchestrator.settings import check_name
 
 

@@ -21,7 +21,7 @@ from orchestrator.jobs.submit import Submissions
 from orchestrator.jobs.telling import Telling
 from orchestrator.lifecycle import Observer, Preview, State, Store, Wanted
 from orchestrator.lifecycle.around import patient
-from orchestrator.lifecycle.store import LeaseLost
+from orchestrator.lifecycle.lease import LeaseLost
 from orchestrator.redaction import clean
 from orchestrator.settings import Settings, home
 

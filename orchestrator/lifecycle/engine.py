@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.lifecycle.lease import Lease, LeaseLost
 from orchestrator.lifecycle.record import Preview
 from orchestrator.lifecycle.states import Next, State, Wanted
-from orchestrator.lifecycle.store import Lease, LeaseLost, Store
+from orchestrator.lifecycle.store import Store
 
 
 class Observer(Protocol):

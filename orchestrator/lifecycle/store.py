@@ -7,7 +7,6 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, cast
@@ -21,6 +20,7 @@ from orchestrator.database import Connection, lock_key, try_advisory_lock
 from orchestrator.errors import Busy, NameTaken, OrchestratorError, UnknownPreview
 from orchestrator.lifecycle.following import Following
 from orchestrator.lifecycle.kept import Kept
+from orchestrator.lifecycle.lease import Lease, LeaseLost
 from orchestrator.lifecycle.line import Line
 from orchestrator.lifecycle.looks import Looks
 from orchestrator.lifecycle.promotions import Promotions
@@ -41,23 +41,6 @@ select key from (
       and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
 ) held where key = any (%s)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to move one preview; void when the session that took it ends, or when somebody else has it.
-
-    Attributes:
-        preview_id: whose.
-        token: written into the row; every later write asks for it (fencing).
-    """
-
-    preview_id: str
-    token: str
-
-
-class LeaseLost(OrchestratorError):
-    """Another process took over this preview; what we were about to write was not written."""
 
 
 class Store:

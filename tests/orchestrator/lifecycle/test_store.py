@@ -15,8 +15,8 @@ from orchestrator.database import connect
 from orchestrator.errors import Busy, DatabaseUnreachable, NameTaken, OrchestratorError, UnknownPreview
 from orchestrator.lifecycle import Preview, State, Store, Wanted
 from orchestrator.lifecycle.around import losing_store
+from orchestrator.lifecycle.lease import LeaseLost
 from orchestrator.lifecycle.states import TRANSITIONS, WORKING
-from orchestrator.lifecycle.store import LeaseLost
 from orchestrator.lifecycle.versions import scripts
 
 
