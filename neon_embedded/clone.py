@@ -144,6 +144,16 @@ def remove_directory(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def used_bytes(directory: Path) -> int:
+    """Bytes of the blocks of everything below a directory; what goes away meanwhile is not there."""
+    total = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with suppress(OSError):
+                total += Path(folder, name).lstat().st_blocks * 512
+    return total
+
+
 def _assert_room(source: Path, target: Path) -> None:
     """Refuse a copy that would fill the disk: the parent writes to the same one, and its WAL must go on."""
     needed = 0

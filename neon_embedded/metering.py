@@ -1,13 +1,12 @@
 """What branches take: blocks on disk, and how long their computes were awake. Wakes nobody, knows no HTTP."""
 
-import os
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from neon_embedded.clone import used_bytes
 from neon_embedded.processes import pid_file, running
 
 #: How long what was measured of a branch is good, seconds; and how long one round may go on measuring.
@@ -43,7 +42,7 @@ class Meter:
 
     def measure(self, directory: Path) -> int:
         """Count a directory's blocks now."""
-        size = blocks_of(directory)
+        size = used_bytes(directory)
         with self._guard:
             self._seen[directory] = (time.monotonic(), size)
         return size
@@ -60,16 +59,6 @@ class Meter:
             if now - began > _ROUND_SECONDS or (at and now - at < _GOOD_SECONDS):
                 return
             self.measure(directory)
-
-
-def blocks_of(directory: Path) -> int:
-    """Bytes of the blocks of everything below a directory; what goes away meanwhile is not there."""
-    total = 0
-    for folder, _, names in os.walk(directory):
-        for name in names:
-            with suppress(OSError):
-                total += Path(folder, name).lstat().st_blocks * 512
-    return total
 
 
 def awake_for(directory: Path) -> float:

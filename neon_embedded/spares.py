@@ -5,11 +5,10 @@ branch as a standby until a new branch wants it (following.py; decision 0012).
 """
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from neon_embedded.clone import remove_directory
+from neon_embedded.clone import remove_directory, used_bytes
 from neon_embedded.plane import Plane
 from neon_embedded.processes import stop_postmaster
 from neon_embedded.rows import BranchRow, SpareRow
@@ -99,16 +98,6 @@ def shown_spares(plane: Plane, branch: BranchRow) -> dict[str, Any]:
         "bytes": sum(used_bytes(directory_of(plane, row)) for row in rows),
         "trouble": plane.spares_trouble.get(branch.timeline),
     }
-
-
-def used_bytes(directory: Path) -> int:
-    """Bytes on the disk below a directory."""
-    total = 0
-    for folder, _, names in os.walk(directory):
-        for name in names:
-            with suppress(OSError):
-                total += Path(folder, name).lstat().st_blocks * 512
-    return total
 
 
 def free_bytes(directory: Path) -> int:

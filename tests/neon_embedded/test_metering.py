@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from neon_embedded.metering import Meter, awake_for, blocks_of
+from neon_embedded.clone import used_bytes
+from neon_embedded.metering import Meter, awake_for
 from neon_embedded.processes import pid_file
 
 from .conftest import World
@@ -21,7 +22,7 @@ def test_a_branch_tells_its_size_and_how_long_it_was_awake(world: World) -> None
     aged(directory / "data", 400)
     first = world.client.branch(world.project, made.branch.id)
     assert first.logical_size is not None
-    assert abs(first.logical_size - blocks_of(directory)) < 2**20
+    assert abs(first.logical_size - used_bytes(directory)) < 2**20
     assert 400 <= first.extra["active_time_seconds"] < 400 + 300
     assert first.extra["compute_time_seconds"] == first.extra["active_time_seconds"] // 4
 
