@@ -2,8 +2,6 @@
 
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,7 +15,7 @@ from orchestrator.bootstrap import Assembly
 from orchestrator.errors import WaitingForAnswers
 from orchestrator.lifecycle import Promotion, State
 from tests.acceptance.inside import KILLED, Verb, must, run
-from tests.acceptance.shop import Shop, orphaned_postgres
+from tests.acceptance.shop import Shop, docker_names, orphaned_postgres
 from tests.acceptance.small import GOAL, TABLE
 
 NAME = "pr-1"
@@ -295,15 +293,8 @@ def behind_its_back(shop: Shop, ids: set[str], *, runs: bool) -> list[str]:
     for folder, folders, files in os.walk(shop.home):
         found += [f"path {folder}/{name}" for name in (*folders, *files) if mine.search(name)]
         folders[:] = [name for name in folders if name != "data"]
-    if "docker" in (shop.folder / "preview.toml").read_text() and shutil.which("docker"):
-        for what in (
-            "ps --all --format {{.Names}}",
-            "images --format {{.Repository}}:{{.Tag}}",
-            "network ls --format {{.Name}}",
-            "volume ls --format {{.Name}}",
-        ):
-            asked = subprocess.run(["docker", *what.split()], capture_output=True, text=True, check=False)
-            found += [line for line in asked.stdout.splitlines() if mine.search(line)]
+    if "docker" in (shop.folder / "preview.toml").read_text():
+        found += [name for name in docker_names() if mine.search(name)]
     return found
 
 

@@ -109,16 +109,23 @@ class Shop:
         if preview["url"]:
             found += [f"process {pid}" for pid in self.processes(preview["url"])]
         found += orphaned_postgres(self.home)
-        if shutil.which("docker"):
-            for what in (
-                "ps --all --format {{.Names}}",
-                "images --format {{.Repository}}:{{.Tag}}",
-                "network ls --format {{.Name}}",
-                "volume ls --format {{.Name}}",
-            ):
-                asked = subprocess.run(["docker", *what.split()], capture_output=True, text=True, check=False)
-                found += [line for line in asked.stdout.splitlines() if preview_id in line]
-        return found
+        return [*found, *(name for name in docker_names() if preview_id in name)]
+
+
+def docker_names() -> list[str]:
+    """Whatever the engine has a name for: containers, images, networks, volumes; nothing without an engine."""
+    if not shutil.which("docker"):
+        return []
+    found: list[str] = []
+    for what in (
+        "ps --all --format {{.Names}}",
+        "images --format {{.Repository}}:{{.Tag}}",
+        "network ls --format {{.Name}}",
+        "volume ls --format {{.Name}}",
+    ):
+        asked = subprocess.run(["docker", *what.split()], capture_output=True, text=True, check=False)
+        found += asked.stdout.splitlines()
+    return found
 
 
 def orphaned_postgres(home: Path) -> list[str]:
