@@ -1,5 +1,6 @@
 """What was asked of the server, by whom, and whether it was allowed. Only added to: the table refuses the rest."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -59,10 +60,37 @@ class Audit:
         self._connection.execute(
             "insert into preview_control.audit (who, role, token, action, object, outcome, note) "
             "values (%s, %s, %s, %s, %s, %s, %s)",
-            (
-                *((caller.who, caller.role.value, caller.token) if caller else ("nobody", "", "")),
-                *texts,
-            ),
+            (*_caller_columns(caller), *texts),
+        )
+
+    def count(self, more: Mapping[tuple[Caller | None, str], int]) -> None:
+        """Keep how many more were refused, for an entry about all of them; see `settle`.
+
+        Args:
+            more: how many of which caller, or, when nobody is known, from where.
+        """
+        # In one order, so that two servers that count the same do not wait for each other in a circle.
+        rows = sorted(
+            (*_caller_columns(caller), clean(source.replace("\0", ""))[:_LONGEST], count)
+            for (caller, source), count in more.items()
+        )
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into preview_control.refused_more as kept (who, role, token, source, count) "
+                "values (%s, %s, %s, %s, %s) on conflict (who, role, token, source) "
+                "do update set count = kept.count + excluded.count",
+                rows,
+            )
+
+    def settle(self, *, older_than_seconds: float) -> None:
+        """Make entries of what was counted, by whichever server, since at least so long; each becomes one, once."""
+        self._connection.execute(
+            "with over as (delete from preview_control.refused_more "
+            "where since <= clock_timestamp() - make_interval(secs => %s) returning *) "
+            "insert into preview_control.audit (who, role, token, action, object, outcome, note) "
+            "select who, role, token, 'requests', source, 'refused', count || ' more were refused in a short time' "
+            "|| case when source = '' and role = '' then ', from several addresses' else '' end from over",
+            (older_than_seconds,),
         )
 
     def read(self, *, before: int | None = None, limit: int = 100) -> tuple[Entry, ...]:
@@ -74,3 +102,7 @@ class Audit:
         ).fetchall()
         names = ("id", "at", "who", "role", "token", "action", "object", "outcome", "note")
         return tuple(Entry(**dict(zip(names, row, strict=True))) for row in rows)
+
+
+def _caller_columns(caller: Caller | None) -> tuple[str, str, str]:
+    return (caller.who, caller.role.value, caller.token) if caller else ("nobody", "", "")

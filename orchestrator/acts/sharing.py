@@ -1,6 +1,6 @@
 """Share links of previews: who may make, see and revoke them, and that the audit knows. Opens nothing itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,11 +23,16 @@ class Sharing:
     Args:
         settings: `gateway`: where links lead.
         project: the project's key; None on the machine itself, where the diary has all of them.
+        refused: remembers in the audit what was refused: caller, action, and by name ``on``, ``note`` and ``kind``;
+            None where nobody can ask so often that it has to be counted.
     """
 
-    def __init__(self, settings: Settings, *, project: str | None) -> None:
+    def __init__(
+        self, settings: Settings, *, project: str | None, refused: Callable[..., None] | None = None
+    ) -> None:
         self._gateway = settings.gateway
         self._project = project
+        self._refused = refused
 
     def why_not(self) -> str:
         """Why no link can be made here at all; empty when one can."""
@@ -95,7 +100,10 @@ class Sharing:
             check(GIVES, caller, preview, author_may_approve=True)
             yield preview, told
         except OrchestratorError as error:
-            audit.write(caller, action, on=name, outcome="refused", note=error.message)
+            if self._refused is None:
+                audit.write(caller, action, on=name, outcome="refused", note=error.message)
+            else:
+                self._refused(caller, action, on=name, note=error.message, kind=action)
             raise
         audit.write(caller, action, on=name, outcome="allowed", note="; ".join(told))
 

@@ -61,7 +61,7 @@ def recognise(site: Site, token: str | None, *, address: str, what: str) -> Call
             hint="`preview token create` on the server's side makes one; export it as PREVIEW_TOKEN",
         )
     if wait := rates.tokens.take(caller.token):
-        site.refusals.tell(caller, what, on=address, note="too many requests")
+        site.refusals.tell(caller, what, on=address, note="too many requests", kind="too many requests")
         raise TooOften(_wait_words(wait))
     return caller
 
@@ -76,7 +76,9 @@ def admit(request: Request, site: Site, token: str | None, role: Role) -> Caller
     what = f"{request.method} {request.url.path}"
     caller = recognise(site, token, address=address_of(request), what=what)
     if not caller.may(role):
-        site.refusals.tell(caller, what, on="", note=f"needs the role {role.value}")
+        # The route as it was declared: of these there are a few.
+        kind = f"{request.method} {getattr(request.scope.get('route'), 'path', '')}"
+        site.refusals.tell(caller, what, on="", note=f"needs the role {role.value}", kind=kind)
         raise NotAllowed(
             f"the role {caller.role.value} may not do that; it needs {role.value}",
             hint=f"ask somebody with the role {role.value}, or an admin for another token",

@@ -56,4 +56,4 @@ def revoke_share(name: Name, share_id: Id, caller: Developer, site: Doors) -> di
 
 def sharing(site: Doors) -> Sharing:
     """The links of the server's project."""
-    return Sharing(site.settings, project=site.project)
+    return Sharing(site.settings, project=site.project, refused=site.refusals.tell)

@@ -7,7 +7,7 @@ from functools import cached_property
 from orchestrator.access import Audit, Caller, Tokens
 from orchestrator.api.pool import Connections
 from orchestrator.api.rates import Rates
-from orchestrator.api.refusals import Refusals
+from orchestrator.api.refusals import Counts, Refusals
 from orchestrator.bootstrap import Assembly, assemble, open_project
 from orchestrator.jobs.book import Book
 from orchestrator.jobs.queue import install
@@ -43,13 +43,16 @@ class Site:
             per_minute=settings.server.requests_per_minute, failures=settings.server.failures_per_minute
         )
         self.refusals = Refusals(
-            lambda caller, action, on, note: self.write(caller, action, on=on, outcome="refused", note=note)
+            lambda caller, action, on, note: self.write(caller, action, on=on, outcome="refused", note=note),
+            count=self._count,
+            settle=self._settle,
         )
         self.uri = store_uri(settings)
         self._connections = Connections(self.uri)
         with self.store("server") as store:
             # Brings the tables to this program's version, once, before anybody asks.
             install(store.connection)
+        self.refusals.settle()
         self._open = ExitStack()
         self.submissions = self._open.enter_context(
             Submissions(settings, project=self.project, uri=self.uri, refused=self.refusals.tell).open()
@@ -115,6 +118,14 @@ class Site:
         """Add an entry to the audit."""
         with self.audit() as audit:
             audit.write(caller, action, on=on, outcome=outcome, note=note)
+
+    def _count(self, more: Counts) -> None:
+        with self.audit() as audit:
+            audit.count(more)
+
+    def _settle(self, older_than_seconds: float) -> None:
+        with self.audit() as audit:
+            audit.settle(older_than_seconds=older_than_seconds)
 
     def close(self) -> None:
         """Give back what is held."""

@@ -131,7 +131,8 @@ class SiteDesk:
 
     def refused(self, caller: Caller | None, action: str, *, on: str, why: str) -> None:
         """See Desk."""
-        self._site.refusals.tell(caller, action, on=on, note=f"dashboard: {why}", source="the dashboard")
+        note = f"dashboard: {why}"
+        self._site.refusals.tell(caller, action, on=on, note=note, source="the dashboard", kind=action)
 
     # doing
 
@@ -236,7 +237,7 @@ class SiteDesk:
 
     @property
     def _sharing(self) -> Sharing:
-        return Sharing(self._site.settings, project=self.project)
+        return Sharing(self._site.settings, project=self.project, refused=self._site.refusals.tell)
 
     def no_links(self) -> str:
         """See Desk."""

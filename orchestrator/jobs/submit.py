@@ -27,7 +27,7 @@ class Submissions:
         settings: the server's own.
         project: the project's key.
         uri: of the store's database.
-        refused: remembers in the audit what was refused: caller, action, and by name ``on`` and ``note``.
+        refused: remembers in the audit what was refused: see Refusals.tell.
     """
 
     def __init__(self, settings: Settings, *, project: str, uri: str, refused: Callable[..., None]) -> None:
@@ -92,7 +92,7 @@ class Submissions:
             if isinstance(given, Discard) and preview is not None and preview.state is not State.PROMOTING:
                 refuse_half_promoted(preview, force=given.force)
         except (NotAllowed, Refused) as error:
-            self._refused(caller, act.name, on=name, note=error.message)
+            self._refused(caller, act.name, on=name, note=error.message, kind=act.name)
             raise
         except ValidationError as error:
             said = "; ".join(

@@ -35,6 +35,8 @@ _MOST_ATTEMPTS = 20
 _STILL_SECONDS = 5.0
 #: How long a discard that failed is left alone, in seconds.
 _FAILED_SECONDS = 120.0
+#: After how long counted refusals that their own server did not make entries of are made so by us, in seconds.
+_COUNTED_SECONDS = 90.0
 
 
 class Works:
@@ -241,6 +243,7 @@ class Works:
                 and _nobody_works_on(store, preview)
             )
             book.forget()
+            Audit(connection).settle(older_than_seconds=_COUNTED_SECONDS)
             contexts = Contexts(connection)
             contexts.forget()
             contexts.tidy(home() / "sources")

@@ -1,25 +1,46 @@
 """Refusals in the audit: all of them are there, and a flood of them is a few lines."""
 
+import concurrent.futures
 import threading
+from collections import Counter
 from collections.abc import Callable
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.access import Caller, Role
+from orchestrator.access import Audit, Caller, Role
 from orchestrator.api.rates import Buckets, Lately, source_of
-from orchestrator.api.refusals import Refusals
+from orchestrator.api.refusals import Counts, Refusals
+from orchestrator.database import connect
 from orchestrator.errors import DatabaseUnreachable
+from orchestrator.lifecycle import Store
 
 ADA = Caller(who="ada", role=Role.DEVELOPER, token="0a0a0a0a")
 
 
 class Written:
+    """An audit in memory."""
+
     def __init__(self) -> None:
         self.rows: list[tuple[str, str, str, str]] = []
+        self.counted: Counter[tuple[str, str]] = Counter()
+        self.came = threading.Event()
 
-    def __call__(self, caller: Caller | None, action: str, on: str, note: str) -> None:
+    def write(self, caller: Caller | None, action: str, on: str, note: str) -> None:
         self.rows.append((caller.who if caller else "nobody", action, on, note))
+
+    def count(self, more: Counts) -> None:
+        for (caller, source), number in more.items():
+            self.counted[caller.who if caller else "nobody", source] += number
+
+    def settle(self, _older_than_seconds: float) -> None:
+        for (who, source), number in self.counted.items():
+            self.rows.append((who, "requests", source, f"{number} more were refused in a short time"))
+            self.came.set()
+        self.counted.clear()
+
+    def refusals(self, **seconds: float) -> Refusals:
+        return Refusals(self.write, count=self.count, settle=self.settle, **seconds)
 
     @property
     def told(self) -> int:
@@ -29,7 +50,7 @@ class Written:
 
 def test_a_few_are_written_one_by_one() -> None:
     written = Written()
-    refusals = Refusals(written)
+    refusals = written.refusals()
     refusals.tell(None, "GET /x", on="10.0.0.1", note="no token", source="10.0.0.1")
     refusals.tell(ADA, "promote", on="pr-1", note="needs the role approver")
     refusals.close()
@@ -43,7 +64,7 @@ def test_a_few_are_written_one_by_one() -> None:
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 40)), min_size=500, max_size=700))
 def test_of_a_flood_every_one_counts_and_few_lines_are_written(flood: list[tuple[bool, int]]) -> None:
     written = Written()
-    refusals = Refusals(written)
+    refusals = written.refusals()
     for known, address in flood:
         refusals.tell(ADA if known else None, "GET /x", on="", note="no", source=f"10.0.0.{address}")
     refusals.close()
@@ -51,29 +72,73 @@ def test_of_a_flood_every_one_counts_and_few_lines_are_written(flood: list[tuple
     assert len(written.rows) <= 300 + 60 + 12 + 5  # a few more where the run takes long enough for new drops
 
 
-def test_what_was_counted_is_written_before_the_server_ends_and_after_a_while() -> None:
-    written, came = Written(), threading.Event()
-
-    def write(caller: Caller | None, action: str, on: str, note: str) -> None:
-        written(caller, action, on, note)
-        if "more were" in note:
-            came.set()
-
-    refusals = Refusals(write, every_seconds=0.01)
+def test_what_was_counted_is_kept_at_once_and_becomes_an_entry_after_a_while() -> None:
+    written = Written()
+    refusals = written.refusals(unkept_seconds=0.01, every_seconds=0.02)
     for _ in range(400):
         refusals.tell(None, "GET /x", on="a", note="no token", source="10.0.0.1")
-    assert came.wait(10)
+    assert written.came.wait(10)
     refusals.close()
     assert written.told == 400
 
 
-def test_a_store_that_is_away_ends_nothing() -> None:
-    def away(*_: object) -> None:
-        raise DatabaseUnreachable("the store does not answer")
-
-    refusals = Refusals(away)
-    refusals._counts[None, "10.0.0.1"] = 3
+def test_no_flood_hides_the_first_of_another_kind() -> None:
+    written = Written()
+    refusals = written.refusals()
+    for number in range(200):
+        refusals.tell(ADA, f"POST /{number}", on="", note="no", kind="POST /{name}")
+    for _ in range(3):
+        refusals.tell(ADA, "promote", on="pr-1", note="needs the role approver", kind="promote")
     refusals.close()
+    assert [row for row in written.rows if row[1] == "promote"] == [
+        ("ada", "promote", "pr-1", "needs the role approver")
+    ]
+    assert written.told == 203
+    assert len(written.rows) <= 60 + 2 + 1 + 5
+
+
+def test_a_store_that_is_away_ends_nothing_and_what_was_counted_waits_for_it() -> None:
+    written, away = Written(), [True]
+
+    def count(more: Counts) -> None:
+        if away[0]:
+            raise DatabaseUnreachable("the store does not answer")
+        written.count(more)
+
+    def settle(seconds: float) -> None:
+        if away[0]:
+            raise DatabaseUnreachable("the store does not answer")
+        written.settle(seconds)
+
+    refusals = Refusals(written.write, count=count, settle=settle)
+    refusals._counts[None, "10.0.0.1"] = 3
+    refusals._keep()
+    refusals.settle()
+    away[0] = False
+    refusals.close()
+    assert written.told == 3
+
+
+def settle(uri: str) -> None:
+    with connect(uri, purpose="test") as connection:
+        Audit(connection).settle(older_than_seconds=0)
+
+
+def test_what_a_dead_server_counted_another_one_makes_an_entry_of(store: Store, store_uri: str) -> None:
+    """One that was killed closes nothing: what it had kept is in the store."""
+    audit = Audit(store.connection)
+    for _ in range(2):
+        audit.count({(ADA, ""): 40, (None, "10.0.0.1"): 2, (None, ""): 1})
+    audit.settle(older_than_seconds=3600)
+    assert audit.read() == ()
+    with concurrent.futures.ThreadPoolExecutor() as both:
+        for done in [both.submit(settle, store_uri) for _ in range(2)]:
+            done.result()
+    assert sorted((each.who, each.role, each.object, each.note) for each in audit.read()) == [
+        ("ada", "developer", "", "80 more were refused in a short time"),
+        ("nobody", "", "", "2 more were refused in a short time, from several addresses"),
+        ("nobody", "", "10.0.0.1", "4 more were refused in a short time"),
+    ]
 
 
 def clock(now: list[float]) -> Callable[[], float]:
