@@ -1,6 +1,7 @@
 """A proxy between the client and a Neon API that answers badly when it is told to."""
 
 import http.client
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ WAYS = {
     "cut before": (None, 0, False),
 }
 
+_FINISHED = re.compile(rb'"status":\s*"finished"')
+
 
 class BadNeon:
     """Passes requests on to the real one, but answers the chosen request in a bad way, once or so many times."""
@@ -37,6 +40,8 @@ class BadNeon:
         self.seen: list[str] = []
         #: What stands in an address in place of what, in every answer that is passed on.
         self.replace = ("", "")
+        #: Whether operations are said to be running when a mutation is answered, so that somebody has to wait for them.
+        self.slow = False
         self._lock = threading.Lock()
 
     def spoil(self, way: str, chosen: Callable[[str, str], bool], times: int = 1) -> None:
@@ -75,6 +80,8 @@ def bad_neon(url: str) -> Iterator[BadNeon]:
                 answer = proxy.passed_on(self, body)
                 old, new = (each.encode() for each in proxy.replace)
                 text = answer.read()
+                if proxy.slow and self.command != "GET":
+                    text = _FINISHED.sub(b'"status":"running"', text)
                 self._answer(text.replace(old, new) if old else text, answer.status)
                 return
             text, status, done = WAYS[proxy.way]

@@ -8,10 +8,12 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from neon_client import NeonClient
 from neon_embedded import ensure_running, stop
@@ -22,6 +24,7 @@ from tests.acceptance.small import make_small
 PLAYERS = 2
 #: What all players together may take.
 ENOUGH_BYTES = 4_000_000_000
+C = TypeVar("C")
 _KEEPS_ITS_START = {name for name, scene in SCENES.items() if scene.starts == scene.ends}
 
 
@@ -118,10 +121,7 @@ def matrix(base: Path, runtime: str, scenes: Sequence[str], *, players: int = PL
         for point in points[scene]
         for instead in (False, True)
     ]
-    says = [base / f"played-{number}.jsonl" for number in range(players)]
-    children = [_player(base, runtime, everything[i::players], say) for i, say in enumerate(says)]
-    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    played = [json.loads(line) for say in says if say.exists() for line in say.read_text().splitlines()]
+    played = dealt(base, everything, partial(_play_all, runtime), players=players)
     _tell(points, played, time.monotonic() - began)
     faults = [each for each in played if each["fault"]]
     assert not faults, "\n\n".join(
@@ -129,7 +129,6 @@ def matrix(base: Path, runtime: str, scenes: Sequence[str], *, players: int = PL
         f"{'given up' if each['cell']['instead'] else 'gone on with'}: {each['fault']}"
         for each in faults
     )
-    assert codes == [0] * players, [say.with_suffix(".log").read_text() for say in says]
     assert len(played) == len(everything)
     assert sum(not each["reached"] for each in played) <= len(played) // 10
 
@@ -148,18 +147,42 @@ def _tell(points: dict[str, tuple[str, ...]], played: "list[dict[str, object]]",
     )
 
 
-def _player(base: Path, runtime: str, pending: Sequence[Cell], say: Path) -> int:
+def _play_all(runtime: str, base: Path, pending: Sequence[Cell], say: Path) -> None:
+    stand, neon = open_stand(base / "home", base / "folder", runtime)
+    try:
+        play(stand, pending, say)
+    finally:
+        _clear(base / "home", stand, neon)
+
+
+def dealt(
+    base: Path, cells: Sequence[C], work: Callable[[Path, Sequence[C], Path], None], *, players: int = PLAYERS
+) -> list[dict[str, Any]]:
+    """What came of cells, dealt to forked players.
+
+    Args:
+        base: each player gets a folder of its own in it, which is not made yet.
+        cells: all of them.
+        work: plays some: a folder, the cells, the file to which it adds a line of JSON for each.
+        players: how many at once.
+    """
+    says = [base / f"played-{number}.jsonl" for number in range(players)]
+    children = [
+        _player(partial(work, base / say.stem, cells[i::players], say), say) for i, say in enumerate(says)
+    ]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    assert codes == [0] * players, [say.with_suffix(".log").read_text() for say in says]
+    return [json.loads(line) for say in says if say.exists() for line in say.read_text().splitlines()]
+
+
+def _player(work: Callable[[], None], say: Path) -> int:
     child = os.fork()
     if child:
         return child
     code = 1
     with say.with_suffix(".log").open("w") as log:
         try:
-            stand, neon = open_stand(base / say.stem / "home", base / say.stem / "folder", runtime)
-            try:
-                play(stand, pending, say)
-            finally:
-                _clear(base / say.stem / "home", stand, neon)
+            work()
             code = 0
         except BaseException:  # noqa: BLE001 - the child must end here, whatever happened
             traceback.print_exc(file=log)
