@@ -40,7 +40,6 @@ def gateway(
     from orchestrator.api.site import Site
     from orchestrator.cli import render
     from orchestrator.gate import serving
-    from orchestrator.gate.config import gateway_config
     from orchestrator.settings import find, load
 
     only_here()
@@ -49,7 +48,7 @@ def gateway(
         return
     settings = load(find(Path.cwd()))
     if show_config:
-        config = gateway_config(settings.gateway, serving.gate_address(settings.gateway))
+        config = serving.config_of(settings.gateway)
         # By default Caddy takes orders from every process of the machine, on port 2019.
         render.result_json({"admin": {"disabled": True}, **config})
         return

@@ -105,11 +105,9 @@ class _Door:
 
     async def name(self, request: Request) -> Response:
         """Whether a name may have a certificate."""
-        asked = request.query_params.get("domain", "")
-        table = await self._gate.reading.table()
-        known = preview_name(asked, self._gate.gateway.domain) in table.previews
-        own = host_name(asked) == self._gate.gateway.domain
-        return Response(status_code=200 if known or own else 403)
+        asked, domain = request.query_params.get("domain", ""), self._gate.gateway.domain
+        known = host_name(asked) == domain or await self._named(preview_name(asked, domain)) is not None
+        return Response(status_code=200 if known else 403)
 
     async def unreachable(self, request: Request) -> Response:
         """What is said when the app does not answer where it should be."""
@@ -195,7 +193,11 @@ class _Door:
     # the pieces
 
     async def _preview(self, request: Request, *, anew: bool = False) -> Glance | None:
-        name = preview_name(request.headers.get("host", ""), self._gate.gateway.domain)
+        return await self._named(
+            preview_name(request.headers.get("host", ""), self._gate.gateway.domain), anew=anew
+        )
+
+    async def _named(self, name: str | None, *, anew: bool = False) -> Glance | None:
         if name is None:
             return None
         table = await self._gate.reading.table(anew=anew)

@@ -22,12 +22,14 @@ SECURE_COOKIE = f"__Host-{COOKIE}"
 _PATIENCE = "10s"
 
 
-def gateway_config(gateway: GatewaySection, gate: str) -> dict[str, Any]:
+def gateway_config(gateway: GatewaySection, gate: str, certificate: str = "") -> dict[str, Any]:
     """The config.
 
     Args:
         gateway: the settings.
         gate: where the gate listens, as Caddy dials it: ``127.0.0.1:PORT`` or ``unix//PATH``.
+        certificate: what tells a certificate in files from the next in its place: with it the config changes, and Caddy
+            reads the files again.
     """
     server: dict[str, Any] = {
         "listen": [f"{_listen(gateway)}:{gateway.own_port}"],
@@ -38,12 +40,14 @@ def gateway_config(gateway: GatewaySection, gate: str) -> dict[str, Any]:
     }
     apps: dict[str, Any] = {"http": {"grace_period": "5s", "servers": {"gateway": server}}}
     if gateway.certificates:
-        apps["tls"] = _certificates(gateway, gate)
+        apps["tls"] = _files(gateway, certificate) if gateway.tls == "files" else _on_demand(gateway, gate)
         # Its root is for those who choose to trust it: Caddy would put it into the machine's own store.
         apps["pki"] = {"certificate_authorities": {"local": {"install_trust": False}}}
         server["tls_connection_policies"] = [{}]
         # Redirects from port 80 are ours to make; without this Caddy would add a server of its own.
         server["automatic_https"] = {"disable_redirects": True}
+        if gateway.tls == "files":  # and it would ask Let's Encrypt for the names that it finds in the routes
+            server["automatic_https"]["disable_certificates"] = True
         if gateway.own_port == 443:
             apps["http"]["servers"]["redirect"] = _redirect(gateway)
     else:
@@ -70,12 +74,25 @@ def _redirect(gateway: GatewaySection) -> dict[str, Any]:
     }
 
 
-def _certificates(gateway: GatewaySection, gate: str) -> dict[str, Any]:
+def _files(gateway: GatewaySection, mark: str) -> dict[str, Any]:
+    """One certificate for all names, which somebody else renews."""
+    pair = {"certificate": gateway.certificate, "key": gateway.key, "tags": [mark]}
+    return {"certificates": {"load_files": [pair]}}
+
+
+def _on_demand(gateway: GatewaySection, gate: str) -> dict[str, Any]:
     """Each name gets a certificate on its first request, if the gate knows the name."""
     ask = {"module": "http", "endpoint": f"http://{gate}/gate/name"}
     policy: dict[str, Any] = {"on_demand": True}
+    acme = {
+        "ca": gateway.authority,
+        "email": gateway.email,
+        "trusted_roots_pem_files": [gateway.authority_root] if gateway.authority_root else None,
+    }
     if gateway.tls == "internal":
         policy["issuers"] = [{"module": "internal"}]
+    elif any(acme.values()):
+        policy["issuers"] = [{"module": "acme", **{key: value for key, value in acme.items() if value}}]
     return {"automation": {"policies": [policy], "on_demand": {"permission": ask}}}
 
 

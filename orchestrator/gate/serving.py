@@ -1,6 +1,7 @@
 """Runs the gate, and keeps the gateway (Caddy) in front of it going. Knows no route and no preview."""
 
 import fcntl
+import hashlib
 import os
 import signal
 import threading
@@ -13,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from orchestrator.api.site import Site
-from orchestrator.errors import Busy
+from orchestrator.errors import Busy, SettingsError
 from orchestrator.gate.app import Gate, make_gate
 from orchestrator.gate.config import gateway_config
 from orchestrator.gate.passes import EVERY, Pass, Passes
@@ -43,6 +44,25 @@ def gate_address(gateway: GatewaySection) -> str:
     if gateway.gate:
         return gateway.gate
     return GATE_ADDRESS if gateway.certificates else f"unix/{folder() / 'gate.sock'}"
+
+
+def config_of(gateway: GatewaySection) -> dict[str, Any]:
+    """Caddy's config, as the settings and the certificate's files are now.
+
+    Raises:
+        SettingsError: there is no certificate where the settings say that it is.
+    """
+    mark = ""
+    if gateway.tls == "files":
+        try:
+            both = b"".join(Path(str(each)).read_bytes() for each in (gateway.certificate, gateway.key))
+        except OSError as error:
+            raise SettingsError(
+                f"gateway.certificate and gateway.key cannot be read ({type(error).__name__})",
+                hint=f"they are looked for at {gateway.certificate} and {gateway.key}",
+            ) from None
+        mark = hashlib.sha256(both).hexdigest()
+    return gateway_config(gateway, gate_address(gateway), mark)
 
 
 def caddy() -> Caddy:
@@ -122,26 +142,31 @@ def run_gateway(
         # uvicorn raises again what ended it; without this SIGTERM would end us before the last visits are written.
         before = signal.signal(signal.SIGTERM, lambda *_: None)
         try:
-            with _kept_going(gateway_config(gateway, dialled), tell) if with_caddy else nullcontext():
+            with _kept_going(lambda: config_of(gateway), tell) if with_caddy else nullcontext():
                 _Told(_listening(site, dialled), lambda: say(gateway.url("NAME"))).run()
         finally:
             signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
-def _kept_going(config: Mapping[str, Any], tell: Callable[[str], None]) -> Iterator[None]:
-    """Run Caddy for a block, and start it again when it ends; Ctrl-C ends it."""
+def _kept_going(config: Callable[[], Mapping[str, Any]], tell: Callable[[str], None]) -> Iterator[None]:
+    """Run Caddy for a block, start it again when it ends, and tell it of a new certificate; Ctrl-C ends it."""
     with translating("starting the gateway"):
-        caddy().ensure(config)
+        caddy().ensure(config())
     over = threading.Event()
 
     def supervise() -> None:
+        told = ""
         while not over.wait(_LOOK_SECONDS):
+            wrong = ""
             try:
-                if caddy().ensure(config):
+                if caddy().ensure(config()):
                     tell("the gateway had ended; it is started again")
-            except PreviewError as error:
-                tell(f"{error.message}; {error.hint}")
+            except (PreviewError, SettingsError) as error:
+                wrong = f"{error.message}; {error.hint}"
+            if wrong and wrong != told:
+                tell(wrong)
+            told = wrong
 
     supervisor = threading.Thread(target=supervise, name="gateway", daemon=True)
     supervisor.start()

@@ -1,8 +1,8 @@
 """Where people reach previews: `[gateway]`. Reads nothing."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from orchestrator.sections.base import Section
 
@@ -35,12 +35,35 @@ class GatewaySection(Section):
         pattern=r"^[0-9a-fA-F.:]+$",
         description="The address that it listens on; default: 127.0.0.1 for `localhost`, else every one.",
     )
-    tls: Literal["auto", "internal", "off"] = Field(
+    tls: Literal["auto", "files", "internal", "off"] = Field(
         "auto",
-        description="Certificates: `auto`: one for each name, from Let's Encrypt, on its first request; `internal`: "
-        "from an authority of the gateway's own; `off`: plain HTTP, when something in front of it speaks HTTPS. "
-        "`localhost` has none.",
+        description="Certificates: `auto`: one for each name, from `authority`, on its first request; `files`: the one "
+        "in `certificate`, for all names; `internal`: from an authority of the gateway's own; `off`: plain HTTP, when "
+        "something in front of it speaks HTTPS. `localhost` has none.",
     )
+    authority: str | None = Field(
+        None,
+        pattern=r"^https://[^\s@]+$",
+        description="Whom `auto` asks: the URL of an ACME directory; default: Let's Encrypt's.",
+    )
+    authority_root: str | None = Field(
+        None,
+        pattern=r"^/",
+        description="A PEM file with the root that `authority`'s own certificate is from, when it is none that this "
+        "machine trusts.",
+    )
+    email: str | None = Field(
+        None,
+        pattern=r"^[^\s@]+@[^\s@]+$",
+        description="Whom `authority` may write to about the certificates.",
+    )
+    certificate: str | None = Field(
+        None,
+        pattern=r"^/",
+        description="For `files`: a PEM file with the certificate for DOMAIN and `*.DOMAIN`, and its chain. A new one "
+        "in its place is taken by itself.",
+    )
+    key: str | None = Field(None, pattern=r"^/", description="For `files`: a PEM file with its private key.")
     access: Literal["auto", "private", "open"] = Field(
         "auto",
         description="`private`: a preview asks for a token or a share link; `open`: whoever reaches it sees it. "
@@ -60,6 +83,12 @@ class GatewaySection(Section):
         pattern=r"^[a-z0-9.-]+:\d{1,5}$",
         description="Where the team's server listens: `https://DOMAIN` itself leads there.",
     )
+
+    @model_validator(mode="after")
+    def _files(self) -> Self:
+        if (self.tls == "files") != bool(self.certificate and self.key):
+            raise ValueError('tls = "files" goes with `certificate` and `key`, and they with it')
+        return self
 
     @property
     def local(self) -> bool:

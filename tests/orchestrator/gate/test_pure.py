@@ -72,6 +72,12 @@ def test_what_the_settings_mean(
     assert (gateway.url("pr-1"), gateway.private, gateway.server_url) == (url, private, server)
 
 
+def test_a_certificate_in_files_goes_with_both_files() -> None:
+    for half in ({"tls": "files"}, {"tls": "files", "key": "/k"}, {"certificate": "/c", "key": "/k"}):
+        with pytest.raises(ValueError, match="goes with"):
+            GatewaySection.model_validate({"domain": "p.example.com", **half})
+
+
 def test_the_config_listens_where_it_should_and_touches_nothing_else_of_the_machine() -> None:
     local = gateway_config(GatewaySection(), "unix//run/gate.sock")
     assert [server["listen"] for server in local["apps"]["http"]["servers"].values()] == [["127.0.0.1:8400"]]
