@@ -28,6 +28,8 @@ _WORDS = {
     "answers": "the answers",
     "report_digest": "the report",
 }
+#: Facts with a digest or a name of their own.
+_PARTS = (("plan", "digest"), ("report", "digest"), ("image", "id"), ("main", "lsn"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,30 @@ def facts_of(preview: Preview) -> dict[str, Any]:
         "answers": hashlib.sha256(answers.encode()).hexdigest(),
         "report_digest": Report.from_json(facts["report"]).digest,
     }
+
+
+def looked_at(preview: Preview) -> str:
+    """What there is to look at before a yes, as one digest, SHA-256 (hex): another one when it is rehearsed anew."""
+    facts = preview.facts
+    parts = [(facts.get(name) or {}).get(key) for name, key in _PARTS]
+    whole = [facts.get(name) for name in ("base", "goal", "reached", "answers")]
+    content = json.dumps([preview.id, preview.state.value, *parts, *whole], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def assert_looked_at(preview: Preview, looked: str) -> None:
+    """Refuse a yes to a ready preview that was given for something else; one that names nothing is taken as it is.
+
+    A yes waits for its turn, and whoever made the preview may have brought it up anew meanwhile.
+
+    Raises:
+        Refused: it is not what was looked at.
+    """
+    if looked and looked != looked_at(preview):
+        raise Refused(
+            f"{preview.name} is not what it was when you said yes: it was brought up anew meanwhile",
+            hint=f"`preview report {preview.name}` shows what it is now; then say yes to that",
+        )
 
 
 def moved(approval: Approval, now: Mapping[str, Any]) -> tuple[str, ...]:

@@ -118,6 +118,8 @@ def connect(
             connect_timeout=connect_timeout_seconds,
             application_name=f"preview: {purpose}"[:63],
             keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
         )
     except (psycopg.OperationalError, psycopg.ProgrammingError, UnicodeError) as error:
         raise DatabaseUnreachable(
@@ -126,8 +128,9 @@ def connect(
         ) from None
     if faults.active():
         connection.cursor_factory = faults.Cursor
-    for name, value in (settings or {}).items():
-        connection.execute("select set_config(%s, %s, false)", (name, value))
+    if settings:
+        pins = ", ".join("pg_catalog.set_config(%s, %s, false)" for _ in settings)
+        connection.execute(f"select {pins}".encode(), [part for pair in settings.items() for part in pair])
     return connection
 
 
@@ -161,7 +164,7 @@ def lock_key(*words: str) -> int:
 
 def try_advisory_lock(connection: Connection, key: int) -> bool:
     """Take a session advisory lock if it is free; Postgres frees it when the session ends, however it ends."""
-    row = connection.execute("select pg_try_advisory_lock(%s)", (key,)).fetchone()
+    row = connection.execute("select pg_catalog.pg_try_advisory_lock(%s::int8)", (key,)).fetchone()
     return bool(row and row[0])
 
 
@@ -173,4 +176,4 @@ def advisory_lock(connection: Connection, key: int) -> Iterator[bool]:
         yield granted
     finally:
         if granted and not connection.closed:
-            connection.execute("select pg_advisory_unlock(%s)", (key,))
+            connection.execute("select pg_catalog.pg_advisory_unlock(%s::int8)", (key,))

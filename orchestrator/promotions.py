@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-from orchestrator.approval import Approval, facts_of, moved
+from orchestrator.approval import Approval, assert_looked_at, facts_of, moved
 from orchestrator.errors import MainMoved, OrchestratorError, Refused
 from orchestrator.lifecycle import Preview, Promotion, Promotions, State, Wanted
 from orchestrator.lifecycle.lease import Lease
@@ -39,6 +39,7 @@ class PromotionVerbs(RebaseVerbs):
         rebase: bool = True,
         wait: Callable[[str], bool] = lambda _holder: False,
         phase: str = "",
+        looked: str = "",
     ) -> Preview:
         """Put exactly what was rehearsed on main; then, unless `keep`, discard the preview.
 
@@ -51,6 +52,7 @@ class PromotionVerbs(RebaseVerbs):
                 look again, or returns False to give up.
             phase: ``expand``: only what the running version of the app survives; the preview rests in the middle.
                 ``contract``: the rest, after that. Empty: all that is left.
+            looked: what was looked at, see `approval.looked_at`; empty: whatever it is.
 
         Raises:
             HazardNotAllowed: a blocking hazard is not allowed by name; prints the flags.
@@ -64,17 +66,25 @@ class PromotionVerbs(RebaseVerbs):
             return in_turn(
                 self._store.line(self._project),
                 f"promote {name}",
-                lambda: self._promote(lease, allow, keep=keep, rebases=times, phase=phase),
+                lambda: self._promote(lease, allow, keep=keep, rebases=times, phase=phase, looked=looked),
                 under_way=self._hooks.under_way,
                 wait=wait,
             )
 
     def _promote(
-        self, lease: Lease, allow: Iterable[str], *, keep: bool, rebases: int, phase: str = ""
+        self,
+        lease: Lease,
+        allow: Iterable[str],
+        *,
+        keep: bool,
+        rebases: int,
+        phase: str = "",
+        looked: str = "",
     ) -> Preview:
         preview = self._store.get(lease.preview_id)
         name = preview.name
         check_phase(preview, phase)
+        self._assert_meant(preview, looked)
         if phase == "expand" and preview.state is State.READY and preview.facts.get("expanded"):
             return preview
         if preview.wanted is Wanted.CLOSED and preview.state is State.READY:
@@ -108,6 +118,25 @@ class PromotionVerbs(RebaseVerbs):
         self._store.want(preview.id, Wanted.CLOSED, note="discard after the promotion")
         return self._engine.run_until_rest(lease)
 
+    def _assert_meant(self, preview: Preview, looked: str) -> None:
+        """Refuse what is not what was looked at, and to say that something is promoted that was taken back since.
+
+        Raises:
+            Refused: it is not, or it was.
+        """
+        if preview.state is State.READY:
+            assert_looked_at(preview, looked)
+        if preview.state is not State.PROMOTED:
+            return
+        promotion = (preview.facts.get("promotion") or {}).get("id")
+        revert = self._promotions.revert_of(promotion) if promotion else None
+        if revert is not None and revert.touched:
+            done = "was taken back" if revert.state == "done" else "is half taken back"
+            raise Refused(
+                f"the promotion {promotion} of {preview.name} {done} by revert {revert.id}",
+                hint=f"`preview discard {preview.name}`, then `preview up {preview.name}` rehearses it again",
+            )
+
     def _promote_rebased(
         self,
         lease: Lease,
@@ -139,12 +168,18 @@ class PromotionVerbs(RebaseVerbs):
                 error.message = f"{moved.message}; rehearsing again on main as it is now: {error.message}"
             raise
 
-    def approve(self, name: str, *, allow: Iterable[str], note: str = "") -> Preview:
+    def approve(self, name: str, *, allow: Iterable[str], note: str = "", looked: str = "") -> Preview:
         """Say yes to a ready preview; bound to what it is now. `promote` asks for it and refuses when it moved.
+
+        Args:
+            name: which.
+            allow: hazards and findings that are allowed by name.
+            note: a sentence to keep with it.
+            looked: what was looked at, see `approval.looked_at`; empty: whatever it is.
 
         Raises:
             HazardNotAllowed: a blocking hazard is not allowed by name; prints the flags.
-            Refused: not ready, report blocked, or what it was rehearsed for has moved.
+            Refused: not ready, not what was looked at, or the report blocks it.
         """
         preview = self.mine(name)
         with self._store.lease(preview.id, wait=self._wait) as lease:
@@ -154,6 +189,7 @@ class PromotionVerbs(RebaseVerbs):
                     f"{name} is {preview.state}; only a ready preview can be approved",
                     hint=f"`preview up {name}` brings it there",
                 )
+            assert_looked_at(preview, looked)
             return self._approve(lease, preview, allow, note=note, to=State.READY)
 
     def _approve(

@@ -60,7 +60,18 @@ class Answer(Arguments):
     answers: dict[_Word, _Text] = Field(min_length=1, max_length=1000, description="By the questions' ids.")
 
 
-class Approve(Arguments):
+class Yes(Arguments):
+    """What every yes to a preview says."""
+
+    looked_at: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="What `GET /previews/NAME` says under that name: when it is something else by the time that "
+        "this is done, nothing is. Default: as it is when this is asked for.",
+    )
+
+
+class Approve(Yes):
     """A person's yes."""
 
     allow: list[_Word] = Field(
@@ -69,7 +80,7 @@ class Approve(Arguments):
     note: str = Field("", max_length=2000, description="A sentence to keep with it.")
 
 
-class Promote(Arguments):
+class Promote(Yes):
     """How a preview is put on production."""
 
     allow: list[_Word] = Field(
@@ -216,7 +227,9 @@ def _answer(request: Request, arguments: Answer) -> Preview:
 
 
 def _approve(request: Request, arguments: Approve) -> Preview:
-    return request.rooms.controller.approve(request.name, allow=arguments.allow, note=arguments.note)
+    return request.rooms.controller.approve(
+        request.name, allow=arguments.allow, note=arguments.note, looked=arguments.looked_at or ""
+    )
 
 
 def _promote(request: Request, arguments: Promote) -> Preview:
@@ -229,6 +242,7 @@ def _promote(request: Request, arguments: Promote) -> Preview:
         keep=arguments.keep,
         rebase=arguments.rebase,
         phase=arguments.phase,
+        looked=arguments.looked_at or "",
     )
 
 

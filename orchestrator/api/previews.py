@@ -11,6 +11,7 @@ from orchestrator.acts.access import authors
 from orchestrator.api.callers import REFUSALS, AskedFirst, Doors, Viewer
 from orchestrator.api.following import Followed
 from orchestrator.api.site import Site
+from orchestrator.approval import looked_at
 from orchestrator.errors import Refused, UnknownPreview, UsageError
 from orchestrator.facts import migration_log, past, preview_json, previews_json
 from orchestrator.jobs.work import Silent
@@ -76,7 +77,12 @@ def show_preview(name: Name, caller: Viewer, site: Doors) -> dict[str, Any]:
     """State, URL, questions, plan with measured locks, report; and what is really there."""
     del caller
     preview = find(site, name)
-    return {**preview_json(preview), "authors": sorted(authors(preview)), "seen": seen(site, preview)}
+    return {
+        **preview_json(preview),
+        "authors": sorted(authors(preview)),
+        "seen": seen(site, preview),
+        "looked_at": looked_at(preview),
+    }
 
 
 @router.get("/previews/{name}/row")

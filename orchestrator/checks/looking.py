@@ -44,9 +44,9 @@ def looking(connection: Connection, *, timeout_ms: int = STATEMENT_TIMEOUT_MS) -
     """
     with connection.transaction(force_rollback=True):
         connection.execute("set transaction read only")
-        connection.execute("select set_config('statement_timeout', %s, true)", (str(timeout_ms),))
+        connection.execute("select pg_catalog.set_config('statement_timeout', %s, true)", (str(timeout_ms),))
         for name, value in _PINNED.items():
-            connection.execute("select set_config(%s, %s, true)", (name, value))
+            connection.execute("select pg_catalog.set_config(%s, %s, true)", (name, value))
         yield connection
 
 

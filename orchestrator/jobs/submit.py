@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from orchestrator.access import Audit, Caller
 from orchestrator.acts import ACTS, Act, check
-from orchestrator.acts.table import Discard, Up
+from orchestrator.acts.table import Arguments, Discard, Up, Yes
+from orchestrator.approval import looked_at
 from orchestrator.controller import refuse_half_promoted
 from orchestrator.errors import NotAllowed, Refused, UnknownPreview, UsageError
 from orchestrator.jobs import queue
@@ -86,7 +87,7 @@ class Submissions:
         if preview is None and act.of == "closed":
             preview = store.find_last(name, project=self._project)
         try:
-            given = act.arguments.model_validate(dict(arguments))
+            given = _bound(act.arguments.model_validate(dict(arguments)), preview)
             check(act.asked, caller, preview, author_may_approve=self._settings.access.author_may_approve)
             self._fits(store, act, given, preview, name)
             if isinstance(given, Discard) and preview is not None and preview.state is not State.PROMOTING:
@@ -163,6 +164,13 @@ class Submissions:
                 "this server runs apps as local processes, where nothing keeps what you send from its own secrets",
                 hint="an admin starts a Docker engine there, or sets server.local_processes in its preview.toml",
             )
+
+
+def _bound(given: Arguments, preview: Preview | None) -> Arguments:
+    """A yes is to what is there when it is given: its job may wait behind one that brings the preview up anew."""
+    if not isinstance(given, Yes) or given.looked_at or preview is None:
+        return given
+    return given.model_copy(update={"looked_at": looked_at(preview)})
 
 
 def _told_at_once(store: Store, preview: Preview) -> bool:

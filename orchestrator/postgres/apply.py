@@ -27,6 +27,9 @@ from orchestrator.postgres.watch import Watch
 #: How often a group is tried, and the longest pause between two tries in seconds (reference/migration.md, 7.2).
 ATTEMPTS = 12
 _LONGEST_PAUSE = 10.0
+#: How long a transaction may hold its locks while nothing runs in it, milliseconds: our machine may be gone without a
+#: word, or stand still, and everybody would wait for it.
+IDLE_MS = 20_000
 #: How long taking away what is half made may wait for a lock, milliseconds; the next plan does it otherwise.
 _TIDY_MS = 5_000
 
@@ -118,6 +121,7 @@ class _Run:
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
             _notice_a_death(self._connection)
+            _set(self._connection, "idle_in_transaction_session_timeout", f"{IDLE_MS}ms", local=False)
             if self.promotion:
                 _set(self._connection, "preview.promotion", self.promotion, local=False)
         return self._connection
@@ -279,8 +283,11 @@ def _persist(
                 raise translated(error, index=index, total=run.total, statement=statement) from None
             # Batches may be done again from the first block: what is done already is passed over.
             once = not transactional and not group[0][1].by_blocks
-            if run.committing or once or attempt >= attempts:
-                raise _lost(index, run.total, in_doubt=run.committing or once) from None
+            # The server said itself that it gave the transaction up, because nothing came for so long.
+            given_up = isinstance(error, errors.IdleInTransactionSessionTimeout)
+            in_doubt = (run.committing and not given_up) or once
+            if in_doubt or attempt >= attempts:
+                raise _lost(index, run.total, in_doubt=in_doubt) from None
             pause(random.uniform(0.05, min(_LONGEST_PAUSE, 0.1 * 2**attempt)))  # noqa: S311 - jitter
 
 

@@ -20,6 +20,8 @@ from orchestrator.postgres.refusals import translated
 from orchestrator.postgres.trace import StatementTrace, Tracer
 
 _LOOK_SECONDS = 0.01
+#: How long it may stand still before the server takes it back, milliseconds: whoever would commit it may be frozen.
+IDLE_MS = 10_000
 #: Since PostgreSQL 13; the number is never used twice.
 _OURS = "select pg_catalog.pg_current_xact_id_if_assigned()::text"
 _STATUS = "select pg_catalog.pg_xact_status(%s::text::xid8)"
@@ -62,12 +64,16 @@ class AtOnce:
             DatabaseUnreachable: the connection is lost.
         """
         first = self._plan.statements[0]
-        limits = (f"{first.lock_timeout_ms}ms", f"{first.statement_timeout_ms}ms")
+        limits = {
+            "lock_timeout": first.lock_timeout_ms,
+            "statement_timeout": first.statement_timeout_ms,
+            "idle_in_transaction_session_timeout": IDLE_MS,
+        }
         try:
             for index, statement in enumerate(self._plan.statements):
                 self._observer.started(index, statement)
-            for name, limit in zip(("lock_timeout", "statement_timeout"), limits, strict=True):
-                self._connection.execute("select pg_catalog.set_config(%s, %s, false)", (name, limit))
+            for name, limit in limits.items():
+                self._connection.execute("select pg_catalog.set_config(%s, %s, false)", (name, f"{limit}ms"))
             self._tracer.__enter__()
             self._warm()
             self._connection.execute("begin")
@@ -112,6 +118,8 @@ class AtOnce:
             raise
         try:
             self._connection.execute("commit")
+        except errors.IdleInTransactionSessionTimeout as error:
+            raise self._nothing_done(error, index, statement) from None  # the server gave it up before
         except psycopg.Error as error:
             lost = self._connection.broken or self._connection.closed
             self.close()

@@ -17,7 +17,7 @@ join pg_catalog.pg_class c on c.oid = l.relation
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 join pg_catalog.pg_stat_activity a on a.pid = l.pid
 where l.granted and l.pid <> pg_catalog.pg_backend_pid()
-  and quote_ident(n.nspname) || '.' || quote_ident(c.relname) = any (%s)
+  and pg_catalog.quote_ident(n.nspname::text) || '.' || pg_catalog.quote_ident(c.relname::text) = any (%s::text[])
 order by a.xact_start, a.pid
 """
 _OLD = """

@@ -15,6 +15,7 @@ import psycopg
 
 _SECONDS = 4.0
 _LOCK_MS = 300
+_IDLE_MS = 10_000
 _LOOK_SECONDS = 0.01
 
 
@@ -48,6 +49,7 @@ def taken_back(order: dict[str, Any], until: float) -> None:
                 with main.transaction():
                     _take_the_turn(main, order["turn"], order["holder"])
                     main.execute(f"set local lock_timeout = {_LOCK_MS}".encode())
+                    main.execute(f"set local idle_in_transaction_session_timeout = {_IDLE_MS}".encode())
                     for each in order["statements"]:
                         main.execute(each.encode())
             except (_Busy, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):

@@ -24,7 +24,8 @@ _TELLING = (
 )
 
 _RELATIONS = """
-select c.oid::int8, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relfilenode::int8
+select c.oid::int8, pg_catalog.quote_ident(n.nspname::text) || '.' || pg_catalog.quote_ident(c.relname::text),
+       c.relfilenode::int8
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'm', 'v', 'S') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 """

@@ -30,7 +30,7 @@ _CANCEL_ECHO = 5.0
 
 # pg_blocking_pids() names who holds the lock and who stands before a waiter in the line (Postgres docs, 9.27).
 _WAITERS = """
-select w.pid, (coalesce(extract(epoch from clock_timestamp() - w.since), 0) * 1000)::float8
+select w.pid, coalesce(extract(epoch from pg_catalog.clock_timestamp() - w.since), 0)::float8 * 1000::float8
 from (select l.pid, min(l.waitstart) as since from pg_catalog.pg_locks l
       where not l.granted and l.pid <> %(pid)s group by l.pid) w
 join pg_catalog.pg_stat_activity a on a.pid = w.pid and a.backend_type = 'client backend'

@@ -140,12 +140,14 @@ class OnMain:
                 hint="try again when it is done, or wait for it: add --wait",
             )
 
-    def _in_words(self, pid: int, application: str, since: datetime) -> str:
+    def _in_words(self, pid: int, application: str, since: datetime | None) -> str:
         purpose, _, place = application.removeprefix("preview: ").rpartition(" ")
         known = self._promotions.running(pid)
         if known is None:
             # Begun with another diary, on another machine: its session is all that tells.
-            return f"session {application!r}, server process {pid}, since {since:%H:%M:%S}"
+            # Since when, the server tells nobody whose role is another one.
+            began = f", since {since:%H:%M:%S}" if since is not None else ""
+            return f"session {application!r}, server process {pid}{began}"
         text = f"{known.kind} of {known.preview_name} by {known.who} since {known.at:%H:%M:%S}"
         number, _, total = place.partition("/")
         told = (known.last("applying") or {}).get("statements", [])
@@ -241,7 +243,9 @@ def _say_where(main: Connection, where: str) -> None:
         DatabaseUnreachable: the session that had the turn is gone, and so is the turn.
     """
     try:
-        main.execute("select set_config('application_name', %s, false)", (f"preview: {where}"[:63],))
+        main.execute(
+            "select pg_catalog.set_config('application_name', %s, false)", (f"preview: {where}"[:63],)
+        )
     except psycopg.Error:
         raise DatabaseUnreachable(
             "the session that holds the turn on main was cut off; nothing more is done without it",

@@ -17,6 +17,15 @@ from orchestrator.steps.border import translating
 RESTORE = "restore/"
 _FORMER = "-before"
 
+#: On main the server gives up a session whose machine is gone without a word, within a minute, and with it the turn;
+#: and one that stands still inside of a transaction: everybody would wait for what it holds.
+_ON_MAIN = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "idle_in_transaction_session_timeout": "60s",
+}
+
 
 @dataclass(kw_only=True)
 class NeonProject:
@@ -204,7 +213,9 @@ class NeonProject:
 
     def connect_main(self, purpose: str) -> Connection:
         """A connection that may change main: only a promotion asks for it."""
-        return connect(self.uri(self.main.id).reveal(), purpose=purpose, patience_seconds=COLD_SECONDS)
+        return connect(
+            self.uri(self.main.id).reveal(), purpose=purpose, patience_seconds=COLD_SECONDS, settings=_ON_MAIN
+        )
 
 
 def annotations(preview: Preview) -> dict[str, str]:

@@ -24,7 +24,7 @@ select case when c.relkind = 'p' then
            (select coalesce(sum(greatest(p.reltuples, 0)), 0) from pg_catalog.pg_partition_tree(c.oid) t
             join pg_catalog.pg_class p on p.oid = t.relid where t.isleaf)
        else greatest(c.reltuples, 0) end::int8
-from pg_catalog.pg_class c where c.oid = to_regclass(%s)
+from pg_catalog.pg_class c where c.oid = pg_catalog.to_regclass(%s)
 """
 
 Count = Mapping[str, Any]
@@ -94,7 +94,7 @@ def analyze(main: Connection, plan: Plan, after: Snapshot) -> list[str]:
 def written(main: Connection) -> dict[str, list[int]]:
     """Rows inserted, updated and deleted so far, by table, as the server counts; a crash begins at 0 again."""
     rows = main.execute(
-        "select pg_catalog.quote_ident(schemaname) || '.' || pg_catalog.quote_ident(relname), n_tup_ins::int8, "
-        "n_tup_upd::int8, n_tup_del::int8 from pg_catalog.pg_stat_user_tables"
+        "select pg_catalog.quote_ident(schemaname::text) || '.' || pg_catalog.quote_ident(relname::text), "
+        "n_tup_ins::int8, n_tup_upd::int8, n_tup_del::int8 from pg_catalog.pg_stat_user_tables"
     ).fetchall()
     return {name: list(counts) for name, *counts in rows}

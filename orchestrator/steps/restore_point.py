@@ -118,7 +118,9 @@ class RestorePoints:
 
 def _point(main: Connection) -> dict[str, Any]:
     """Where main is in its own history: what a point-in-time restore would be given."""
-    row = main.execute("select pg_current_wal_flush_lsn()::text, clock_timestamp()").fetchone()
+    row = main.execute(
+        "select pg_catalog.pg_current_wal_flush_lsn()::text, pg_catalog.clock_timestamp()"
+    ).fetchone()
     return {"lsn": row[0], "at": row[1].isoformat()} if row else {"lsn": None, "at": None}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.approval import Guards
+from orchestrator.approval import Guards, looked_at
 from orchestrator.controller import Controller
 from orchestrator.errors import (
     HazardNotAllowed,
@@ -319,6 +319,24 @@ def test_an_approval_is_bound_to_its_facts_and_says_which_of_them_moved(world: W
         world.controller().promote("pr-1", allow=[], keep=False)
     world.controller().approve("pr-1", allow=["deletes_data"])
     assert world.controller().promote("pr-1", allow=[], keep=False).state is State.CLOSED
+
+
+def test_a_yes_that_waited_while_it_was_brought_up_anew_is_no_yes_to_that(world: World) -> None:
+    seen = looked_at(world.controller().up("pr-1", answers={}))
+    world.report = {"verdict": "ok", "findings": [], "digest": "another"}
+    world.controller().up("pr-1", answers={}, fresh=True)
+    with pytest.raises(Refused, match="not what it was when you said yes"):
+        world.controller().approve("pr-1", allow=["deletes_data"], looked=seen)
+    with pytest.raises(Refused, match="not what it was when you said yes"):
+        world.controller().promote("pr-1", allow=["deletes_data"], keep=False, looked=seen)
+
+    seen = looked_at(world.controller().show("pr-1"))
+    world.controller().approve("pr-1", allow=["deletes_data"], looked=seen)
+    # Approved is what was looked at; and a promotion that has begun goes on, whatever it is by then.
+    world.fails[State.PROMOTING] = StepFailed("the wire is cut")
+    with pytest.raises(StepFailed):
+        world.controller().promote("pr-1", allow=[], keep=False, looked=seen)
+    assert world.controller().promote("pr-1", allow=[], keep=False, looked=seen).state is State.CLOSED
 
 
 def test_where_an_approval_is_required_nobody_promotes_without_one(world: World) -> None:

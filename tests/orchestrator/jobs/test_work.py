@@ -7,8 +7,10 @@ import pytest
 
 from orchestrator.access import Caller, Role
 from orchestrator.api.site import Site
+from orchestrator.approval import assert_looked_at, looked_at
+from orchestrator.errors import Refused
 from orchestrator.jobs.work import Works
-from orchestrator.lifecycle import Store
+from orchestrator.lifecycle import State, Store
 from orchestrator.settings import Settings
 
 PROJECT = "embedded/test"
@@ -59,3 +61,21 @@ def test_a_job_of_a_token_that_was_revoked_is_not_begun(site: Site) -> None:
     ((who, action, note),) = refusals(site, "promote", Caller(who="bob", role=Role.APPROVER, token=token.id))
     assert (who, action) == ("bob", "promote")
     assert "revoked" in note
+
+
+def test_a_yes_is_to_what_was_there_when_it_was_given(site: Site, open_store: Callable[..., Store]) -> None:
+    """Its job may wait behind one that brings the preview up anew."""
+    store = open_store("bob")
+    preview = store.find("adas")
+    assert preview is not None
+    job = site.submissions.submit(store, Caller(who="bob", role=Role.APPROVER), "approve", "adas", {})
+    assert job.arguments["looked_at"] == looked_at(preview)
+
+    with store.lease(preview.id) as lease:
+        for state in (State.MIGRATING, State.LAUNCHING, State.CHECKING, State.READY):
+            store.record(lease, to=state, kind="step", facts={"plan": {"digest": "p"}})
+    again = store.get(preview.id)
+    assert looked_at(again) != job.arguments["looked_at"]
+    with pytest.raises(Refused, match="not what it was when you said yes"):
+        assert_looked_at(again, str(job.arguments["looked_at"]))
+    assert_looked_at(again, "")

@@ -7,15 +7,18 @@ from typing import Any
 import psycopg
 import pytest
 
-from orchestrator.database import Connection
+from orchestrator.database import Connection, advisory_lock
 from orchestrator.errors import DatabaseUnreachable, LockNotAcquired, StatementFailed
 from orchestrator.migration import part_of
+from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Plan, Statement
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
+from orchestrator.postgres.care import Care
 from orchestrator.postgres.trace import StatementTrace
 from orchestrator.postgres.verify import difference, remaining
 from orchestrator.schema.catalog import Snapshot
+from orchestrator.steps import proof
 
 
 class Watching:
@@ -290,6 +293,71 @@ def test_a_deadlock_is_tried_again(database: Callable[..., Any]) -> None:
     other.close()
     with main.connect() as looking:
         assert difference(looking, goal) == ()
+
+
+def test_whoever_stands_still_in_a_transaction_lets_go(
+    database: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that is gone without a word, or a process that is stopped, must not keep a table from everybody."""
+    from orchestrator.postgres import apply as module
+
+    monkeypatch.setattr(module, "IDLE_MS", 200)
+    main, goal = pair(database, "CREATE TABLE t (a int)", "CREATE TABLE t (a int, b int)")
+
+    class Stopped(Watching):
+        def finished(self, index: int, statement: Statement, trace: StatementTrace) -> None:
+            super().finished(index, statement, trace)
+            if self.heard.count(("finished", index)) == 1:
+                with main.connect("a visitor") as visitor:
+                    visitor.execute("set lock_timeout = '20s'")
+                    visitor.execute("select * from t")
+
+    watching = Stopped()
+    apply(main.connect, planned(main.inspect(), goal), observer=watching, pause=no_pause)
+    assert watching.heard == [("started", 0), ("finished", 0)] * 2
+    with main.connect() as looking:
+        assert difference(looking, goal) == ()
+
+
+def test_nothing_that_somebody_put_into_public_runs_with_our_rights(database: Callable[..., Any]) -> None:
+    """A function or an operator that fits our arguments better than PostgreSQL's own would be taken instead of it."""
+    main = database()
+    main.run(
+        """
+        create table t (a int); create table caught (what text);
+        create function catch(what text) returns void language sql as $$ insert into public.caught values (what) $$;
+        create function quote_ident(name) returns text language sql as
+            $$ select public.catch('quote_ident'); select pg_catalog.quote_ident($1::text) $$;
+        create function times(numeric, int) returns numeric language sql as
+            $$ select public.catch('*'); select pg_catalog.numeric_mul($1, $2::numeric) $$;
+        create operator * (leftarg = numeric, rightarg = int, function = times);
+        create function pg_try_advisory_lock(smallint) returns boolean language sql as
+            $$ select public.catch('lock'); select true $$;
+        """
+    )
+    add = Statement(
+        sql="ALTER TABLE public.t ADD COLUMN b int",
+        why="add b",
+        lock=LockMode.ACCESS_EXCLUSIVE,
+        lock_on=("public.t",),
+        lock_timeout_ms=300,
+    )
+    plan = Plan(base="", goal="", statements=(add,))
+    with main.connect("the slow report") as reader, main.connect("a visitor") as visitor:
+        reader.execute("begin")
+        reader.execute("select * from t")
+        waiting = threading.Thread(target=lambda: visitor.execute("select * from t"))
+        told = Watching(lambda _reason: None)
+        told.held_up = lambda *_: waiting.ident is None and waiting.start()  # type: ignore[method-assign]
+        with pytest.raises(LockNotAcquired):
+            apply(main.connect, plan, attempts=4, pause=no_pause, observer=told, care=Care(budget_ms=60_000))
+        reader.execute("rollback")
+        waiting.join()
+    apply(main.connect, plan, care=Care())
+    with main.connect() as session, advisory_lock(session, 7) as granted:
+        assert granted
+        assert proof.written(session)
+    assert main.rows("select distinct what from caught") == []
 
 
 def test_settings_of_the_connection_are_as_before(database: Callable[..., Any]) -> None:

@@ -14,6 +14,7 @@ from orchestrator.database import Connection, connect
 from orchestrator.errors import LockNotAcquired, StatementFailed
 from orchestrator.migration.changeover import undone
 from orchestrator.migration.plan import LockMode, Plan, Statement
+from orchestrator.postgres import at_once
 from orchestrator.postgres.apply import apply
 from orchestrator.postgres.at_once import AtOnce, InDoubt, committed
 from orchestrator.steps.changeover import ChangeOver
@@ -94,6 +95,22 @@ def test_what_the_server_refuses_is_said_and_nothing_is_done(main: Any) -> None:
     with pytest.raises(StatementFailed) as failed:
         ready(main, wrong).go()
     assert "statement 2 of 2" in failed.value.message
+    assert names(main) == ["a", "c"]
+
+
+def test_whoever_is_frozen_before_he_commits_keeps_nobody_waiting(
+    main: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_once, "IDLE_MS", 200)
+    change = ready(main)
+
+    def frozen(_transaction: str) -> None:
+        with main.connect("a visitor") as visitor:
+            visitor.execute("set lock_timeout = '20s'")
+            visitor.execute("select * from t")
+
+    with pytest.raises(LockNotAcquired, match="before anything was committed"):
+        change.go(frozen)
     assert names(main) == ["a", "c"]
 
 
