@@ -44,12 +44,13 @@ class Edge:
     def held(self, seconds: float, rescue: Sequence[str] = ()) -> Iterator[Callable[[str], None]]:
         """Let visitors wait for the time of the block; afterwards they go where they went, or where `point` said.
 
-        When this process dies, or the time is over, a watchdog lets them go on to where they went.
+        When this process dies, or the time is over, a watchdog lets them go on to where they went. It stays until the
+        block ends.
 
         Args:
             seconds: at most; less than `PATIENCE_SECONDS`.
-            rescue: a program that the watchdog runs before that when this process has died, with what it was told on
-                its standard input; not run when it was told nothing.
+            rescue: a program that the watchdog runs when this process has died, before that if there is time, with
+                what it was told on its standard input; not run when it was told nothing.
 
         Yields:
             What tells the watchdog a line.
@@ -70,7 +71,7 @@ class Edge:
             line = watchdog.stdin
 
             def tell(text: str) -> None:
-                with suppress(OSError):  # its time is over: then there is nothing to rescue
+                with suppress(OSError):  # somebody has ended it
                     line.write(f"{text}\n".encode())
                     line.flush()
 
@@ -79,6 +80,7 @@ class Edge:
         finally:
             holding.write(self.folder, back, only_if=holding.NOBODY)
             with suppress(OSError):
+                watchdog.stdin.write(holding.OVER)
                 watchdog.stdin.close()
             watchdog.stdout.close()
             watchdog.wait()

@@ -1,8 +1,9 @@
 """Where production's address sends its visitors, kept in a file; and a watchdog that lets held visitors go on.
 
 Run as a program, `holding.py FOLDER TARGET SECONDS [RESCUE...]`: it says that it is there, and when its standard input
-is closed or the time is over while visitors are held, it sends them to TARGET: whoever held them may be dead. Then, and
-if anything was said on standard input, RESCUE is run with that before they are let go. Standard library only.
+is closed or the time is over while visitors are held, it sends them to TARGET. Whoever held them says OVER at the end;
+when he has said something else and is gone without that, he is dead, and RESCUE is run with what he said, before they
+are let go, or afterwards when he died beyond his time. Standard library only.
 """
 
 import fcntl
@@ -17,6 +18,10 @@ from pathlib import Path
 UPSTREAM = "upstream"
 #: A socket that nobody makes: Caddy tries again and again, and a request waits instead of failing.
 NOBODY = "unix//nonexistent/preview-holds-its-visitors"
+#: The last word of whoever held them and was not killed.
+OVER = b"over\n"
+#: What is to be taken back has so long at least, however late he died: visitors find nothing whole before that.
+_RESCUE_SECONDS = 5.0
 
 
 def read(folder: Path) -> str | None:
@@ -54,11 +59,11 @@ def write(folder: Path, target: str, *, only_if: str | None = None) -> bool:
         os.close(lock)
 
 
-def heard(seconds: float) -> tuple[bytes, bool]:
+def heard(seconds: float | None) -> tuple[bytes, bool]:
     """What was said on standard input until it was closed, or the time was over; and whether it was closed."""
-    until, said = time.monotonic() + seconds, b""
-    while (left := until - time.monotonic()) > 0:
-        if not select.select([0], [], [], left)[0]:
+    until, said = time.monotonic() + seconds if seconds is not None else None, b""
+    while until is None or until > time.monotonic():
+        if until is not None and not select.select([0], [], [], max(0.0, until - time.monotonic()))[0]:
             break
         more = os.read(0, 1 << 16)
         if not more:
@@ -74,12 +79,15 @@ def main(arguments: list[str]) -> int:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     said, closed = heard(seconds)
-    # Who only takes too long sees to it himself.
-    if closed and said and rescue and read(folder) == NOBODY:
+    if not closed:
+        write(folder, target, only_if=NOBODY)
+        said += heard(None)[0]  # who only takes too long sees to the rest himself, unless he dies over it
+    # Where they go elsewhere by now, what was changed is what they need there.
+    if said and not said.endswith(OVER) and rescue and read(folder) in (NOBODY, target):
         with suppress(OSError, subprocess.SubprocessError):
             subprocess.run(
                 rescue, input=said, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
-                timeout=max(0.1, until - time.monotonic()),
+                timeout=max(_RESCUE_SECONDS, until - time.monotonic()),
             )  # fmt: skip
     write(folder, target, only_if=NOBODY)
     return 0

@@ -248,6 +248,30 @@ def test_when_whoever_held_them_is_killed_what_was_changed_is_taken_back_first(t
     assert (tmp_path / "seen").read_text() == f"{NOBODY}|take it back\n"
 
 
+def test_who_is_killed_when_his_time_is_over_has_it_taken_back_too(tmp_path: Path) -> None:
+    """Its own way back may take longer than visitors wait: they are with the earlier version, which needs it."""
+    write(tmp_path, "127.0.0.1:1")
+    ran = tmp_path / "ran"
+    held = "import sys; from pathlib import Path; from preview.edge import Edge\n"
+    held += "rescue = (sys.executable, '-I', '-c', 'import sys; open(sys.argv[1], chr(119)).write(sys.stdin.read())')\n"
+    held += "with Edge(Path(sys.argv[1]), '127.0.0.1:2').held(0.05, (*rescue, sys.argv[2])) as tell:\n"
+    held += "    tell('take it back')\n    print('held', flush=True); sys.stdin.read()"
+    waited = threading.Event()
+    child = subprocess.Popen(
+        [sys.executable, "-c", held, str(tmp_path), str(ran)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"held\n"
+    while read(tmp_path) == NOBODY:
+        waited.wait(0.01)
+    assert read(tmp_path) == "127.0.0.1:1"
+    child.kill()
+    child.communicate()
+    while not ran.exists() or not ran.read_text():
+        waited.wait(0.01)
+    assert ran.read_text() == "take it back\n"
+
+
 def test_whoever_held_them_and_lives_takes_back_himself(tmp_path: Path) -> None:
     write(tmp_path, "127.0.0.1:1")
     rescue = (sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')")
