@@ -166,6 +166,7 @@ def _also_as_json(problem: OrchestratorError, code: int) -> int:
 
 def _crash_file() -> str:
     """Write the traceback where only the user can read it; returns where."""
+    from orchestrator.redaction import clean
     from orchestrator.settings import home
 
     try:
@@ -173,7 +174,7 @@ def _crash_file() -> str:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.txt"
         file.touch(mode=0o600)
-        file.write_text(traceback.format_exc(), encoding="utf-8")
+        file.write_text(clean(traceback.format_exc()), encoding="utf-8")
     except OSError as error:
         return f"the command that you ran (its details could not be written: {error.strerror})"
     return str(file)

@@ -76,17 +76,20 @@ def test_state_is_what_the_last_telling_event_says(
     assert (found.ended_at is None) is (state == "running")
 
 
-@pytest.mark.parametrize("table", ["promotion", "promotion_carried", "promotion_event"])
-@pytest.mark.parametrize("act", ["update preview_control.{} set {}", "delete from preview_control.{}"])
+@pytest.mark.parametrize("table", ["promotion", "promotion_carried", "promotion_event", "event"])
+@pytest.mark.parametrize(
+    "act",
+    ["update preview_control.{} set {}", "delete from preview_control.{}", "truncate preview_control.{} cascade"],
+)
 def test_nobody_can_change_or_remove_what_was_written(
     promotions: Promotions, preview: Preview, store: Store, table: str, act: str
 ) -> None:
     promotion_id = begin(promotions, preview)
     promotions.carry(promotion_id, "base", {"objects": []})
-    column = {"promotion": "who = 'eve'", "promotion_carried": "name = 'x'", "promotion_event": "who = 'eve'"}
+    column = "name = 'x'" if table == "promotion_carried" else "who = 'eve'"
 
-    with pytest.raises(psycopg.errors.RaiseException, match="only appended to"):
-        store._connection.execute(act.format(table, column[table]).encode())
+    with pytest.raises(psycopg.errors.RaiseException, match="only (appended|added) to"):
+        store._connection.execute(act.format(table, column).encode())
 
     assert promotions.get(promotion_id).who == "ada@test"
 
