@@ -69,7 +69,11 @@ class World:
                 State.CHECKING, lambda _: Advance(to=State.READY, facts={"report": self.report})
             ),
             State.PROMOTING: self._step(
-                State.PROMOTING, lambda _: Advance(to=State.PROMOTED, facts={"promotion": {"applied": {}}})
+                State.PROMOTING,
+                lambda preview: Advance(
+                    to=State.PROMOTED,
+                    facts={"promotion": {"id": preview.facts.get("promotion_id"), "applied": {}}},
+                ),
             ),
             State.DISCARDING: self._step(State.DISCARDING, lambda _: Advance(to=State.CLOSED)),
         }
@@ -337,6 +341,24 @@ def test_a_yes_that_waited_while_it_was_brought_up_anew_is_no_yes_to_that(world:
     with pytest.raises(StepFailed):
         world.controller().promote("pr-1", allow=[], keep=False, looked=seen)
     assert world.controller().promote("pr-1", allow=[], keep=False, looked=seen).state is State.CLOSED
+
+
+def test_what_was_kept_and_taken_back_is_not_said_to_be_promoted(world: World) -> None:
+    world.controller().up("pr-1", answers={})
+    kept = world.controller().promote("pr-1", allow=["deletes_data"], keep=True)
+    assert world.controller().promote("pr-1", allow=[], keep=True).state is State.PROMOTED  # it is
+    promotions = world.store.promotions("embedded/p-1")
+    promotion = promotions.get(kept.facts["promotion_id"])
+    back = promotions.begin(
+        preview_id=kept.id, preview_name="pr-1", facts={"way": "reverse_plan"}, reverts=promotion.id
+    )
+    for kind in ("applying", "done"):
+        promotions.record(back.id, kind)
+
+    with pytest.raises(Refused, match=f"was taken back by revert {back.id}"):
+        world.controller().promote("pr-1", allow=[], keep=False)
+
+    assert world.controller().discard("pr-1").state is State.CLOSED
 
 
 def test_where_an_approval_is_required_nobody_promotes_without_one(world: World) -> None:

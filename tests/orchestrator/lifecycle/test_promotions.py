@@ -79,7 +79,11 @@ def test_state_is_what_the_last_telling_event_says(
 @pytest.mark.parametrize("table", ["promotion", "promotion_carried", "promotion_event", "event"])
 @pytest.mark.parametrize(
     "act",
-    ["update preview_control.{} set {}", "delete from preview_control.{}", "truncate preview_control.{} cascade"],
+    [
+        "update preview_control.{} set {}",
+        "delete from preview_control.{}",
+        "truncate preview_control.{} cascade",
+    ],
 )
 def test_nobody_can_change_or_remove_what_was_written(
     promotions: Promotions, preview: Preview, store: Store, table: str, act: str
@@ -88,7 +92,7 @@ def test_nobody_can_change_or_remove_what_was_written(
     promotions.carry(promotion_id, "base", {"objects": []})
     column = "name = 'x'" if table == "promotion_carried" else "who = 'eve'"
 
-    with pytest.raises(psycopg.errors.RaiseException, match="only (appended|added) to"):
+    with pytest.raises(psycopg.errors.RaiseException, match=r"only (appended|added) to"):
         store._connection.execute(act.format(table, column).encode())
 
     assert promotions.get(promotion_id).who == "ada@test"

@@ -17,6 +17,7 @@ from orchestrator.postgres.apply import apply
 from orchestrator.postgres.care import Care
 from orchestrator.postgres.trace import StatementTrace
 from orchestrator.postgres.verify import difference, remaining
+from orchestrator.postgres.watch import _WAITERS as WAITERS
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.steps import proof
 
@@ -340,17 +341,18 @@ def test_nothing_that_somebody_put_into_public_runs_with_our_rights(database: Ca
         why="add b",
         lock=LockMode.ACCESS_EXCLUSIVE,
         lock_on=("public.t",),
-        lock_timeout_ms=300,
+        lock_timeout_ms=50,
     )
     plan = Plan(base="", goal="", statements=(add,))
     with main.connect("the slow report") as reader, main.connect("a visitor") as visitor:
-        reader.execute("begin")
-        reader.execute("select * from t")
-        waiting = threading.Thread(target=lambda: visitor.execute("select * from t"))
-        told = Watching(lambda _reason: None)
-        told.held_up = lambda *_: waiting.ident is None and waiting.start()  # type: ignore[method-assign]
+        reader.execute("begin; lock table t in access exclusive mode")
         with pytest.raises(LockNotAcquired):
-            apply(main.connect, plan, attempts=4, pause=no_pause, observer=told, care=Care(budget_ms=60_000))
+            apply(main.connect, plan, attempts=1, pause=no_pause, care=Care())
+        waiting = threading.Thread(target=lambda: visitor.execute("select * from t"))
+        waiting.start()
+        with main.connect("the watch") as watch:
+            while not watch.execute(WAITERS.encode(), {"pid": reader.info.backend_pid}).fetchall():
+                threading.Event().wait(0.01)
         reader.execute("rollback")
         waiting.join()
     apply(main.connect, plan, care=Care())

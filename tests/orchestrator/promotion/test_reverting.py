@@ -277,21 +277,6 @@ def _die_after(times: int) -> Callable[[str], None]:
     return on_detail
 
 
-def test_what_was_kept_and_taken_back_is_not_said_to_be_promoted(make_yard: MakeYard) -> None:
-    yard = make_yard("create table t (id int primary key)")
-    yard.on("development", "alter table t add column a int")
-    yard.up()
-    yard.promote(keep=True)
-    assert yard.promote(keep=True).facts["promotion"]["id"] == yard.last().id  # it is
-    back = revert(yard)
-
-    with pytest.raises(Refused, match=f"was taken back by revert {back.id}"):
-        yard.promote()
-
-    with yard.open() as rooms:
-        rooms.controller.discard("pr-1")
-
-
 def test_two_at_once_take_turns(make_yard: MakeYard) -> None:
     yard = make_yard(SCHEMA)
     promoted(yard, "alter table customers add column note text", {})
