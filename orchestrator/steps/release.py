@@ -114,23 +114,19 @@ class Releases:
                 before = self.before(release)
             held = self._put("release", release, before, preview, detail, change)
             self._purge(keep=(release, before), detail=detail)
-        return {
-            "kind": self._settings.release.kind,
-            "address": self.address,
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "release": release.to_json(),
-            "previous": before.to_json() if before else None,
-            "held_ms": round(held.ms, 1) if held is not None else None,
-            "held": held.to_json() if held is not None else None,
-        }
+        return self._done(release, before, held)
 
     def would_put_back(self, outcome: Mapping[str, Any] | None) -> str:
-        """What `put_back` would do, one sentence; empty when nothing."""
+        """What `put_back` would do, one sentence; empty when nothing.
+
+        Raises:
+            Refused: it could not be done from here.
+        """
         if not outcome:
             return ""
-        previous = outcome["previous"]
-        if previous is None:
+        if (previous := outcome["previous"]) is None:
             return "the app stays as it is: no version before it was released here"
+        self._assert_from_here(outcome)
         shown = (previous["image"] or {}).get("reference", previous["id"])
         said = f"the app goes back to {shown}, released for {previous['preview'] or 'the first time'}"
         live = self.live
@@ -162,24 +158,36 @@ class Releases:
         """
         if not outcome or outcome["kind"] == "none" or outcome["previous"] is None:
             return {}
-        if outcome["kind"] != self._settings.release.kind:
-            raise Refused(
-                f"it was released by `{outcome['kind']}`, and release.kind is `{self._settings.release.kind}` now",
-                hint=f"set release.kind to `{outcome['kind']}` for this revert",
-            )
+        self._assert_from_here(outcome)
         release = Release.from_json(outcome["previous"])
         later = Release.from_json(outcome["release"])
         with translating(f"putting {release.id} back into production"):
             held = self._put("revert", release, later, None, detail, change)
+        return self._done(release, later, held)
+
+    def _done(self, release: Release, before: Release | None, held: Held | None) -> dict[str, Any]:
         return {
-            "kind": outcome["kind"],
+            "kind": self._settings.release.kind,
             "address": self.address,
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "release": release.to_json(),
-            "previous": later.to_json(),
+            "previous": before.to_json() if before else None,
             "held_ms": round(held.ms, 1) if held is not None else None,
             "held": held.to_json() if held is not None else None,
         }
+
+    def _assert_from_here(self, outcome: Mapping[str, Any]) -> None:
+        kind, previous = outcome["kind"], outcome["previous"]["id"]
+        if kind != self._settings.release.kind:
+            raise Refused(
+                f"it was released by `{kind}`, and release.kind is `{self._settings.release.kind}` now",
+                hint=f"set release.kind to `{kind}` for this revert",
+            )
+        if kind == "container" and self.released.known(previous) is None:
+            raise Refused(
+                f"{previous}, which ran before, is not kept here any more, or was released elsewhere",
+                hint="run this where production's app runs, with the same settings and PREVIEW_HOME",
+            )
 
     def begin(self, image: str | None, context: str | None, detail: Say, *, kind: str) -> Release:
         """Put the version that production runs today behind the address, without a promotion.

@@ -13,6 +13,7 @@ from orchestrator.errors import Refused, StepFailed
 from orchestrator.lifecycle import Preview, State, Wanted
 from orchestrator.settings import load
 from orchestrator.steps.release import Releases
+from preview.released import Release
 from preview.source import tree_hash
 from preview.spec import Image
 
@@ -121,8 +122,9 @@ def test_a_release_is_told_once_and_put_back_by_its_outcome(
     assert made.live is not None
     assert made.live.id == "pr-1-0123abcd-pr-1"
     assert made.put_back(first, lambda _: None) == {}
-    with pytest.raises(Refused, match=r"it was released by `command`, and release\.kind is `none` now"):
-        releases("").put_back(second, lambda _: None)
+    for ask in (releases("").would_put_back, lambda outcome: releases("").put_back(outcome, lambda _: None)):
+        with pytest.raises(Refused, match=r"it was released by `command`, and release\.kind is `none` now"):
+            ask(second)
 
 
 def test_what_fails_is_put_back_and_told_again_later(
@@ -181,6 +183,29 @@ def test_another_app_of_the_same_project_is_another_production(releases: Callabl
     one, other = (releases(f"kind = 'container'\naddress = '127.0.0.1:{port}'") for port in (8080, 8081))
     assert one.key != other.key
     assert one.folder != other.folder
+
+
+def test_what_is_not_kept_here_is_refused_before_anything_is_done(
+    releases: Callable[[str], Releases],
+) -> None:
+    """Schema first, app last: a revert that cannot end must not begin."""
+    here = releases("kind = 'container'\naddress = '127.0.0.1:8080'")
+    first, second = (
+        Release(
+            id=f"pr-{n}",
+            runtime="docker",
+            image=Image(reference=f"i:{n}", id=f"sha256:{n}"),
+            preview=f"pr-{n}",
+        )
+        for n in (1, 2)
+    )
+    outcome = {"kind": "container", "release": second.to_json(), "previous": first.to_json()}
+    with pytest.raises(
+        Refused, match="pr-1, which ran before, is not kept here any more, or was released elsewhere"
+    ):
+        here.would_put_back(outcome)
+    here.released.remember(first)
+    assert here.would_put_back(outcome) == "the app goes back to i:1, released for pr-1"
 
 
 def test_what_ran_before_is_what_served_and_not_what_was_taken_back_or_failed(
