@@ -1,4 +1,4 @@
-"""What a connection says first, read without decrypting any of it: TLS hellos, PostgreSQL's start, HTTP's host.
+"""What a connection says first, read without decrypting any of it: TLS hellos, PostgreSQL's start.
 
 Pure: bytes in, values out. Whatever is not exactly as the standards have it is refused, not guessed at.
 """
@@ -167,6 +167,15 @@ class Guard:
         elif len(self._answer) > at and self._answer[at] != _HANDSHAKE:
             self._over = True  # an alert
 
+    def refusal(self, why: NotAHello) -> bytes:
+        """How a refusal is said to a client of TLS."""
+        del why
+        return ALERT
+
+    def rest(self) -> bytes:
+        """What may pass on when the client says no more: nothing that is half."""
+        return b""
+
     def _piece(self) -> int:
         """How much at the beginning of what is held is whole and may pass; 0: more has to come."""
         if self.name is None or self._is_hello():
@@ -193,12 +202,6 @@ class Guard:
             raise NotAHello("its second hello asks for another name")
         self._over = self.name is not None
         self.name = name
-
-
-def host_in(first: bytes) -> str | None:
-    """The host that an HTTP request asks for; None when it says none."""
-    found = re.search(rb"\r\n[Hh][Oo][Ss][Tt]:[ \t]*([^\r\n:]+)", first)
-    return found[1].decode("ascii", "replace").strip().lower() if found else None
 
 
 def strange_endpoint(start: bytes, names: Iterable[str]) -> str | None:

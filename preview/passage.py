@@ -7,7 +7,7 @@ import asyncio
 import ipaddress
 import struct
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from preview.hello import (
     ALERT,
@@ -17,9 +17,9 @@ from preview.hello import (
     SSL_REQUEST,
     Guard,
     NotAHello,
-    host_in,
     strange_endpoint,
 )
+from preview.plain_http import RequestGuard
 
 LONGEST_HELLO_SECONDS = 10.0
 _PIECE = 65_536
@@ -56,6 +56,50 @@ class Streams(NamedTuple):
     writer: asyncio.StreamWriter
 
 
+class Watching(Protocol):
+    """Follows what a client says, as far as it is in the open."""
+
+    def feed(self, said: bytes) -> bytes:
+        """What of all that the client said may pass on now. Raises NotAHello: it may not go on."""
+
+    def answered(self, said: bytes) -> None:
+        """What the server said."""
+
+    def refusal(self, why: NotAHello) -> bytes:
+        """How a refusal is said to the client."""
+
+    def rest(self) -> bytes:
+        """What may pass on at the end of what the client said."""
+
+
+class Either:
+    """A client that has said nothing yet: its first byte tells whether it speaks TLS."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+        self._guard: Watching | None = None
+
+    def feed(self, said: bytes) -> bytes:
+        """See Watching."""
+        if self._guard is None:
+            kind = Guard if said[:1] == _TLS else RequestGuard
+            self._guard = kind(self._names, nameless=True)
+        return self._guard.feed(said)
+
+    def answered(self, said: bytes) -> None:
+        """See Watching."""
+        if self._guard is not None:
+            self._guard.answered(said)
+
+    def refusal(self, why: NotAHello) -> bytes:
+        """See Watching."""
+        return self._guard.refusal(why) if self._guard is not None else b""
+
+    def rest(self) -> bytes:
+        """See Watching."""
+        return self._guard.rest() if self._guard is not None else b""
+
+
 async def pass_on(way: Way, here: Streams) -> None:
     """Pass a connection on; returns when it is over.
 
@@ -67,16 +111,14 @@ async def pass_on(way: Way, here: Streams) -> None:
         await _postgres(way, here)
     elif len(way.targets) == 1:
         # A server may speak first: it is called before the client has said anything.
-        guard = None if _is_address(way.targets[0][0]) else Guard(way.names, nameless=True)
-        await _joined(way.targets[0], here, guard, b"", only_tls=True)
+        watched = None if _is_address(way.targets[0][0]) else Either(way.names)
+        await _joined(way.targets[0], here, watched, b"")
     else:
         first = await _said(here.reader)
         if first[:1] == _TLS:
             await _by_server_name(way, here, first)
-        elif (target := way.named(host_in(first))) is not None:
-            await _joined(target, here, None, first)
         else:
-            raise NotAHello("it does not say for which host it is")
+            await _by_request(way, here, first)
 
 
 def _is_address(host: str) -> bool:
@@ -109,6 +151,22 @@ async def _by_server_name(way: Way, here: Streams, first: bytes, *, asked: bool 
     if target is None:  # the guard lets no other name pass
         raise NotAHello(f"there is no {guard.name}")
     await _joined(target, here, guard, passed, asked=asked)
+
+
+async def _by_request(way: Way, here: Streams, first: bytes) -> None:
+    """Plain HTTP, once the head of its first request is whole."""
+    guard = RequestGuard(way.names)
+    try:
+        passed = guard.feed(first)
+        while guard.name is None:
+            passed += guard.feed(await _said(here.reader))
+    except NotAHello as refusal:
+        here.writer.write(guard.refusal(refusal))
+        raise
+    target = way.named(guard.name)
+    if target is None:  # the guard lets no other name pass
+        raise NotAHello(f"there is no {guard.name}")
+    await _joined(target, here, guard, passed)
 
 
 async def _postgres(way: Way, here: Streams) -> None:
@@ -163,11 +221,10 @@ async def _plain(way: Way, here: Streams, first: bytes) -> None:
 async def _joined(
     target: Target,
     here: Streams,
-    guard: Guard | None,
+    guard: Watching | None,
     first: bytes,
     *,
     asked: bool = False,
-    only_tls: bool = False,
 ) -> None:
     """Both directions, each to its own end."""
     there = Streams(*await asyncio.open_connection(*target))
@@ -179,34 +236,35 @@ async def _joined(
                 here.writer.write(ALERT)
                 raise NotAHello(f"{target[0]} speaks no TLS")
         there.writer.write(first)
-        await asyncio.gather(
-            _out(here, there, guard, only_tls=only_tls), _back(there.reader, here.writer, guard)
-        )
+        await asyncio.gather(_out(here, there, guard), _back(there.reader, here.writer, guard))
     finally:
         there.writer.close()
 
 
-async def _out(here: Streams, there: Streams, guard: Guard | None, *, only_tls: bool) -> None:
+async def _out(here: Streams, there: Streams, guard: Watching | None) -> None:
     with suppress(OSError):
         while some := await here.reader.read(_PIECE):
-            if only_tls and some[:1] != _TLS:
-                guard = None
-            only_tls = False
             if guard is not None:
                 try:
                     some = guard.feed(some)
-                except NotAHello:
-                    here.writer.write(ALERT)
+                except NotAHello as refusal:
+                    here.writer.write(guard.refusal(refusal))
                     here.writer.close()
                     there.writer.close()
                     raise
             there.writer.write(some)
             await there.writer.drain()
+        if guard is not None:
+            there.writer.write(guard.rest())
         if there.writer.can_write_eof():
             there.writer.write_eof()
 
 
-async def _back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, guard: Guard | None) -> None:
+async def _back(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    guard: Watching | None,
+) -> None:
     with suppress(OSError):
         while some := await reader.read(_PIECE):
             if guard is not None:

@@ -1,8 +1,8 @@
-"""Counts the open connections to a port of this machine, from what Linux tells. Opens none itself."""
+"""What Linux tells of this machine's TCP: the open connections to a port, and who listens. Opens none itself."""
 
 from pathlib import Path
 
-_ESTABLISHED = "01"
+_ESTABLISHED, _LISTENING = "01", "0A"
 _TABLES = ("tcp", "tcp6")
 
 
@@ -25,3 +25,18 @@ def open_connections(port: int, tables: Path = Path("/proc/net")) -> int | None:
             if each[3] == _ESTABLISHED and (each[1].endswith(ends) or each[2].endswith(ends))
         )
     return found
+
+
+def ports_on_every_address(tables: Path = Path("/proc/net")) -> tuple[int, ...]:
+    """The ports on which somebody listens on all addresses of this machine at once; none where nothing tells."""
+    found = set()
+    for name in _TABLES:
+        try:
+            lines = (tables / name).read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        for each in (line.split() for line in lines):
+            address, _, port = each[1].partition(":")
+            if each[3] == _LISTENING and not address.strip("0"):
+                found.add(int(port, 16))
+    return tuple(sorted(found))

@@ -16,6 +16,7 @@ from orchestrator.cli.app import app
 from orchestrator.gate.config import gateway_config
 from orchestrator.gate.serving import gate_address
 from orchestrator.settings import load
+from preview.private_network import _bridge
 
 FOLDER = Path(__file__).parents[1] / "compose"
 COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text())
@@ -60,6 +61,14 @@ def test_no_secret_stands_in_it_and_the_store_is_on_loopback() -> None:
     assert [port.startswith("127.0.0.1:") for port in COMPOSE["services"]["store"]["ports"]] == [True]
     assert "docker.sock" not in str(COMPOSE["services"]["gateway"])
     assert "NEON_API_KEY" not in str(COMPOSE["services"]["gateway"])
+
+
+def test_the_firewalls_rule_is_for_the_networks_of_previews() -> None:
+    (prefix,) = re.findall(r'iifname "([^"*]+)\*"', (FOLDER / "closed.nft").read_text())
+    assert _bridge("preview-pr-1-abc").startswith(prefix)
+    assert COMPOSE["services"]["firewall"]["cap_add"] == ["NET_ADMIN"]
+    assert COMPOSE["services"]["firewall"]["cap_drop"] == ["ALL"]
+    assert "environment" not in COMPOSE["services"]["firewall"]
 
 
 def test_the_image_gets_everything_that_the_wheel_is_made_of() -> None:

@@ -5,7 +5,7 @@ allow, to the mail sink, and in from the app's URL.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,11 +26,14 @@ from preview.runtime import Runtime
 from preview.sidecar import followed
 from preview.spec import CandidateSpec, HealthCheck, Image, Private, Resources
 from preview.supervise import write_atomically
+from preview.traffic import ports_on_every_address
 
 #: Where on a closed network: services come after the app. Versions are tried when a migration command has ended.
 PLACES = {"app": 2, "trial": 13, "trial-new": 14, "migrate": 14}
 _HOST = "host.docker.internal"
 _SECONDS = 20.0
+#: So many ports the report names.
+_NAMED = 8
 
 Say = Callable[[str], None]
 
@@ -67,6 +70,7 @@ class Surroundings:
             severity = Severity.OK
             message = (
                 f"closed: the app reaches its branch's server{f' and {allowed}' if allowed else ' only'}"
+                f"{_besides(ports_on_every_address())}"
             )
         return Finding(check=CHECK, severity=severity, subject="egress", message=message)
 
@@ -303,6 +307,14 @@ class Surroundings:
                 f"the sidecar of {preview.name} cannot listen everywhere: {'; '.join(refused)}",
                 hint=f"end what listens there, then `preview up {preview.name}`",
             )
+
+
+def _besides(ports: Sequence[int]) -> str:
+    """What a closed network does not hold by itself."""
+    if not ports:
+        return ""
+    named = ", ".join(map(str, ports[:_NAMED])) + (", ..." if len(ports) > _NAMED else "")
+    return f"; and what this machine serves on all its addresses (port {named}), unless its firewall forbids that"
 
 
 def sidecar_name(preview: Preview) -> str:

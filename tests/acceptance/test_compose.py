@@ -5,6 +5,7 @@ No registry is asked: the base is preview-base:python3, PostgreSQL and Python's 
 
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -134,7 +135,9 @@ def team(neon: Running, small: Shop, enterable: Path) -> Iterator[Team]:
     (root / "compose" / "preview.toml").write_text(settings)
     override = {
         "store": f"    image: {store}\n",
-        **dict.fromkeys(("server", "worker", "gate", "gateway"), f"    image: preview-test-compose:{mark}\n"),
+        **dict.fromkeys(
+            ("server", "worker", "gate", "gateway", "firewall"), f"    image: preview-test-compose:{mark}\n"
+        ),
     }
     build = f"    build:\n      args:\n        BASE: {base}\n"
     text = "services:\n" + "".join(
@@ -202,6 +205,19 @@ def test_a_team_is_served_and_restarts_cut_nothing_that_they_need_not(team: Team
     assert (seen.status_code, seen.text) == (200, "ok")
     assert not team.answers(f"nobody.{DOMAIN}", "/", 200)  # no certificate for a name that nobody has
 
+    # What this machine serves on all its addresses is not for the preview; its branch is.
+    asks = "label=dev.preview.name=pr-1"
+    (container,) = run("docker", "ps", "--quiet", "--filter", asks).split()
+    with socket.create_server(("0.0.0.0", 0)) as everywhere:
+        port = everywhere.getsockname()[1]
+        assert not reaches(container, f"('host.docker.internal', {port})")
+        assert reaches(container, BRANCH)
+        team("stop", "firewall")
+        assert reaches(container, f"('host.docker.internal', {port})")
+        team("start", "firewall")
+        until("the firewall", lambda: not reaches(container, f"('host.docker.internal', {port})"))
+        assert reaches(container, BRANCH)
+
     def there() -> bool:
         return team.answers(host, "/", 200, **{"X-Preview-Token": token})
 
@@ -219,6 +235,20 @@ def test_a_team_is_served_and_restarts_cut_nothing_that_they_need_not(team: Team
     assert '"state": "ready"' in run(*small.command("list", "--json"), env=client, cwd=small.folder)
     run(*small.command("discard", "pr-1"), env=client, cwd=small.folder)
     assert not run("docker", "ps", "--all", "--quiet", "--filter", "label=dev.preview.name=pr-1").strip()
+
+
+#: What an app dials, in words of Python.
+BRANCH = "(lambda url: (url.hostname, url.port))(urllib.parse.urlsplit(os.environ['DATABASE_URL']))"
+
+
+def reaches(container: str, place: str) -> bool:
+    """Whether a connection from inside of a container is taken."""
+    program = f"import os, socket, urllib.parse; socket.create_connection({place}, 5).close()"
+    done = subprocess.run(
+        ["docker", "exec", container, "python3", "-c", program], capture_output=True, text=True
+    )
+    assert done.returncode == 0 or "Error" in done.stderr, done.stderr
+    return done.returncode == 0
 
 
 def _up(url: str, *, refused: bool = True) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preview.hello import LARGEST_HELLO, Guard, NotAHello, host_in, message_in, server_name, strange_endpoint
+from preview.hello import LARGEST_HELLO, Guard, NotAHello, message_in, server_name, strange_endpoint
 
 
 def hello(name: str | None, *, tls: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> bytes:
@@ -166,11 +166,6 @@ def test_after_an_answer_that_asks_for_none_everything_passes(answer: bytes) -> 
     guard.answered(answer[:7])
     guard.answered(answer[7:])
     assert guard.feed(b"\x17\x03\x03\xff\xff half") == b"\x17\x03\x03\xff\xff half"
-
-
-def test_a_host_that_http_asks_for() -> None:
-    assert host_in(b"GET / HTTP/1.1\r\nAccept: x\r\nHost: API.example.com:8080\r\n\r\n") == "api.example.com"
-    assert host_in(b"EHLO me\r\n") is None
 
 
 def start(**words: str) -> bytes:

@@ -1,6 +1,8 @@
 """Ways that tell places apart by name: PostgreSQL with real TLS and without, other servers behind one address."""
 
 import asyncio
+import http.client
+import http.server
 import socket
 import ssl
 import struct
@@ -8,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import psycopg
 import pytest
@@ -290,3 +293,65 @@ def test_who_speaks_first_is_heard_at_once(keeper: Doorkeeper) -> None:
                 assert there.recv(100) == b"220 ready\r\n"
                 there.sendall(b"EHLO me\r\n")
                 assert connection.recv(100) == b"EHLO me\r\n"
+
+
+class Pages(http.server.BaseHTTPRequestHandler):
+    """A site of many names that keeps connections open; remembers which it was asked for."""
+
+    protocol_version = "HTTP/1.1"
+    asked: ClassVar[list[str | None]] = []
+
+    def do_POST(self) -> None:
+        self.asked.append(self.headers["Host"])
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:  # which other servers say by themselves
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def pages() -> Iterator[int]:
+    Pages.asked.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def post(host: str, *, after: str = "") -> bytes:
+    return f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\nok{after}".encode()
+
+
+def test_a_plain_request_reaches_the_name_that_is_allowed_and_no_other(
+    keeper: Doorkeeper, pages: int
+) -> None:
+    port = keeper.open(Way((("localhost", pages),)))
+    client = http.client.HTTPConnection("localhost", port, timeout=10)
+    for size in (1, 300_000):  # a client that keeps connections opens another one
+        client.request("POST", "/", b"x" * size)
+        assert len(client.getresponse().read()) == size
+    client.close()
+    refused = talk(port, post("evil.example.com"))
+    assert refused.startswith(b"HTTP/1.1 421 ")
+    assert refused.endswith(b"this way leads to localhost only, and it asks for 'evil.example.com'\n")
+    # Not on the heels of an allowed one, either.
+    assert talk(port, post("localhost", after=post("evil.example.com").decode())).count(b"HTTP/1.1 ") == 1
+    assert Pages.asked == [f"localhost:{port}"] * 2 + ["localhost"]
+    assert keeper.told(1) == ["it asks for 'evil.example.com'"]
+
+
+def test_two_sites_behind_one_port_are_told_apart_by_their_requests(keeper: Doorkeeper, pages: int) -> None:
+    port = keeper.open(Way((("localhost", pages), ("other.example.com", 1))))
+    assert talk(port, post("LOCALHOST")).endswith(b"ok")
+    assert b"ok" not in talk(port, post("other.example.com"))  # nobody listens there
+    assert talk(port, post("evil.example.com")).startswith(b"HTTP/1.1 421 ")
+    assert Pages.asked == ["LOCALHOST"]
+    assert keeper.told(1) == ["it asks for 'evil.example.com'"]

@@ -23,6 +23,7 @@ from preview.log_file import log_lines
 from preview.ports import free_ports, is_free
 from preview.source import tree_hash, write_archive
 from preview.spec import CandidateSpec, HealthCheck, Image, Resources, fingerprint, redact
+from preview.traffic import ports_on_every_address
 
 SPEC = CandidateSpec(name="one", port=80, image=Image(reference="a:1", id="sha256:1"), environment={"A": "b"})
 
@@ -374,3 +375,15 @@ def test_chosen_ports_are_free_stable_and_below_the_ephemeral_range():
         holder.listen()
         assert not is_free(first)
         assert next(free_ports("a-name")) != first
+
+
+def test_who_listens_on_every_address(tmp_path: Path) -> None:
+    head = "  sl  local_address rem_address   st\n"
+    (tmp_path / "tcp").write_text(
+        f"{head}   0: 00000000:1F90 00000000:0000 0A x\n   1: 0100007F:1F91 00000000:0000 0A x\n"
+        "   2: 00000000:1F92 0100007F:0050 01 x\n   3: 00000000:0016 00000000:0000 0A x\n"
+    )
+    assert ports_on_every_address(tmp_path) == (22, 8080)
+    (tmp_path / "tcp6").write_text(f"{head}   0: {'0' * 32}:0050 {'0' * 32}:0000 0A x\n")
+    assert ports_on_every_address(tmp_path) == (22, 80, 8080)
+    assert ports_on_every_address(tmp_path / "nowhere") == ()
