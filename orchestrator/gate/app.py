@@ -19,6 +19,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.gate import pages
 from orchestrator.gate.config import TOKEN, UPSTREAM
 from orchestrator.gate.hosts import RESERVED, host_name, own_path, preview_name
+from orchestrator.gate.origins import is_own, same_host
 from orchestrator.gate.passes import Pass, Passes
 from orchestrator.gate.table import Reading, serves, upstream
 from orchestrator.gate.waking import Waking
@@ -91,8 +92,17 @@ class _Door:
         preview = await self._preview(request)
         if preview is None:
             return self._unknown(request)
-        if self._gate.gateway.private and not await self._pass(request, preview):
-            return self._turned_away(request, preview)
+        if self._gate.gateway.private:
+            if not await self._pass(request, preview):
+                return self._turned_away(request, preview)
+            if "service-worker" in request.headers and not self._gate.gateway.service_workers:
+                # It would stand before every page of this host, the login page among them, and read what is typed.
+                return pages.say(
+                    "A private preview takes no service worker",
+                    ("service_workers = true under [gateway] allows them.",),
+                    status=403,
+                    browser=False,
+                )
         self._asked[preview.id] = datetime.now(UTC)
         if preview.sleeping and serves(preview):
             awake = await self._woken(request, preview)
@@ -142,7 +152,7 @@ class _Door:
         if preview is None:
             return self._unknown(request)
         origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
+        if origin is not None and not same_host(origin, request.headers.get("host", "")):
             return pages.say("This form is another page's", status=403, browser=_browser(request))
         form = await _form(request)
         to = own_path(form.get("to"))
@@ -210,6 +220,8 @@ class _Door:
         shown = request.headers.get(TOKEN) or _ours(request.headers.get("authorization"))
         if shown:
             return await asyncio.to_thread(self._gate.passes.recognise, shown.strip())
+        if not is_own(request.headers, _method(request)):
+            return None
         # Starlette gives the first Cookie line only; a client may send several.
         cookies = "; ".join(request.headers.getlist("cookie"))
         return self._gate.passes.opened(cookies, preview, await self._gate.reading.table())
@@ -321,10 +333,15 @@ class _Door:
             self._asked = {**asked, **self._asked}
 
 
+def _method(request: Request) -> str:
+    """The method of the request that Caddy asks about; of a request to us, its own."""
+    return request.headers.get("x-forwarded-method") or request.method
+
+
 def _browser(request: Request) -> bool:
     """Whether a person waits for a page; else a program, or a page's own script or picture, asks."""
     # A form that is sent to the app gets no page that asks again by itself: its fields would be lost.
-    if request.headers.get("x-forwarded-method", "GET") not in ("GET", "HEAD"):
+    if _method(request) not in ("GET", "HEAD"):
         return False
     if request.headers.get("sec-fetch-mode", "navigate") != "navigate":
         return False

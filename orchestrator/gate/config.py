@@ -5,6 +5,7 @@ an upstream is followed there; any other is the gate's own page and goes to the 
 is kept in a variable, never in a header: nothing that a client sends can lead anywhere.
 """
 
+from itertools import product
 from typing import Any
 
 from orchestrator.gate.hosts import RESERVED
@@ -17,6 +18,24 @@ TOKEN = "X-Preview-Token"  # noqa: S105 - a header's name
 #: The cookie that lets a browser in; the prefix (HTTPS only) makes browsers hold it to the one host that set it.
 COOKIE = "preview-gate"
 SECURE_COOKIE = f"__Host-{COOKIE}"
+
+#: What a client may not tell an app about where it comes from, and how else it may be written: many apps read `_` as
+#: `-`.
+_OURS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto")
+_NOT_BELIEVED = (
+    *("Forwarded", "X-Real-Ip"),
+    *(f"X-Forwarded-{what}" for what in ("Method", "Port", "Prefix", "Server", "Ssl", "Uri")),
+)
+_DOUBLES = tuple(
+    sorted(
+        {
+            "".join(part for pair in zip(words, (*marks, ""), strict=True) for part in pair)
+            for words in (each.split("-") for each in (*_OURS, *_NOT_BELIEVED, "X-Preview-*"))
+            for marks in product("-_", repeat=len(words) - 1)
+            if "_" in marks
+        }
+    )
+)
 
 #: What asks the gate while it is being restarted waits this long.
 _PATIENCE = "10s"
@@ -139,15 +158,25 @@ def _onwards(gateway: GatewaySection) -> list[dict[str, Any]]:
     """From the gate's yes to the app, without what is the gate's."""
     headers = "headers"
     response: dict[str, Any] = {
-        # A cookie for the parent domain would reach every other preview.
-        "replace": {"Set-Cookie": [{"search_regexp": r"(?i);\s*domain=[^;]*", "replace": ""}]},
+        "replace": {
+            "Set-Cookie": [
+                # One for the parent domain would reach every other preview; and the gate's own is not the app's to set.
+                {"search_regexp": r"(?i);\s*domain\s*=[^;]*", "replace": ""},
+                {"search_regexp": rf"(?i)^\s*((__Host-|__Secure-)?{COOKIE})\s*=", "replace": "app-$1="},
+            ]
+        },
     }
+    if not gateway.local:
+        # Browsers would take away the cookies of the whole domain: of other previews, and of the team's server.
+        response["replace"]["Clear-Site-Data"] = [
+            {"search_regexp": r'(?i)"(cookies|\*)"', "replace": '"storage"'}
+        ]
     if gateway.private:
         response["set"] = {"X-Robots-Tag": ["noindex, nofollow"]}
     app = {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": "{http.vars.upstream}"}],
-        "headers": {"response": response},
+        "headers": {"response": response, **_by_https(gateway)},
         # A changed config (a new domain, say) does not cut who is connected.
         "stream_close_delay": "5m",
     }
@@ -163,7 +192,13 @@ def _onwards(gateway: GatewaySection) -> list[dict[str, Any]]:
                     "upstream": "{http.reverse_proxy.header." + UPSTREAM + "}",
                     "asks": "app",
                 },
-                {"handler": headers, "request": {"delete": ["X-Preview-*"], "replace": {"Cookie": cut}}},
+                {
+                    "handler": headers,
+                    "request": {
+                        "delete": ["X-Preview-*", *_NOT_BELIEVED, *_DOUBLES],
+                        "replace": {"Cookie": cut},
+                    },
+                },
             ]
         },
         {
@@ -176,6 +211,13 @@ def _onwards(gateway: GatewaySection) -> list[dict[str, Any]]:
         },
         {"handle": [app]},
     ]
+
+
+def _by_https(gateway: GatewaySection) -> dict[str, Any]:
+    """Behind something that speaks HTTPS for the gateway, an app is told so; its visitors come by HTTPS."""
+    if gateway.local or gateway.tls != "off":
+        return {}
+    return {"request": {"set": {"X-Forwarded-Proto": ["https"]}}}
 
 
 def _errors(gate: str) -> list[dict[str, Any]]:

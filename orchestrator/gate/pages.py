@@ -26,6 +26,8 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    # A page of the app that opened this one is not its opener: it could read what is typed.
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex, nofollow",

@@ -77,7 +77,7 @@ def resolve(url: str, *, internal: bool) -> Destination:
     except (OSError, UnicodeError):
         raise NotSent(f"the name {parts.host} is not known", again=True) from None
     addresses = [ipaddress.ip_address(each[4][0]) for each in found]
-    if not internal and (inside := next((each for each in addresses if not is_public(each)), None)):
+    if not internal and (inside := next((each for each in addresses if not _may_be_dialled(each)), None)):
         raise NotSent(
             f"{parts.host} leads to {inside}, an address of this machine or of a private network, "
             "and `internal` does not allow that",
@@ -101,6 +101,21 @@ def is_public(address: Address) -> bool:
         if held is not None:
             return is_public(held)
     return address.is_global and not address.is_multicast
+
+
+def _may_be_dialled(address: Address) -> bool:
+    return is_public(address) and not is_ours(address)
+
+
+def is_ours(address: Address) -> bool:
+    """Whether an address is this machine's own: a public one, too, leads to what its firewall keeps from others."""
+    kind = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(kind, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 9))  # sends nothing; the way to oneself begins where it ends
+            return bool(ipaddress.ip_address(probe.getsockname()[0]) == address)
+    except OSError:
+        return False
 
 
 def send(

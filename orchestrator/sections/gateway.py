@@ -72,6 +72,11 @@ class GatewaySection(Section):
     session_hours: float = Field(
         12, gt=0, le=720, description="How long a browser stays logged in to a preview."
     )
+    service_workers: bool = Field(
+        False,
+        description="Whether apps of private previews may have service workers: one of those stands before every page "
+        "of its host, also before the login page, and could read the token that somebody types there.",
+    )
     gate: str | None = Field(
         None,
         pattern=r"^127\.0\.0\.1:\d{1,5}$",

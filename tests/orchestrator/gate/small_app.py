@@ -32,6 +32,12 @@ async def cookies(_request: Request) -> Response:
     answer = Response("ok", headers={"X-Preview-Upstream": "127.0.0.1:1"})
     answer.headers.append("Set-Cookie", "session=1; Path=/; Domain=.preview.test; HttpOnly")
     answer.headers.append("Set-Cookie", "plain=2; Path=/")
+    # As a browser reads it: white space counts for nothing, of two domains the last counts.
+    answer.headers.append("Set-Cookie", "spaced=3;\tDOMAIN =\t.preview.test ; Path=/")
+    answer.headers.append("Set-Cookie", "twice=4; domain=x; domain = preview.test")
+    answer.headers.append("Set-Cookie", "__Host-preview-gate=forged; Path=/; Secure")
+    answer.headers.append("Set-Cookie", "preview-gate=; Max-Age=0")
+    answer.headers["Clear-Site-Data"] = '"cache", "cookies", "*"'
     return answer
 
 

@@ -220,8 +220,68 @@ def test_a_forged_cookie_is_none(team: House, change: str) -> None:
 def test_an_app_sets_cookies_for_its_own_host_only(team: House) -> None:
     team.preview("pr-1")
     answer = team.ask("pr-1", "/cookies", headers={TOKEN: team.token()})
-    assert answer.headers.get_list("set-cookie") == ["session=1; Path=/; HttpOnly", "plain=2; Path=/"]
+    assert answer.headers.get_list("set-cookie") == [
+        "session=1; Path=/; HttpOnly",
+        "plain=2; Path=/",
+        "spaced=3; Path=/",
+        "twice=4",
+        "app-__Host-preview-gate=forged; Path=/; Secure",
+        "app-preview-gate=; Max-Age=0",
+    ]
+    assert answer.headers["clear-site-data"] == '"cache", "storage", "storage"'
     assert answer.text == "ok"
+
+
+#: Who asks, and whether a browser's cookie counts for it.
+ASKING: list[tuple[dict[str, str], bool]] = [
+    ({"Sec-Fetch-Site": "same-origin", "Origin": "https://pr-1.preview.test"}, True),
+    ({"Sec-Fetch-Site": "same-origin", "Origin": "null"}, True),
+    ({"Sec-Fetch-Site": "none", **PAGE}, True),
+    # A link from another preview or from the dashboard.
+    ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "document", **PAGE}, True),
+    # Another preview's script, picture, frame, websocket.
+    ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}, False),
+    ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, False),
+    ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "iframe", **PAGE}, False),
+    ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "websocket", "Sec-Fetch-Dest": "empty"}, False),
+    ({"Origin": "https://other.preview.test", "Upgrade": "websocket"}, False),
+    ({"Origin": "https://other.preview.test"}, False),
+    ({"Origin": "null"}, False),
+    ({"Origin": "https://pr-1.preview.test"}, True),
+    ({}, True),
+]
+
+
+def test_a_page_of_another_preview_asks_nothing_in_a_visitors_name(team: House) -> None:
+    team.preview("pr-1")
+    cookie = cookie_of(log_in(team, "pr-1", team.token()))
+    for headers, lent in ASKING:
+        status = team.ask("pr-1", headers={**headers, "Cookie": cookie}).status_code
+        assert status in ((200,) if lent else (302, 401)), headers
+
+
+def test_another_previews_form_sends_nothing_in_a_visitors_name(team: House) -> None:
+    team.preview("pr-1")
+    cookie = cookie_of(log_in(team, "pr-1", team.token()))
+    headers = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "document", **PAGE, "Cookie": cookie}
+    assert team.ask("pr-1", headers=headers).status_code == 200
+    assert team.ask("pr-1", method="POST", content=b"x=1", headers=headers).status_code == 401
+
+
+def test_no_app_stands_before_the_login_page(team: House, open_house: Callable[..., House]) -> None:
+    team.preview("pr-1")
+    token = {TOKEN: team.token()}
+    refused = team.ask("pr-1", "/worker.js", headers={**token, "Service-Worker": "script"})
+    assert refused.status_code == 403
+    assert "service_workers = true" in refused.text
+    page = team.ask("pr-1", "/.preview/login", headers=PAGE)
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+    assert page.headers["cross-origin-opener-policy"] == "same-origin"
+    loose = open_house(domain="preview.test", tls="off", service_workers=True)
+    with loose.gate():
+        assert (
+            loose.ask("pr-1", "/worker.js", headers={**token, "Service-Worker": "script"}).status_code == 200
+        )
 
 
 # where a request goes
@@ -244,6 +304,18 @@ def test_a_token_that_is_said_to_be_for_the_next_hop_only_lets_nobody_in(team: H
         },
         {"X-Forwarded-Uri": "/robots.txt", "X-Forwarded-Method": "HEAD"},
         {"X-Original-URL": "/admin", "X-Rewrite-URL": "/admin", "Forwarded": "host=other.preview.test"},
+        # Many apps read a `_` in a header's name as a `-`.
+        {
+            "X_Forwarded_Host": "other.preview.test",
+            "X-Forwarded_For": "6.6.6.6",
+            "X_Preview_Upstream": "127.0.0.1:9",
+        },
+        {
+            "X-Real-IP": "6.6.6.6",
+            "X-Forwarded-Port": "1",
+            "X_Forwarded-Proto": "gopher",
+            "X_REAL_IP": "6.6.6.6",
+        },
     ]
 )
 def test_no_header_leads_elsewhere(team: House, headers: dict[str, str]) -> None:
@@ -251,8 +323,11 @@ def test_no_header_leads_elsewhere(team: House, headers: dict[str, str]) -> None
     team.preview("other", url="http://127.0.0.1:9")
     said = reached(team.ask("pr-1", headers={**headers, TOKEN: team.token()}))
     assert said["host"] == said["x-forwarded-host"] == "pr-1.preview.test"
-    assert (said["x-forwarded-for"], said["x-forwarded-proto"]) == ("127.0.0.1", "http")
-    assert not any(name.startswith("x-preview") for name in said)
+    # What stands in front of this gateway speaks HTTPS.
+    assert (said["x-forwarded-for"], said["x-forwarded-proto"]) == ("127.0.0.1", "https")
+    read = [name.replace("_", "-") for name in said]
+    assert not any(name.startswith(("x-preview", "x-real", "forwarded")) for name in read)
+    assert sum(name.startswith("x-forwarded-") for name in read) == 3
     # And none of them gets a stranger in.
     assert team.ask("pr-1", headers=headers).status_code == 401
 

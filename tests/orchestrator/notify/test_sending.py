@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from neon_client import Secret
 from orchestrator.notify import sending
-from orchestrator.notify.sending import NotSent, is_public, resolve, send
+from orchestrator.notify.sending import NotSent, is_ours, is_public, resolve, send
 
 
 class Ear:
@@ -114,6 +114,24 @@ def test_a_name_that_leads_inside_is_refused_also_when_it_leads_outside_too(
 
     with pytest.raises(NotSent, match="leads to 127"):
         resolve("http://both.example/", internal=False)
+
+
+def test_a_public_address_of_this_machine_is_inside_too(ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server's own public address leads past its firewall, to what it serves for itself."""
+    assert is_ours(ipaddress.ip_address("127.0.0.1"))
+    assert not is_ours(ipaddress.ip_address("93.184.216.34"))
+    monkeypatch.setattr(sending, "is_public", lambda _: True)
+    with pytest.raises(NotSent, match="of this machine"):
+        send(Secret(ear.url), {}, {}, secret=None, internal=False)
+    assert ear.heard == []
+
+
+def test_a_proxy_of_the_environment_is_not_asked(ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would resolve the name once more, and dial what it likes."""
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    send(Secret(ear.url), {}, {}, secret=None, internal=True)
+    assert len(ear.heard) == 1
 
 
 def test_what_was_looked_at_is_what_is_dialled(monkeypatch: pytest.MonkeyPatch) -> None:
