@@ -59,7 +59,9 @@ def restore(name: Name, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Bring back a discarded preview whose branch was kept: its data, plan, answers and approval."""
     preview = _now(lambda lifetime: lifetime.restore(name), as_json=as_json, quiet=quiet)
     if not as_json:
-        _say(preview.facts["url"])
+        from orchestrator.facts import clicked
+
+        _say(clicked(preview.facts) or "")
 
 
 def _now(act: "Callable[[Lifetime], Preview]", *, as_json: bool, quiet: bool) -> "Preview":

@@ -112,7 +112,7 @@ def rebase(
     Answers are kept. An approval is kept only if plan, hazards, locks and image are what they were.
     """
     from orchestrator.cli import render
-    from orchestrator.facts import preview_json
+    from orchestrator.facts import clicked, preview_json
 
     given = parse_answers(answers or [])
     with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
@@ -125,7 +125,7 @@ def rebase(
     if as_json:
         render.result_json(preview_json(preview))
     else:
-        render.result(preview.facts["url"])
+        render.result(clicked(preview.facts) or "")
 
 
 def revert(

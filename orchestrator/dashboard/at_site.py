@@ -25,6 +25,7 @@ from orchestrator.sections import parse_duration
 from orchestrator.settings import Settings, home
 from orchestrator.steps.border import translating
 from orchestrator.steps.launch import candidate_name
+from orchestrator.steps.outlook import Outlook
 from orchestrator.steps.surroundings import service_name
 
 #: Acts that are over in a moment: a page waits for their end and shows it, at most so long, in seconds.
@@ -150,23 +151,11 @@ class SiteDesk:
         if job.error:
             raise _error(job.error)
 
-    def reverting(self, promotion_id: str, caller: Caller) -> WayBack:
+    def reverting(self, promotion_id: str, caller: Caller, *, to_restore_point: bool = False) -> WayBack:
         """See Desk."""
         with self._site.assembled(caller.who, _Silent()) as rooms:
-            found = rooms.reverts.look(rooms.reverts.choose(promotion_id), to_restore_point=False)
-        statements = [each.why for each in found.plan.statements] if found.plan else []
-        sentences = [f"On production: {why}." for why in statements[:_MOST_SENTENCES]]
-        if len(statements) > _MOST_SENTENCES:
-            sentences.append(f"And {len(statements) - _MOST_SENTENCES} statements more.")
-        if not statements:
-            sentences.append("No statement is needed: production's schema is as it was before.")
-        if found.others:
-            sentences.append(f"What others have changed in the schema since stays: {found.others} objects.")
-        sentences += [f"Lost: {loss}." for loss in found.losses]
-        if found.app:
-            sentences.append(f"{found.app[:1].upper()}{found.app[1:].rstrip('.')}.")
-        sentences.append("Rows that were written since stay. It is proved afterwards, and written down.")
-        return WayBack(does=tuple(sentences), digest=found.digest)
+            found = rooms.reverts.look(rooms.reverts.choose(promotion_id), to_restore_point=to_restore_point)
+        return WayBack(does=tuple(way_back(found)), digest=found.digest)
 
     def job(self, name: str) -> Job | None:
         """See Desk."""
@@ -180,6 +169,8 @@ class SiteDesk:
             running=not found.ended,
             words=f"{found.act}, asked by {found.who}{waits}",
             error=_problem(found),
+            act=found.act,
+            on=str(found.arguments.get("promotion") or "") if found.act == "revert" else "",
         )
 
     def lines(self, name: str, after: int) -> tuple[int, Sequence[str]]:
@@ -261,6 +252,31 @@ class SiteDesk:
         """See Desk."""
         with self._site.store(caller.who) as store:
             self._sharing.revoke(store, caller, name, link_id)
+
+
+def way_back(found: Outlook) -> Iterator[str]:
+    """What a revert would do and lose, a sentence each."""
+    if found.way == "restore_point":
+        yield (
+            "Production gets all the data and the schema of the moment before this promotion back, from its restore "
+            "point. Its address stays."
+        )
+    statements = [each.why for each in found.plan.statements] if found.plan else []
+    yield from (f"On production: {why}." for why in statements[:_MOST_SENTENCES])
+    if len(statements) > _MOST_SENTENCES:
+        yield f"And {len(statements) - _MOST_SENTENCES} statements more."
+    if found.way != "restore_point" and not statements:
+        yield "No statement is needed: production's schema is as it was before."
+    if found.others:
+        yield f"What others have changed in the schema since stays: {found.others} objects."
+    yield from (f"Lost: {loss}." for loss in found.losses)
+    if found.app:
+        yield f"{found.app[:1].upper()}{found.app[1:].rstrip('.')}."
+    if found.way == "restore_point":
+        yield "Production as it is now stays as a branch of its own, so that what was lost can be looked up there."
+    else:
+        yield "Rows that were written since stay."
+    yield "It is proved afterwards, and written down."
 
 
 class _Silent:

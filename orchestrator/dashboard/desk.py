@@ -37,12 +37,16 @@ class Job:
         running: whether it waits or runs.
         words: what it is, for a person: ``promote, asked by ada``.
         error: why it failed or was refused, or None.
+        act: which act it is.
+        on: the promotion that it takes back; empty for another act.
     """
 
     id: str
     running: bool
     words: str
     error: Problem | None = None
+    act: str = ""
+    on: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +178,7 @@ class Desk(Protocol):
             OrchestratorError: it was refused, or it failed at once.
         """
 
-    def reverting(self, promotion_id: str, caller: Caller) -> WayBack:
+    def reverting(self, promotion_id: str, caller: Caller, *, to_restore_point: bool = False) -> WayBack:
         """What taking a promotion back would do and lose; looked at now, in production.
 
         Raises:

@@ -14,13 +14,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from orchestrator.api.answers import status_of
 from orchestrator.dashboard.desk import Desk, Problem
 from orchestrator.dashboard.entrance import Elsewhere, Entrance, Sent, Visitor, WrongHost, inside
-from orchestrator.dashboard.live import Following, Streams
+from orchestrator.dashboard.live import Following, Marks, Streams, mark
 from orchestrator.dashboard.pictures import Pictures
 from orchestrator.dashboard.render import page
 from orchestrator.dashboard.sessions import Sessions
-from orchestrator.dashboard.showing import Showing, find
+from orchestrator.dashboard.showing import Showing, content_of, find
 from orchestrator.errors import NotAllowed, OrchestratorError
-from orchestrator.lifecycle import Store
+from orchestrator.lifecycle import State, Store
+from orchestrator.lifecycle.promotions import Promotion, Promotions
 from orchestrator.redaction import clean
 
 _log = logging.getLogger("preview.dashboard")
@@ -51,7 +52,29 @@ class Frame:
         """
         preview = find(store, self.desk.project, name)
         taken = self.pictures.of(preview)
-        return Showing(self.desk, guest.caller, preview, picture=taken.version, no_picture=taken.why_not)
+        stopped = preview.state is State.PROMOTING and preview.id not in store.worked_on([preview.id])
+        return Showing(
+            self.desk, guest.caller, preview, picture=taken.version, no_picture=taken.why_not, stopped=stopped
+        )
+
+    def marks_of_list(self, store: Store) -> Marks:
+        """What the list is made from."""
+        return {"changed": str(store.following().last())}
+
+    def marks_of(self, store: Store, name: str) -> Marks:
+        """What a preview's page is made from; asked before the page is made, so that nothing falls in between."""
+        found = store.find_last(name, project=self.desk.project)
+        job = self.desk.job(name)
+        if found is None:
+            return {"changed": mark(job), "content": ""}
+        number = store.following().last(found.id)
+        taken = self.pictures.of(found).version
+        return {"changed": mark(found.id, number, job, taken), "content": content_of(found)}
+
+    def marks_of_promotion(self, promotions: Promotions, promotion: Promotion) -> Marks:
+        """What a promotion's page is made from."""
+        job = self.desk.job(promotion.preview_name)
+        return {"changed": mark(promotions.last(promotion.id), job)}
 
     def refusal(self, guest: Visitor, verb: str, on: str, why: str) -> NotAllowed:
         """An error for what somebody may not do; the audit remembers it."""

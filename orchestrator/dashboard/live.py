@@ -4,10 +4,11 @@ A stream says only that a part is old; the browser fetches the part as any page,
 """
 
 import asyncio
+import hashlib
 import logging
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 
 from markupsafe import escape
 from starlette.concurrency import run_in_threadpool
@@ -31,6 +32,8 @@ _log = logging.getLogger("preview.dashboard")
 
 #: Event names and their data.
 Sending = Sequence[tuple[str, str]]
+#: What a page was made from, as a stream compares it: a name for each of its parts, and a mark that changes with it.
+Marks = Mapping[str, str]
 
 
 class _Open:
@@ -136,6 +139,37 @@ def event(name: str, value: str) -> str:
     """One event as it is sent; `value` on as many lines as it has."""
     lines = value.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return f"event: {name}\n" + "".join(f"data: {line}\n" for line in lines) + "\n"
+
+
+def mark(*looked: object) -> str:
+    """A word that changes with what was looked at."""
+    return hashlib.sha256(repr(looked).encode()).hexdigest()[:16]
+
+
+def word_of(marks: Marks) -> str:
+    """The marks of a page as one word, for the address of its stream."""
+    return ".".join(marks.values())
+
+
+class Old:
+    """Which parts of a page are old: the first look compares with what the page was made from, not with itself.
+
+    Args:
+        seen: `word_of` the marks when the page was made; empty when it does not say.
+    """
+
+    def __init__(self, seen: str) -> None:
+        self._seen: tuple[str, ...] | None = tuple(seen.split(".")) if seen else None
+
+    def since(self, marks: Marks) -> Sending:
+        """An event for each part that has changed since the page was made, or since the last call."""
+        now, before = tuple(marks.values()), self._seen
+        self._seen = now
+        if before is None:
+            return []
+        if len(before) != len(now):
+            return list(marks.items())
+        return [each for each, known in zip(marks.items(), before, strict=True) if each[1] != known]
 
 
 def line_item(text: str) -> str:

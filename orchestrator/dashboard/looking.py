@@ -1,5 +1,6 @@
 """Pages to look at: the list, a preview, its report, logs and mails. All that is done here is to ask for a new one."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,8 +8,10 @@ from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from orchestrator.dashboard.desk import Problem
 from orchestrator.dashboard.entrance import Visitor
 from orchestrator.dashboard.frame import Filled, Frame, Front, Guest, Page
+from orchestrator.dashboard.live import word_of
 from orchestrator.dashboard.render import page
 from orchestrator.dashboard.showing import find
 from orchestrator.dashboard.views import entries
@@ -19,14 +22,21 @@ from orchestrator.settings import check_name
 router = APIRouter(route_class=Page, include_in_schema=False)
 
 
-def _listed(guest: Visitor, front: Frame, all_: bool) -> dict[str, Any]:
+def _listed(
+    guest: Visitor, front: Frame, all_: bool, *, name: str = "", wrong: Problem | None = None
+) -> dict[str, Any]:
+    """For the list's page; `name` and `wrong`: what somebody wanted a new one to be called, and why it cannot be."""
     with front.desk.store(guest.caller.who) as store:
+        seen = word_of(front.marks_of_list(store))
         found = [each for each in store.live(closed=all_) if each.project == front.desk.project]
     can_make = not front.desk.forbids("up", guest.caller, None)
     return {
         **guest.shown(),
         "entries": entries(found, now=datetime.now(UTC)),
         "all_": all_,
+        "seen": seen,
+        "name": name,
+        "wrong": wrong,
         "can_make": can_make,
         "here": "list",
     }
@@ -46,32 +56,51 @@ def part_of_list(guest: Guest, front: Front, all: int = 0) -> HTMLResponse:  # n
 
 @router.post("/previews")
 def make(filled: Filled, front: Front) -> Response:
-    """Ask for a new preview."""
-    name = check_name(filled.text("name"))
-    if why := front.desk.forbids("up", filled.visitor.caller, None):
-        raise front.refusal(filled.visitor, "up", name, why)
-    with front.desk.store(filled.visitor.caller.who) as store:
-        if store.find(name) is not None:
-            raise UsageError(f"there is a preview {name!r} already", hint="choose another name")
-    front.desk.do("up", name, {}, filled.visitor.caller)
+    """Ask for a new preview; what is wrong with its name is said beside the field."""
+    name, guest = filled.text("name"), filled.visitor
+    if why := front.desk.forbids("up", guest.caller, None):
+        raise front.refusal(guest, "up", name[:40], why)
+    try:
+        check_name(name)
+        with front.desk.store(guest.caller.who) as store:
+            if store.find(name) is not None:
+                raise UsageError(f"there is a preview {name!r} already", hint="choose another name")
+    except UsageError as error:
+        shown = _listed(guest, front, False, name=name[:60], wrong=Problem.of(error))
+        return page("list.html", status=400, **shown)
+    front.desk.do("up", name, {}, guest.caller)
     return RedirectResponse(f"/previews/{name}", status_code=303)
+
+
+def whole_page(
+    guest: Visitor,
+    front: Frame,
+    name: str,
+    *,
+    status: int = 200,
+    wrong: Mapping[str, str] | None = None,
+    given: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """A preview's page; `wrong` and `given`: what is wrong with answers, and what was given, by question."""
+    with front.desk.store(guest.caller.who) as store:
+        seen = word_of(front.marks_of(store, check_name(name)))
+        try:
+            shown = front.show(store, guest, name)
+        except OrchestratorError:
+            job = front.desk.job(name)
+            if job is None:
+                raise
+            # Asked for, and its row is not written yet, or could not be.
+            return page("coming.html", **guest.shown(), name=name, job=job, seen=seen)
+        values = {**shown.now(), **shown.content(), **shown.story(store)}
+    values |= {"wrong": wrong or {}, "given": given or {}}
+    return page("preview.html", status=status, **guest.shown(), **values, seen=seen)
 
 
 @router.get("/previews/{name}")
 def preview(guest: Guest, front: Front, name: str) -> HTMLResponse:
     """One preview."""
-    with front.desk.store(guest.caller.who) as store:
-        try:
-            shown = front.show(store, guest, name)
-        except OrchestratorError:
-            job = front.desk.job(check_name(name))
-            if job is None:
-                raise
-            # Asked for, and its row is not written yet, or could not be.
-            return page("coming.html", **guest.shown(), name=name, job=job)
-        values = {**shown.now(), **shown.content(), **shown.story(store)}
-    working = shown.preview.state.working
-    return page("preview.html", **guest.shown(), **values, working=working)
+    return whole_page(guest, front, name)
 
 
 @router.get("/previews/{name}/parts/{part}")

@@ -1,26 +1,14 @@
 """What can be done with a preview, by whom, and what it will do: values for buttons and confirmation pages. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from orchestrator.dashboard import sentences
+from orchestrator.dashboard.sentences import Allow
 from orchestrator.errors import UsageError
 from orchestrator.pages.view import Page
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allow:
-    """Something that stops a yes until it is ticked.
-
-    Attributes:
-        name: as `--allow` takes it.
-        words: what it is about.
-    """
-
-    name: str
-    words: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +86,9 @@ class Offer:
         note: whether a sentence may be kept with it.
         picks: what is chosen with it.
         grave: whether it changes production or removes something.
+        ticks: what whoever says yes has to say that they know; nothing is allowed by it.
+        act: which act it is; the verb's own when empty.
+        means: the act's arguments that it always has.
     """
 
     verb: str
@@ -108,6 +99,19 @@ class Offer:
     note: bool = False
     picks: tuple[Pick, ...] = ()
     grave: bool = False
+    ticks: tuple[Allow, ...] = ()
+    act: str = ""
+    means: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> str:
+        """The act that is asked of the server."""
+        return self.act or self.verb
+
+
+#: What is left when main is half-way, or a runtime does not let go: by another name than the act's own.
+FORCED = "discard-by-force"
+_ACTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {FORCED: ("discard", {"force": True})}
 
 
 def offers(
@@ -122,7 +126,8 @@ def offers(
     """What can be done with a preview in its state, most wanted first.
 
     Args:
-        value: the preview's JSON; ``kept_until`` while a discarded one can be brought back.
+        value: the preview's JSON; ``kept_until`` while a discarded one can be brought back, ``stopped`` when nobody
+            goes on with its promotion.
         page: its report's page.
         forbids: why whoever looks may not do a verb; empty when they may.
         rules: see Rules.
@@ -133,7 +138,8 @@ def offers(
     stopping = () if half else tuple(allows)
     found = []
     for verb, title, does in _offered(value, page, rules):
-        if verb not in rules.verbs:
+        act, means = _ACTS.get(verb, (verb, {}))
+        if act not in rules.verbs:
             continue
         stops = _stops(verb, value, page, rules, stopping)
         found.append(
@@ -141,11 +147,14 @@ def offers(
                 verb=verb,
                 title=title,
                 does=does,
-                refused=forbids(verb) or stops,
+                refused=forbids(act) or stops,
                 allows=stopping if verb in ("approve", "promote") and value["state"] == "ready" else (),
                 note=verb == "approve",
                 picks=tuple(_picks(verb, value, page, rules, frozenset(late))),
-                grave=verb in ("promote", "discard"),
+                grave=verb in ("promote", "discard", FORCED),
+                ticks=tuple(sentences.forced_ticks(value)) if verb == FORCED else (),
+                act=act,
+                means=means,
             )
         )
     return tuple(found)
@@ -237,7 +246,9 @@ def _offered(
             "Go on with the promotion",
             ("Compares main with what was rehearsed and runs what remains.", *promoting),
         )
-        yield "rebase", "Rebase", sentences.REBASING
+        yield "rebase", "Rehearse again", sentences.REBASING
+    elif state == "promoting" and value.get("stopped"):
+        yield "promote", "Go on with the promotion", (sentences.STOPPED, *promoting)
     elif state == "failed":
         yield "up", "Try again", ("Goes on where it failed; a rehearsal begins on a fresh branch.",)
     elif state == "waiting":
@@ -250,6 +261,9 @@ def _offered(
             yield "keep", "Keep", tuple(sentences.keeping(_clock(value["expires_at"])))
         if state != "promoting" and failed_in != "promoting":
             yield "discard", "Discard", tuple(sentences.discarding(value))
+        half_way = half_done(value) or failed_in == "promoting" or value.get("stopped")
+        if half_way or failed_in == "discarding":
+            yield FORCED, "Discard by force", tuple(sentences.forcing(value))
 
 
 def _when_ready(
@@ -269,7 +283,7 @@ def _when_ready(
         yield "wake", "Wake", ("The app is started again, on its branch as it was.",)
     yield "up", "Bring up to date", sentences.UP_TO_DATE
     if not half:
-        yield "rebase", "Rebase", sentences.REBASING
+        yield "rebase", "Rehearse again", sentences.REBASING
     if not asleep:
         yield "sleep", "Put to sleep", ("The app is stopped and kept; the first visit wakes it.",)
 

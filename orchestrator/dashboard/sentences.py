@@ -1,9 +1,24 @@
 """What a verb will do to a preview, a sentence each, as its page says it before anybody says yes. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.pages.view import Page, duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allow:
+    """Something that is ticked before a yes is taken.
+
+    Attributes:
+        name: as `--allow` takes it, or the form's own.
+        words: what it is about.
+    """
+
+    name: str
+    words: str
+
 
 UP_TO_DATE = (
     "Looks whether goal, main or the app's sources have changed since; what changed is rehearsed again.",
@@ -84,6 +99,46 @@ def discarding(value: Mapping[str, Any]) -> Iterator[str]:
     if value.get("approval") and value["state"] != "promoted":
         yield "The yes that was given is void."
     yield "Its history stays."
+
+
+#: What going on with a promotion begins with.
+STOPPED = "Whoever promoted it died: production is compared with what was rehearsed, and what remains is run."
+
+
+def forcing(value: Mapping[str, Any]) -> Iterator[str]:
+    """What a discard by force does, and what is lost."""
+    left = (value.get("expanded") or {}).get("left")
+    if half_way(value):
+        yield (
+            "Production is left as it is now, half-way: what has run stays, "
+            + (
+                f"and {statements(len(left))} will not be run from here."
+                if left
+                else "and the rest is not run."
+            )
+        )
+        yield "To take back what has run, use Revert on the promotion's page first."
+        yield "Lost: the rehearsed plan and the yes to it. Nobody can go on with this promotion afterwards."
+    yield "Lost: the app, its image, and the branch with everything that was written there."
+    yield (
+        "Where a container engine or a database does not answer, it is not waited for: what it still holds is named "
+        "in the story, and `preview sweep` removes it later."
+    )
+    yield "Its history stays."
+
+
+def forced_ticks(value: Mapping[str, Any]) -> Iterator[Allow]:
+    """What whoever forces it has to say that they know."""
+    if half_way(value):
+        yield Allow(name="half-way", words="I know that production stays half-way between both versions.")
+    yield Allow(name="left-over", words="I know that something of it may be left, to be removed later.")
+
+
+def half_way(value: Mapping[str, Any]) -> bool:
+    """Whether main may have a part of it."""
+    failed_in = (value.get("error") or {}).get("state") if value["state"] == "failed" else None
+    half = value.get("expanded") and not value.get("promotion")
+    return bool(half or value.get("stopped") or failed_in == "promoting")
 
 
 def restoring(kept_until: str) -> Iterator[str]:

@@ -3,18 +3,19 @@
 import hashlib
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from orchestrator.access import Caller
 from orchestrator.approval import Guards
 from orchestrator.checks.policy import unallowed
 from orchestrator.checks.report import Report
 from orchestrator.dashboard.desk import Desk, Job, Problem
-from orchestrator.dashboard.offers import Allow, Offer, half_done, offers
+from orchestrator.dashboard.offers import Offer, half_done, offers
 from orchestrator.dashboard.render import qr_code
-from orchestrator.dashboard.sentences import statements
+from orchestrator.dashboard.sentences import Allow, statements
 from orchestrator.dashboard.views import bars, entries, sign_of, story
 from orchestrator.errors import UnknownPreview
-from orchestrator.facts import open_questions, preview_json
+from orchestrator.facts import clicked, open_questions, preview_json
 from orchestrator.lifecycle import Preview, Store
 from orchestrator.migration.phases import split
 from orchestrator.migration.plan import Plan
@@ -25,6 +26,8 @@ from orchestrator.settings import check_name
 
 #: What is wanted next, when it comes first.
 LEADING = ("approve", "promote", "wake", "up", "restore")
+#: What can be done besides, and decides nothing.
+FURTHER = ("rebase", "sleep", "extend", "keep")
 
 
 def find(store: Store, project: str, name: str) -> Preview:
@@ -89,6 +92,9 @@ def seen_of(preview: Preview) -> str:
         (facts.get("report") or {}).get("digest"),
         (facts.get("image") or {}).get("id"),
         (facts.get("approval") or {}).get("at"),
+        (facts.get("expanded") or {}).get("at"),
+        facts.get("promotion_id"),
+        (preview.error or {}).get("state"),
     )
     return hashlib.sha256(repr(looked).encode()).hexdigest()[:24]
 
@@ -100,11 +106,75 @@ def content_of(preview: Preview) -> str:
     return hashlib.sha256(repr((preview.id, looked, facts.get("approval"))).encode()).hexdigest()[:24]
 
 
+def _of_this_machine(url: str) -> bool:
+    """Whether a URL leads every machine to itself: a phone that scans it finds nothing there."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
+
+
+def _step(preview: Preview, job: Job | None) -> str:
+    """What the lines of a running step mean at this moment: ``working``, ``failed`` or ``resting``."""
+    if preview.state.working or (job and job.running):
+        return "working"
+    return "failed" if preview.state.value == "failed" or (job and job.error) else "resting"
+
+
+def said_of(preview: Preview, page: Page, error: str) -> str:
+    """The state in one sentence, as it is read out when it changes."""
+    state = preview.state.value
+    if state == "ready" and page.verdict != "none":
+        said = f"{preview.name} is ready. The report says {page.verdict}"
+    elif state == "waiting":
+        said = f"{preview.name} waits for answers"
+    else:
+        said = f"{preview.name} is {state}"
+    return f"{said}. {error}" if error else f"{said}."
+
+
+def summary(page: Page) -> tuple[tuple[str, str], ...]:
+    """What a promotion would do, in few words: name and text."""
+    if not page.acts:
+        return ()
+    lost = [detail for act in page.acts for code, _, detail, _ in act.hazards if code == "deletes_data"]
+    rewritten = sorted({table for act in page.acts for table in act.rewritten})
+    told = [("changes", statements(len(page.acts)))]
+    if page.pause:
+        told.append(("others wait", page.pause))
+    if rewritten:
+        told.append(("rewrites", ", ".join(rewritten)))
+    if lost:
+        told.append(
+            ("deletes", "; ".join(lost[:3]) + (f"; and {len(lost) - 3} more" if len(lost) > 3 else ""))
+        )
+    return tuple(told)
+
+
+def _sorted(found: tuple[Offer, ...]) -> dict[str, Any]:
+    """Decisions first, then what else can be done; what this person cannot do, by the reason."""
+    can = [each for each in found if not each.refused]
+    refused: dict[str, list[str]] = {}
+    for each in found:
+        if each.refused:
+            refused.setdefault(each.refused, []).append(each.title)
+    return {
+        "decisions": [each for each in can if each.verb not in FURTHER],
+        "further": [each for each in can if each.verb in FURTHER],
+        "cannot": [(titles, why) for why, titles in refused.items()],
+    }
+
+
 class Showing:
     """Values for the templates of one preview, for one person."""
 
     def __init__(
-        self, desk: Desk, caller: Caller, preview: Preview, *, picture: str = "", no_picture: str = ""
+        self,
+        desk: Desk,
+        caller: Caller,
+        preview: Preview,
+        *,
+        picture: str = "",
+        no_picture: str = "",
+        stopped: bool = False,
     ) -> None:
         self._desk = desk
         self._caller = caller
@@ -114,8 +184,14 @@ class Showing:
         self.value: dict[str, Any] = {
             **preview_json(preview),
             "kept_until": kept_until(preview, now=datetime.now(UTC)),
+            "stopped": stopped and not self._works(),
         }
         self.page: Page = report_page(self.value)
+
+    def _works(self) -> bool:
+        """Whether something that was asked of the server is being done."""
+        job = self._desk.job(self.preview.name)
+        return job is not None and job.running
 
     def _forbids(self, verb: str) -> str:
         return self._desk.forbids(verb, self._caller, self.preview)
@@ -142,8 +218,9 @@ class Showing:
         error = preview.error if preview.error and preview.state.value in ("failed", "ready") else None
         waiting = preview.state.value == "waiting"
         entry = entries([preview], now=moment)[0]
-        url = preview.facts.get("url") or ""
+        url = clicked(preview.facts) or ""
         open_ = url if preview.state.value not in ("closed", "discarding") else ""
+        error_words = (job.error.message if job and job.error else "") or (error["message"] if error else "")
         return {
             "page": self.page,
             "state_sign": sign_of(self.page.state),
@@ -159,14 +236,20 @@ class Showing:
             if error
             else None,
             "page_url": open_ if open_.startswith(("http://", "https://")) else "",
-            "qr": qr_code(open_) if open_ else "",
+            "qr": qr_code(open_) if open_ and not _of_this_machine(open_) else "",
+            "summary": summary(self.page),
+            "step": _step(preview, job),
+            "say": said_of(preview, self.page, error_words),
+            "promotion_id": preview.facts.get("promotion_id") or "",
+            "wrong": {},
+            "given": {},
             "picture": self._picture,
             "no_picture": self._no_picture,
             "has_app": bool(open_),
             "shareable": bool(open_) and not self._desk.no_links(),
             "questions": open_questions(preview) if waiting else (),
             "answer_refused": self._forbids("answer"),
-            "offers": self.offers() if not (job and job.running) else self._meanwhile(),
+            **_sorted(self.offers() if not (job and job.running) else self._meanwhile()),
         }
 
     def _notice(self) -> str:

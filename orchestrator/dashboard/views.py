@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestrator.facts import clicked
 from orchestrator.lifecycle import Event, Preview
 from orchestrator.migration.locks import LockMode
 from orchestrator.pages.view import Act, duration, uses
@@ -117,7 +118,7 @@ def _entry(preview: Preview, now: datetime) -> Entry:
         state=preview.state.value,
         sign=sign_of(preview.state.value),
         owner=preview.created_by,
-        url=facts.get("url") or "",
+        url=clicked(facts) or "",
         verdict=report.get("verdict", ""),
         age=span((now - preview.created_at).total_seconds()),
         ends=_ends(preview, now),
@@ -176,7 +177,7 @@ def story(events: Iterable[Event]) -> tuple[Told, ...]:
             note=event.note,
             took=duration(event.milliseconds) if event.milliseconds is not None else "",
             sign={"failed": "✕", "refused": "✕", "approved": "✓", "answered": "✓"}.get(
-                event.kind, sign_of(event.state.value)
+                event.kind, STATE_SIGNS.get(event.state.value, "·")
             ),
         )
         for event in events

@@ -1,11 +1,11 @@
-"""Streams of what goes on: the list, a preview, a log. Each says only what is old, or gives lines of text."""
+"""Streams of what goes on: the list, a preview, a promotion, a log. Each says only what is old, or gives lines."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from orchestrator.dashboard.frame import Front, Guest, Page
-from orchestrator.dashboard.live import Sending, line_item
-from orchestrator.dashboard.showing import content_of, find
+from orchestrator.dashboard.live import Old, Sending, line_item
+from orchestrator.dashboard.showing import find
 from orchestrator.errors import UsageError
 from orchestrator.redaction import clean
 from orchestrator.settings import check_name
@@ -14,50 +14,56 @@ router = APIRouter(route_class=Page, include_in_schema=False)
 
 
 @router.get("/live")
-def live(guest: Guest, front: Front, request: Request) -> Response:
+def live(guest: Guest, front: Front, request: Request, seen: str = "") -> Response:
     """Tells when the list is old."""
-    last = -1
+    old = Old(seen)
 
     def look() -> Sending | None:
-        nonlocal last
         if front.desk.caller(guest.session.token) is None:
             return None
         with front.desk.store(guest.caller.who) as store:
-            now = store.following().last()
-        before, last = last, now
-        return [("changed", str(now))] if before not in (-1, now) else []
+            return old.since(front.marks_of_list(store))
 
     return front.streams.answer(request, guest.whose, look)
 
 
 @router.get("/previews/{name}/live")
-def preview_live(guest: Guest, front: Front, request: Request, name: str) -> Response:
+def preview_live(guest: Guest, front: Front, request: Request, name: str, seen: str = "") -> Response:
     """Tells when parts of a preview's page are old, and what the running step says."""
     if front.desk.job(check_name(name)) is None:  # what was asked for comes: the stream waits for its row
         with front.desk.store(guest.caller.who) as store:
             find(store, front.desk.project, name)
-    seen: tuple[object, ...] = ()
-    content, said = "", 0
+    old, said = Old(seen), 0
 
     def look() -> Sending | None:
-        nonlocal seen, content, said
+        nonlocal said
         if front.desk.caller(guest.session.token) is None:
             return None
         with front.desk.store(guest.caller.who) as store:
-            found = store.find_last(name, project=front.desk.project)
-            number = store.following().last(found.id) if found else 0
-        job = front.desk.job(name)
-        taken = front.pictures.of(found).version if found else ""
-        now = (found.id if found else "", number, job, taken)
-        body = content_of(found) if found else ""
+            marks = front.marks_of(store, name)
         said, lines = front.desk.lines(name, said)
-        sending = [("line", line_item(clean(line))) for line in lines]
-        if seen and now != seen:
-            sending.append(("changed", str(number)))
-        if content and body != content:
-            sending.append(("content", body))
-        seen, content = now, body
-        return sending
+        return [*(("line", line_item(clean(line))) for line in lines), *old.since(marks)]
+
+    return front.streams.answer(request, guest.whose, look)
+
+
+@router.get("/promotions/{promotion_id}/live")
+def promotion_live(
+    guest: Guest, front: Front, request: Request, promotion_id: str, seen: str = ""
+) -> Response:
+    """Tells when a promotion's page is old, and what its running step says."""
+    with front.desk.promotions(guest.caller.who) as kept:
+        promotion = kept.get(promotion_id[:40])
+    old, said = Old(seen), 0
+
+    def look() -> Sending | None:
+        nonlocal said
+        if front.desk.caller(guest.session.token) is None:
+            return None
+        with front.desk.promotions(guest.caller.who) as kept:
+            marks = front.marks_of_promotion(kept, promotion)
+        said, lines = front.desk.lines(promotion.preview_name, said)
+        return [*(("line", line_item(clean(line))) for line in lines), *old.since(marks)]
 
     return front.streams.answer(request, guest.whose, look)
 

@@ -196,6 +196,15 @@ class Promotions:
         gone = ("refused", "superseded")
         return next((each for each in reversed(found) if each.state not in gone), None)
 
+    def last(self, promotion_id: str) -> int:
+        """The number of the newest event of a promotion and of what took it back; 0 when there is none."""
+        row = self._connection.execute(
+            "select coalesce(max(e.id), 0) from preview_control.promotion_event e "
+            "join preview_control.promotion p on p.id = e.promotion_id where %s in (p.id, p.reverts)",
+            (promotion_id,),
+        ).fetchone()
+        return int(row[0]) if row else 0
+
     def carried(self, promotion_id: str, name: str) -> Mapping[str, Any] | None:
         """A value that was carried along, or None."""
         row = self._connection.execute(

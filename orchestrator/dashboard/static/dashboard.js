@@ -7,6 +7,9 @@ const MOST_LINES = 2000;
 const LOOK_EVERY = 10000;
 let looking = 0;
 
+// Whoever comes back to a page that looks by itself does not wait for its next look.
+document.addEventListener("visibilitychange", () => { if (looking) look(); });
+
 function look() {
   if (document.hidden) return;
   for (const part of document.querySelectorAll("[hx-trigger^='sse:']")) htmx.trigger(part, part.getAttribute("hx-trigger"));
@@ -62,6 +65,17 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (link) link.focus({ preventScroll: true });
   before = null;
 });
+
+// The state is read out when it has changed, and nothing else of the part that came with it.
+let spoken = null;
+function speak() {
+  const heading = document.querySelector("h1[data-say]"), status = document.getElementById("said");
+  if (!heading || !status) return;
+  if (spoken !== null && spoken !== heading.dataset.say) status.textContent = heading.dataset.say;
+  spoken = heading.dataset.say;
+}
+document.addEventListener("DOMContentLoaded", speak);
+document.addEventListener("htmx:afterSwap", speak);
 
 // A form that was sent is not sent twice.
 document.addEventListener("submit", (event) => {

@@ -64,6 +64,7 @@ class FakeDesk:
         self.outlook = WayBack(
             does=("On production: put it back.", "Rows that were written since stay."), digest="a" * 64
         )
+        self.to_point = WayBack(does=("Lost: everything that was written since.",), digest="c" * 64)
         self.author_may_approve = True
 
     @contextmanager
@@ -109,8 +110,8 @@ class FakeDesk:
             raise self.fails
         self.asked.append((verb, name, arguments, caller.who))
 
-    def reverting(self, promotion_id: str, caller: Caller) -> WayBack:
-        return self.outlook
+    def reverting(self, promotion_id: str, caller: Caller, *, to_restore_point: bool = False) -> WayBack:
+        return self.to_point if to_restore_point else self.outlook
 
     def job(self, name: str) -> Job | None:
         return self.jobs.get(name)

@@ -14,6 +14,7 @@ from orchestrator.dashboard.doing import VERBS
 from orchestrator.dashboard.entrance import inside
 from orchestrator.dashboard.live import event, line_item
 from orchestrator.dashboard.mount import ROUTERS
+from orchestrator.dashboard.promoted import WAYS
 from orchestrator.dashboard.sessions import Sessions
 from orchestrator.lifecycle import State, Store
 from tests.orchestrator.dashboard.desk import ORIGIN, FakeDesk, bring, facts, question, ran
@@ -22,7 +23,7 @@ from tests.orchestrator.dashboard.test_pages import word
 Browse = Callable[..., TestClient]
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`{{7*7}}"
 #: What stands for the parts of a path.
-PARTS = {"name": ("pr-1",), "promotion_id": ("PROMOTION",), "link_id": ("LINK",), "verb": VERBS}
+PARTS = {"name": ("pr-1",), "promotion_id": ("PROMOTION",), "link_id": ("LINK",), "verb": VERBS, "way": WAYS}
 
 
 def posts() -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from tests.orchestrator.dashboard.test_pages import word
 __all__ = ["settings", "site", "token"]
 
 PARTS = {
-    **dict.fromkeys(("name", "verb", "part", "version", "mail_id"), "x"),
+    **dict.fromkeys(("name", "verb", "part", "version", "mail_id", "way"), "x"),
     **dict.fromkeys(("promotion_id", "link_id", "share_id", "token_id", "preview_id"), "0" * 8),
     "job_id": "0" * 16,
     "digest": "0" * 64,

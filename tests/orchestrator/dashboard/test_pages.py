@@ -1,7 +1,7 @@
 """Over HTTP: what is shown, what is asked of the server, and whom it is refused."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -106,12 +106,64 @@ def test_a_page_that_comes_before_its_preview_is_told_when_that_is_there(
     monkeypatch.setattr(desk, "lines", lines)
 
     coming = browser.get("/previews/pr-1")
-    stream = browser.get("/previews/pr-1/live")
+    stream = browser.get(stream_of(coming.text))
 
-    assert coming.status_code == 200
-    assert 'sse-connect="/previews/pr-1/live"' in coming.text
-    assert stream.status_code == 200
-    assert re.findall("event: (.+)", stream.text) == ["changed", "end"]
+    assert (coming.status_code, stream.status_code) == (200, 200)
+    assert re.findall("event: (.+)", stream.text) == ["changed", "content", "end"]
+
+
+def stream_of(text: str) -> str:
+    """The address of a page's own stream."""
+    found = re.search('sse-connect="([^"]+)"', text)
+    assert found, text[:400]
+    return found[1]
+
+
+def test_what_happens_between_a_page_and_its_stream_is_told_by_the_first_look(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream compares with what its page was made from; a page that nothing has happened to since is told nothing."""
+    monkeypatch.setattr(live, "_LOOK_SECONDS", 0)
+    store = open_store("dan")
+    preview = bring(store, "pr-1", State.READY, facts("public.t"))
+    promotions = store.promotions(desk.project)
+    made = promotions.begin(preview_id=preview.id, preview_name="pr-1", facts={})
+    desk.jobs["pr-2"] = Job(id="1", running=True, words="up, asked by ada")
+    browser = browse("ada")
+    leave: Iterator[bool] = iter(())
+
+    def caller(token: str) -> Caller | None:
+        return None if next(leave) else FakeDesk.caller(desk, token)
+
+    def told(path: str, change: Callable[[], object] = lambda: None) -> list[str]:
+        """What a stream says in one look, before its person's token is revoked."""
+        nonlocal leave
+        address = stream_of(browser.get(path).text)
+        change()
+        leave = iter((False, False, True))  # coming in, one look, and no more
+        monkeypatch.setattr(desk, "caller", caller)
+        said = re.findall("event: (.+)", browser.get(address).text)
+        monkeypatch.undo()
+        monkeypatch.setattr(live, "_LOOK_SECONDS", 0)
+        return said[:-1]
+
+    def note() -> None:
+        with store.lease(preview.id) as lease:
+            store.record(lease, to=State.READY, kind="noted")
+
+    def other_plan() -> None:
+        with store.lease(preview.id) as lease:
+            plan = {**preview.facts["plan"], "digest": "e" * 64}
+            store.record(lease, to=State.READY, kind="step", facts={"plan": plan})
+
+    page, of_promotion = "/previews/pr-1", f"/promotions/{made.id}"
+    assert [told(each) for each in ("/", page, of_promotion, "/previews/pr-2")] == [[]] * 4
+    assert told("/", note) == ["changed"]
+    assert told(page, note) == ["changed"]
+    assert told(page, other_plan) == ["changed", "content"]
+    assert told(of_promotion, lambda: promotions.record(made.id, "applying")) == ["changed"]
+    ended = Job(id="1", running=False, words="up", error=Problem(message="no"))
+    assert told("/previews/pr-2", lambda: desk.jobs.update({"pr-2": ended})) == ["changed"]
 
 
 def test_a_question_is_answered_in_a_form(
@@ -125,6 +177,8 @@ def test_a_question_is_answered_in_a_form(
 
     form = {"csrf": word(page), "question": asked.id}
     nothing = browser.post("/previews/pr-1/answer", data=form)
+    assert 'id="wrong-1"' in nothing.text
+    assert 'aria-describedby="wrong-1"' in nothing.text
     other = browser.post("/previews/pr-1/answer", data={**form, "question": "rename:x", "answer-1": "name"})
     answer = browser.post("/previews/pr-1/answer", data={**form, "answer-1": "name"})
 
@@ -259,6 +313,8 @@ def test_a_new_preview_is_asked_for_and_followed_before_its_row_is_there(
     desk.jobs["pr-7"] = Job(id="1", running=True, words="up, asked by dan")
 
     assert wrong.status_code == 400
+    assert 'value="../x" aria-invalid="true"' in wrong.text
+    assert 'id="name-wrong"' in wrong.text
     assert (made.status_code, made.headers["location"]) == (303, "/previews/pr-7")
     assert desk.asked == [("up", "pr-7", {}, "dan")]
     assert "up, asked by dan" in browser.get("/previews/pr-7").text
@@ -301,6 +357,89 @@ def test_a_promotion_has_a_page_and_a_way_back(
     assert browser.post(f"/promotions/{made.id}/revert", data=form).status_code == 303
     assert desk.asked == [("revert", "pr-1", {"promotion": made.id, "digest": looked.digest}, "ada")]
     assert browser.get("/promotions/nothing").status_code in (400, 404)
+
+
+def test_the_restore_point_is_a_way_back_for_whoever_says_that_they_know_what_is_lost(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    store = open_store("ada")
+    promotions = store.promotions(desk.project)
+    preview = bring(store, "pr-1", State.READY, facts("public.t"))
+    made, old = (promotions.begin(preview_id=preview.id, preview_name="pr-1", facts={}) for _ in range(2))
+    for each, days in ((made, 7), (old, -1)):
+        point = {
+            "branch": {"id": "br-1", "name": "restore/pr-1"}, "made_ms": 1.0, "opened_ms": 1.0, "lsn": "0/1",
+            "at": datetime.now(UTC).isoformat(),
+            "expires_at": (datetime.now(UTC) + timedelta(days=days)).isoformat(),
+        }  # fmt: skip
+        promotions.record(each.id, "restore_point", detail=point)
+        promotions.record(each.id, "done")
+    browser, path = browse("ada"), f"/promotions/{made.id}/revert-to-restore-point"
+
+    assert path in browser.get(f"/promotions/{made.id}").text
+    assert f'href="/promotions/{old.id}/revert-to' not in browser.get(f"/promotions/{old.id}").text
+    assert "it was kept until" in browser.get(f"/promotions/{old.id}").text
+    assert "Lost: everything that was written since." in browser.get(path).text
+    developer = browse("dan")
+    form = {"csrf": word(developer.get("/").text), "tick": "later-writes"}
+    assert developer.post(path, data=form).status_code == 403
+    assert confirm(browser, path).status_code == 400
+    looked, desk.to_point = desk.to_point, WayBack(does=("Lost: more.",), digest="b" * 64)
+    stale = {"csrf": word(browser.get(path).text), "seen": looked.digest, "tick": "later-writes"}
+    assert browser.post(path, data=stale).status_code == 409
+    desk.to_point = looked
+    assert desk.asked == []
+    assert confirm(browser, path, tick="later-writes").status_code == 303
+    meant = {"promotion": made.id, "digest": looked.digest, "to_restore_point": True}
+    assert desk.asked == [("revert", "pr-1", meant, "ada")]
+
+
+def test_what_stopped_half_way_is_discarded_by_force_by_whoever_says_that_they_know(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    store = open_store("dan")
+    half = {"at": "2026-11-28T12:00:00+00:00", "main": "m", "left": ["drop column fax"]}
+    bring(store, "pr-1", State.READY, {**facts("public.t"), "expanded": half})
+    for name, stopped_in in (("pr-2", "promoting"), ("pr-3", "discarding"), ("pr-4", "launching")):
+        error = {"message": "it stopped", "hint": "", "detail": "", "state": stopped_in}
+        bring(store, name, State.FAILED, facts("public.t"), error=error)
+    bring(store, "pr-5", State.READY, facts("public.t"))
+    browser = browse("dan")
+
+    for name, offered in (("pr-1", 1), ("pr-2", 1), ("pr-3", 1), ("pr-4", 0), ("pr-5", 0)):
+        path = f"/previews/{name}/discard-by-force"
+        assert (path in browser.get(f"/previews/{name}").text) is bool(offered), name
+        assert browser.get(path).status_code == (200 if offered else 409)
+    path = "/previews/pr-1/discard-by-force"
+    page = browser.get(path).text
+    assert "Production is left as it is now, half-way" in page
+    assert "1 statement will not be run" in page
+    assert "half-way" not in browser.get("/previews/pr-3/discard-by-force").text
+    other = browse("vera")
+    assert other.post(path, data={"csrf": word(other.get("/").text)}).status_code == 403
+    assert confirm(browser, path, tick="left-over").status_code == 400
+    assert desk.asked == []
+    ticks = ["half-way", "left-over"]
+    assert confirm(browser, path, tick=ticks).headers["location"] == "/"
+    assert confirm(browser, "/previews/pr-3/discard-by-force", tick="left-over").status_code == 303
+    assert desk.asked == [("discard", name, {"force": True}, "dan") for name in ("pr-1", "pr-3")]
+
+
+def test_a_promotion_that_nobody_goes_on_with_can_be_gone_on_with(
+    browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]
+) -> None:
+    store = open_store("root")
+    preview = bring(store, "pr-1", State.READY, facts("public.t"))
+    browser = browse("root")
+    with store.lease(preview.id) as lease:
+        store.record(lease, to=State.PROMOTING, kind="promoting")
+        assert "/previews/pr-1/promote" not in browser.get("/previews/pr-1").text
+
+    page = browser.get("/previews/pr-1").text
+    assert "Go on with the promotion" in page
+    assert "Discard by force" in page
+    desk.jobs["pr-1"] = Job(id="1", running=True, words="promote, asked by root")
+    assert "Go on with the promotion" not in browser.get("/previews/pr-1").text
 
 
 def test_mails_are_shown_as_text(browse: Browse, desk: FakeDesk, open_store: Callable[..., Store]) -> None:
