@@ -36,6 +36,7 @@ _OF_A_BRANCH = (
         "rows_before",
         "values_before",
         "preflight",
+        "read_all",
     ),
     *("expanded", "phase", "report", "url", "safety", "public_url", "sleeping_since", "command", "own_steps"),
 )

@@ -42,6 +42,7 @@ _PHASES = (
     (re.compile(r"^\d+/\d+ "), "the migration's statements"),
     (re.compile(r"^asking the data"), "preflight on the data"),
     (re.compile(r"^counting rows"), "rows and checksums before"),
+    (re.compile(r"^looking for rows"), "no row written: proved"),
     (re.compile(r"^(inspecting again|looking again through pg_dump)"), "proof, twice"),
     (re.compile(r"for the way back"), "a branch for the way back"),
     (re.compile(r"the way back"), "the way back, tried"),

@@ -1,12 +1,12 @@
 """Values: what every column held before the migration, compared with what it holds after it. Pure: no I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from orchestrator.checks.looking import not_looked_at
 from orchestrator.checks.names import name_after, parts_of, relabelled_types, updated_tables
 from orchestrator.checks.one_pass import ColumnSum
 from orchestrator.checks.report import Finding, Severity
-from orchestrator.checks.sums import TableSums
+from orchestrator.checks.sums import UNREAD, TableSums
 from orchestrator.migration.plan import Plan
 
 CHECK = "values"
@@ -47,14 +47,14 @@ def compare_sums(
         changed: list[Finding] = []
         # A column that was dropped and added again has a new number and, if all is well, the old values.
         by_name = {column.name: column for column in second.columns.values()}
-        same = 0
+        same: list[ColumnSum] = []
         for number, old in first.columns.items():
             new = second.columns.get(number) or by_name.get(old.name)
             if new is None:
                 changed += _gone(table, old, deleted, plan)
                 continue
             if new.checksum == old.checksum:
-                same += 1
+                same.append(old)
                 continue
             if old.cast and (old.cast_type, old.cast) == (new.type, new.checksum):
                 changed.append(_cast(table, old, new, first))
@@ -67,17 +67,29 @@ def compare_sums(
             )
         findings.extend(changed)
         if same:
-            columns = "column holds" if same == 1 else "columns hold"
+            columns = "column holds" if len(same) == 1 else "columns hold"
             findings.append(
                 Finding(
                     check=CHECK,
                     severity=Severity.OK,
                     subject=table,
-                    message=f"{same} {columns} exactly the values of before ({_read(first)})",
-                    evidence={"rows": first.rows, "exact": not first.ranges},
+                    message=f"{len(same)} {columns} exactly the values of before ({_known(first, same)})",
+                    evidence={
+                        "rows": first.rows,
+                        "exact": not first.ranges or all(each.way == UNREAD for each in same),
+                    },
                 )
             )
     return tuple(findings)
+
+
+def _known(sums: TableSums, same: Sequence[ColumnSum]) -> str:
+    """By what it is known that columns are the same, in words."""
+    unread = sum(each.way == UNREAD for each in same)
+    if not unread:
+        return _read(sums)
+    proved = "no row was written"
+    return proved if unread == len(same) else f"{unread}: {proved}; {len(same) - unread}: {_read(sums)}"
 
 
 def _read(sums: TableSums) -> str:

@@ -16,6 +16,10 @@ from orchestrator.schema.names import dotted
 CHECK = "integrity"
 #: How many rows are named.
 SAMPLE = 5
+#: From so many rows on, what is pointed at is no small hash table: then both sides are read in the order of their
+#: indexes, where they have such ones and so much of both tables need not be looked up beside them.
+_MANY_ROWS = 200_000
+_VISIBLE = 0.9
 
 # A constraint on a partition that a partitioned table's stands above is counted there. conpfeqop compares the
 # referenced column with the referencing one (Postgres docs, pg_constraint).
@@ -32,7 +36,12 @@ select k.oid::int8, n.nspname, t.relname, k.conname, k.convalidated, t.relkind =
         join pg_attribute a on a.attnum = u.number
         where i.indrelid = k.conrelid and i.indisprimary and a.attrelid = k.conrelid order by u.n),
   case when t.relkind = 'p' then (select coalesce(sum(pg_table_size(p.relid)), 0) from pg_partition_tree(t.oid) p)
-       else pg_table_size(t.oid) end::int8
+       else pg_table_size(t.oid) end::int8,
+  r.reltuples > %s and least(t.relallvisible::float8 / greatest(t.relpages, 1),
+                             r.relallvisible::float8 / greatest(r.relpages, 1)) > %s
+    and exists (select from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am m on m.oid = x.relam
+                where i.indrelid = k.conrelid and i.indisvalid and i.indpred is null and m.amname = 'btree'
+                  and (i.indkey::int2[])[0 : cardinality(k.conkey) - 1] = k.conkey)
 from pg_constraint k
 join pg_class t on t.oid = k.conrelid join pg_namespace n on n.oid = t.relnamespace
 join pg_class r on r.oid = k.confrelid join pg_namespace rn on rn.oid = r.relnamespace
@@ -57,6 +66,7 @@ class _Key:
     operators: list[str]
     primary: list[str]
     size: int
+    in_order: bool
 
     @property
     def tables(self) -> set[tuple[str, ...]]:
@@ -94,7 +104,9 @@ def foreign_keys(
         names = _Key.__slots__
         keys = [
             _Key(**dict(zip(names, row, strict=True)))
-            for row in connection.execute(_KEYS.encode(), (list(foreign_schemas),)).fetchall()
+            for row in connection.execute(
+                _KEYS.encode(), (_MANY_ROWS, _VISIBLE, list(foreign_schemas))
+            ).fetchall()
         ]
     first = [
         key
@@ -147,6 +159,10 @@ def _orphans(connection: Connection, key: _Key, timeout_ms: int) -> Finding | No
         matches,
     )
     with looking(connection, timeout_ms=timeout_ms):
+        if key.in_order:
+            # PostgreSQL thinks pages of an index dear, and would write both tables to the disk in pieces to hash them:
+            # of 12,500,000 rows that took three times the processor.
+            connection.execute("set local enable_hashjoin = off")
         row = connection.execute(sql.SQL("select count(*) {}").format(source)).fetchone()
         count = int(row[0]) if row else 0
         if not count:

@@ -2,6 +2,7 @@
 
 Taken before a plan and after it, they are compared in data.py. A table is read whole up to a size. Of a larger one
 ranges of keys are read, the same ones both times: a row is found again by its key wherever it is stored by then.
+Columns of a table that will be proved unwritten (unwritten.py) need no sums; their types are compared.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,8 +21,13 @@ from orchestrator.database import Connection
 
 _COLUMNS = """
 select a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '',
-       coalesce(array_position(k.numbers, a.attnum), 0)
+       coalesce(array_position(k.numbers, a.attnum), 0),
+       case when e.typtype = 'e' then a.atttypid || ' ' || (select md5(coalesce(string_agg(
+              l.oid || '=' || l.enumlabel, ',' order by l.oid), '')) from pg_enum l where l.enumtypid = e.oid)
+            when e.typtype = 'b' and e.oid < 16384 and e.typname !~ '^reg' then a.atttypid::text else '' end
 from pg_attribute a
+join pg_type o on o.oid = a.atttypid
+join pg_type e on e.oid = case when o.typcategory = 'A' and o.typelem <> 0 then o.typelem else o.oid end
 left join lateral (
   select (i.indkey::int2[])[0 : i.indnkeyatts - 1] as numbers from pg_index i
   where i.indrelid = a.attrelid and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null
@@ -42,7 +48,8 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = %s
 """
 
 _SIZES = """
-select t, c.oid::int8, case when c.relkind = 'p' then 0 else pg_table_size(c.oid) end::int8
+select t, c.oid::int8, case when c.relkind = 'p' then 0 else pg_table_size(c.oid) end::int8,
+       case when c.relkind = 'r' and not c.relhassubclass then pg_relation_filenode(c.oid) end::int8
 from unnest(%s::text[]) t join pg_class c on c.oid = to_regclass(t)
 """
 
@@ -60,6 +67,32 @@ class Limits:
     untouched_bytes: int = 4 * 1024 * 1024 * 1024
 
 
+#: How columns are marked that nobody reads; their sum is what kind of values they hold.
+UNREAD = "unread"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """Tables that are expected to stay as they are, which is proved afterwards (unwritten.py).
+
+    Attributes:
+        since: a transaction's number; whoever has a smaller one had ended before the rows were counted.
+        rows: by table's name how many rows there were.
+    """
+
+    since: int
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unwritten:
+    """What one table is to be proved unwritten by: its file, how many rows it had, and since which transaction."""
+
+    file: int
+    rows: int
+    since: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSums:
     """What a table held at one moment.
@@ -72,6 +105,7 @@ class TableSums:
         columns: by attribute number, which survives renames; generated columns are left out.
         ranges: the ranges of keys that were read; empty when all rows were.
         unseen: why it was not read; empty when it was.
+        proof: by what it is proved that nobody wrote it, when some of its columns were not read.
     """
 
     oid: int
@@ -80,6 +114,7 @@ class TableSums:
     columns: Mapping[int, ColumnSum]
     ranges: tuple[Range, ...] = ()
     unseen: str = ""
+    proof: Unwritten | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All attributes by name; ``columns`` as ``{attnum: [name, type, checksum, cast_type, cast, lossy, way]}``."""
@@ -94,6 +129,7 @@ class TableSums:
             },
             "ranges": [each.to_json() for each in self.ranges],
             "unseen": self.unseen,
+            "proof": [self.proof.file, self.proof.rows, self.proof.since] if self.proof else None,
         }
 
     @classmethod
@@ -113,6 +149,9 @@ class TableSums:
             },
             ranges=tuple(Range.from_json(each) for each in value.get("ranges", ())),
             unseen=value["unseen"],
+            proof=Unwritten(**dict(zip(("file", "rows", "since"), value["proof"], strict=True)))
+            if value.get("proof")
+            else None,
         )
 
 
@@ -123,6 +162,7 @@ def sum_tables(
     touched: Collection[tuple[str, ...]] | None = None,
     casts: Mapping[str, Mapping[str, str]] | None = None,
     limits: Limits = Limits(),
+    unread: Unread | None = None,
     timeout_ms: int = STATEMENT_TIMEOUT_MS,
 ) -> Mapping[str, TableSums]:
     """Read each table once, before the plan is applied; those that the plan touches first.
@@ -134,14 +174,15 @@ def sum_tables(
         casts: by table and column the type that the plan gives it, empty where it keeps no column of that name; None:
             nobody knows, then all values are hashed as text, which most types write alike.
         limits: how much is read.
+        unread: tables of which only columns are read whose type changes, or whose type may read differently itself.
         timeout_ms: how long the reading of one table may take, milliseconds.
     """
     names = sorted(tables)
     try:
         with looking(connection):
             found = {
-                name: (int(oid), int(size))
-                for name, oid, size in connection.execute(_SIZES, (names,)).fetchall()
+                name: (int(oid), int(size), int(file or 0))
+                for name, oid, size, file in connection.execute(_SIZES, (names,)).fetchall()
             }
     except Exception as error:  # noqa: BLE001 - a look that fails is a finding, whatever the reason
         return {name: TableSums(oid=0, columns={}, unseen=reason(error)) for name in names}
@@ -150,8 +191,11 @@ def sum_tables(
     sums: dict[str, TableSums] = {}
     left = limits.untouched_bytes
     for name in [*first, *rest]:
-        oid, size = found[name]
-        if name in rest:
+        oid, size, file = found[name]
+        proof = None
+        if unread is not None and name in unread.rows and file:
+            proof = Unwritten(file=file, rows=unread.rows[name], since=unread.since)
+        if name in rest and proof is None:
             # A sample costs next to nothing, whatever the table's size.
             left -= size if size <= limits.exact_bytes else 0
             if left < 0:
@@ -166,6 +210,7 @@ def sum_tables(
             oid,
             casts=None if casts is None else casts.get(name, {}),
             limit_bytes=limits.exact_bytes,
+            proof=proof,
             timeout_ms=timeout_ms,
         )
         if seen is not None:
@@ -192,6 +237,7 @@ def sum_table(
     again: TableSums | None = None,
     casts: Mapping[str, str] | None = None,
     limit_bytes: int = Limits().exact_bytes,
+    proof: Unwritten | None = None,
     timeout_ms: int = STATEMENT_TIMEOUT_MS,
 ) -> TableSums | None:
     """Read a table once and sum up each of its columns; None when there is no such table.
@@ -202,6 +248,7 @@ def sum_table(
         again: what was read before; the same rows are read, by the same key. None: chosen by size.
         casts: by column the type that it will get, as ``sum_tables`` takes them.
         limit_bytes: of larger tables a sample is read; so it is where reading all takes too long.
+        proof: by what the table will be proved unwritten; None: all columns are read.
         timeout_ms: how long the reading may take, milliseconds.
     """
     try:
@@ -211,14 +258,21 @@ def sum_table(
                 return None
             schema, name, size = table
             columns = connection.execute(_COLUMNS, (oid,)).fetchall()
+            proof = again.proof if again else proof
+            left = _unread(columns, again, casts) if proof else {}
             by_number = {int(c[0]): _column(c, again, casts) for c in columns}
+            plain = tuple(by_number[int(c[0])] for c in columns if not c[3] and int(c[0]) not in left)
             numbers = again.key if again else _key_of(columns)
+            if proof and not any(each.summed for each in plain):
+                new = {each.number: ColumnSum(name=each.name, type=each.type, checksum="") for each in plain}
+                rows = again.rows if again else proof.rows
+                return TableSums(oid=oid, key=numbers, rows=rows, columns={**left, **new}, proof=proof)
             if any(number not in by_number for number in numbers):
                 return TableSums(oid=oid, columns={}, unseen="a column of its key is gone")
             look = Pass(
                 table=sql.Identifier(schema, name),
                 key=tuple(by_number[number] for number in numbers),
-                plain=tuple(by_number[int(c[0])] for c in columns if not c[3]),
+                plain=plain,
                 ranges=again.ranges if again else (),
                 casts=casts or {},
             )
@@ -235,7 +289,24 @@ def sum_table(
                 rows, sums = read(connection, look)
     except Exception as error:  # noqa: BLE001 - a look that fails is a finding, whatever the reason
         return TableSums(oid=oid, columns={}, unseen=reason(error))
-    return TableSums(oid=oid, key=numbers, rows=rows, columns=sums, ranges=look.ranges)
+    return TableSums(
+        oid=oid, key=numbers, rows=rows, columns={**left, **sums}, ranges=look.ranges, proof=proof
+    )
+
+
+def _unread(
+    columns: Sequence[Sequence[Any]], again: TableSums | None, casts: Mapping[str, str] | None
+) -> dict[int, ColumnSum]:
+    """The columns that need no sum: they keep a type whose values read alike as long as they are the same bytes."""
+    found = {}
+    for number, name, type_, generated, _, kind in columns:
+        if again is None:
+            left = kind and not generated and casts is not None and not casts.get(name)
+        else:
+            left = number in again.columns and again.columns[number].way == UNREAD
+        if left:
+            found[int(number)] = ColumnSum(name=str(name), type=str(type_), checksum=str(kind), way=UNREAD)
+    return found
 
 
 def _column(row: Sequence[Any], again: TableSums | None, casts: Mapping[str, str] | None) -> Column:
@@ -247,7 +318,8 @@ def _column(row: Sequence[Any], again: TableSums | None, casts: Mapping[str, str
         known = casts is not None and name not in casts and not row[3]
         return Column(number=number, name=name, type=type_, way=way if known else "")
     was = again.columns.get(number) or next((c for c in again.columns.values() if c.name == name), None)
-    same = was is not None and was.way == way
+    # One that is not read may be a part of the key all the same; its type has not changed, or nothing was proved.
+    same = was is not None and was.way in {way, UNREAD}
     return Column(number=number, name=name, type=type_, way=way if same else "", summed=was is not None)
 
 
