@@ -143,7 +143,7 @@ class Candidates:
         runtime = self.runtime(preview)
         self._surroundings.ensure(preview, runtime, "app", uri, detail)
         spec = self._candidate(preview, uri, image)
-        self._surroundings.start_services(preview, runtime, image, spec.environment, detail)
+        self._surroundings.start_services(preview, runtime, image, spec.environment, self._refuse, detail)
         return spec
 
     def _candidate(self, preview: Preview, uri: ConnectionURI, image: Image | None) -> CandidateSpec:
@@ -319,6 +319,9 @@ class Candidates:
     def scanned(self, environment: Mapping[str, str]) -> tuple[Finding, ...]:
         """Which of these variables name a machine of production."""
         return scan(environment, self._production(), self._settings.safety.production_allowed)
+
+    def _refuse(self, environment: Mapping[str, str]) -> None:
+        refuse_production(self.scanned(environment))
 
     def passed_on(self) -> dict[str, str]:
         """The variables that the settings pass on from our own environment.

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from neon_client.models import ConnectionURI
 from orchestrator.checks.report import Finding, Severity
 from orchestrator.database import LOOPBACK
-from orchestrator.errors import SettingsError, StepFailed
+from orchestrator.errors import Refused, SettingsError, StepFailed
 from orchestrator.lifecycle import Preview
 from orchestrator.mail import side_folder
 from orchestrator.sections import ServiceSection
@@ -203,20 +203,36 @@ class Surroundings:
         runtime: Runtime,
         image: Image | None,
         shared: Mapping[str, str],
+        refuse: Callable[[Mapping[str, str]], None],
         detail: Say,
     ) -> None:
-        """Every service in order, each healthy before the next.
+        """Every service in order, each healthy before the next; none before all may be.
 
         Args:
             preview: whose.
             runtime: on which they run.
             image: the app's own.
             shared: the app's environment, for services that run its image.
+            refuse: raises Refused when an environment names a machine of production.
             detail: gets a line for each.
+
+        Raises:
+            Refused: a service's environment does; says whose.
+            StepFailed: one does not start, or is not healthy in time; those after it were not started.
         """
-        for name, service in self._settings.services.items():
+        specs = {
+            name: self._service(preview, runtime, name, service, image, shared)
+            for name, service in self._settings.services.items()
+        }
+        for name, spec in specs.items():
+            with translating(f"looking at the environment of service {name}"):
+                baked = runtime.image_environment(spec.image) if spec.image else {}
+            try:
+                refuse({**baked, **self._settings.services[name].env})
+            except Refused as refused:
+                raise Refused(f"service {name}: {refused.message}", hint=refused.hint) from None
+        for name, spec in specs.items():
             detail(f"starting service {name}")
-            spec = self._service(preview, runtime, name, service, image, shared)
             with translating(f"starting service {name}"):
                 runtime.start(spec)
 

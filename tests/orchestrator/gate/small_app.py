@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,11 +12,16 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+#: Set when a piece of a body is here.
+ARRIVED = threading.Event()
+
 
 async def echo(request: Request) -> Response:
     size, digest = 0, hashlib.sha256()
     async for piece in request.stream():
         size += len(piece)
+        if piece:
+            ARRIVED.set()
         digest.update(piece)
     return JSONResponse(
         {

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
@@ -16,6 +16,7 @@ from orchestrator.errors import StepFailed
 from orchestrator.gate import app as gate_app
 from orchestrator.lifecycle import State
 from tests.orchestrator.gate.conftest import House
+from tests.orchestrator.gate.small_app import ARRIVED
 
 PAGE = {"Accept": "text/html,*/*"}
 
@@ -203,15 +204,21 @@ def test_a_websocket_wakes_a_sleeper(house: House) -> None:
 
 def test_server_sent_events_come_one_by_one(house: House) -> None:
     house.preview("pr-1")
+    with follow(house, "pr-1") as events:
+        assert [next(events) for _ in range(3)] == ["data: 0", "data: 1", "data: 2"]
+
+
+@contextmanager
+def follow(house: House, name: str) -> Iterator[Iterator[str]]:
+    """The lines of its events, as they come."""
     with httpx.stream(
         "GET",
         f"http://127.0.0.1:{house.port}/events",
-        headers={"Host": house.host("pr-1"), "Accept": "text/event-stream"},
+        headers={"Host": house.host(name), "Accept": "text/event-stream"},
         trust_env=False,
         timeout=30,
     ) as answer:
-        lines = (line for line in answer.iter_lines() if line)
-        assert [next(lines) for _ in range(3)] == ["data: 0", "data: 1", "data: 2"]
+        yield (line for line in answer.iter_lines() if line)
 
 
 def test_an_upload_streams_and_arrives_whole(house: House) -> None:
@@ -219,8 +226,12 @@ def test_an_upload_streams_and_arrives_whole(house: House) -> None:
     piece = os.urandom(1 << 20)
     sent = hashlib.sha256()
 
+    ARRIVED.clear()
+
     def pieces() -> Iterator[bytes]:
-        for _ in range(40):
+        for number in range(40):
+            # Nobody collects it: the app has the beginning before the rest is sent.
+            assert number == 0 or ARRIVED.wait(30)
             sent.update(piece)
             yield piece
 
@@ -241,8 +252,11 @@ def test_a_restart_of_the_gate_cuts_no_connection_and_fails_no_request(
         socket = connected.enter_context(open_websocket(websocket(house, "pr-1"), proxy=None))
         socket.send("before")
         assert socket.recv(timeout=10) == "heard before"
+        events = connected.enter_context(follow(house, "pr-1"))
+        assert next(events) == "data: 0"
         first.close()
         # Nobody is at the gate now.
+        assert (next(events), next(events)) == ("data: 1", "data: 2")
         socket.send("between")
         assert socket.recv(timeout=10) == "heard between"
         waiting = pool.submit(house.ask, "pr-1")
@@ -250,6 +264,7 @@ def test_a_restart_of_the_gate_cuts_no_connection_and_fails_no_request(
             assert waiting.result(30).status_code == 200
             socket.send("after")
             assert socket.recv(timeout=10) == "heard after"
+            assert next(events) == "data: 3"
 
 
 def test_a_diary_that_is_away_for_a_moment_fails_no_request(
