@@ -117,7 +117,7 @@ class Submissions:
                     book.about(job.id, preview.id)
         if new:
             self.queue(job)
-        elif (job.act, job.preview_name) != (act.name, name):
+        elif (job.project, job.act, job.preview_name) != (self._project, act.name, name):
             raise UsageError("another request had this key already", hint="use a new Idempotency-Key")
         return job
 

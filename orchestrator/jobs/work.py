@@ -11,7 +11,14 @@ from orchestrator.access import Audit, Tokens
 from orchestrator.acts import ACTS, check
 from orchestrator.acts.table import Request
 from orchestrator.bootstrap import Assembly, assemble
-from orchestrator.database import COLD_SECONDS, connect
+from orchestrator.database import (
+    COLD_SECONDS,
+    Connection,
+    advisory_lock,
+    connect,
+    lock_key,
+    try_advisory_lock,
+)
 from orchestrator.disk import explained, no_room
 from orchestrator.errors import Busy, DatabaseUnreachable, NotAllowed, OrchestratorError, Refused
 from orchestrator.healing import FELL_ASLEEP, Healed
@@ -29,6 +36,8 @@ _log = logging.getLogger("preview.jobs")
 
 #: How long a job waits for a preview that somebody else works on, in seconds.
 _PATIENCE_SECONDS = 900.0
+#: How often whoever stands by asks for a job that another worker is at, in seconds.
+_STANDS_BY_SECONDS = 0.5
 #: How often a job is begun before we stop believing that it is somebody else's fault.
 _MOST_ATTEMPTS = 20
 #: How long a row may stand still in a working state before a worker looks after it, in seconds.
@@ -71,9 +80,12 @@ class Works:
         Raises:
             DatabaseUnreachable, LeaseLost: it has not ended, and is to be done again.
         """
-        with connect(self._uri, purpose="job", patience_seconds=COLD_SECONDS) as connection:
+        with (
+            connect(self._uri, purpose="job", patience_seconds=COLD_SECONDS) as connection,
+            _alone(connection, job_id) as granted,
+        ):
             book = Book(connection)
-            job = book.begin(job_id)
+            job = book.begin(job_id) if granted else None
             if job is None:
                 return
             try:
@@ -223,6 +235,18 @@ class Works:
             rooms.store.who = "server"
             yield rooms
 
+    @contextmanager
+    def rescuing(self) -> Iterator[bool]:
+        """The only one who gives jobs of dead workers back, for a block; yields whether.
+
+        Two who both have seen that a worker is dead would give its job back twice: the second time from somebody alive.
+        """
+        with (
+            connect(self._uri, purpose="rescue", patience_seconds=COLD_SECONDS) as connection,
+            advisory_lock(connection, lock_key("rescue", self._project)) as granted,
+        ):
+            yield granted
+
     def look_round(self) -> tuple[int, int]:
         """Put what lies about into the queue: jobs that no queue knows, previews that nobody works on.
 
@@ -248,6 +272,24 @@ class Works:
             contexts.forget()
             contexts.tidy(home() / "sources")
         return jobs, previews
+
+
+@contextmanager
+def _alone(connection: Connection, job_id: str) -> Iterator[bool]:
+    """At a job for a block, when nobody else is; yields whether.
+
+    A worker that was taken for dead may live, and be at it still. Whoever gets its job then stands by: to go on where
+    it stops should it die, or to find that it has ended. After a while we leave it, and whoever looks round asks again.
+    """
+    key = lock_key("job", job_id)
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not try_advisory_lock(connection, key):
+        if time.monotonic() > until:
+            _log.warning("job %s is at another worker, which lives", job_id)
+            yield False
+            return
+        time.sleep(_STANDS_BY_SECONDS)
+    yield True  # the session's end frees it
 
 
 class Silent:

@@ -4,12 +4,13 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from procrastinate import App
-from procrastinate.exceptions import ConnectorException
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
 
 from orchestrator.errors import OrchestratorError
@@ -22,6 +23,7 @@ _log = logging.getLogger("preview.worker")
 _ROUND_CRON = "* * * * * */5"
 #: How often previews at rest are looked at.
 _HEAL_CRON = "* * * * *"
+_HEAL = "heal"
 #: How long running jobs may go on when the worker is stopped; afterwards the process ends, and others take them over.
 GRACE_SECONDS = 20.0
 
@@ -94,6 +96,7 @@ class Worker:
         app = queue.open_app(self._uri, threads=False)
         self._tasks(app)
         async with app.open_async():
+            await self._heal_now(app)
             options: dict[str, Any] = {
                 "install_signal_handlers": False,
                 "update_heartbeat_interval": self._heartbeat,
@@ -115,15 +118,27 @@ class Worker:
     def _rounds(self) -> str:
         return queue.queue_of(self._project, "rounds")
 
+    @property
+    def _healing(self) -> str:
+        return f"healing of {self._project}"
+
+    async def _heal_now(self, app: App) -> None:
+        """Have everything looked at as soon as somebody works: after a reboot nothing of ours runs."""
+        task = app.configure_task(_HEAL, queue=self._rounds, queueing_lock=self._healing, lock=self._healing)
+        with suppress(AlreadyEnqueued):
+            await task.defer_async(timestamp=int(time.time()))
+
     def _tasks(self, app: App) -> None:
         app.task(name=queue.PERFORM)(self._works.perform)
         app.task(name=queue.RECONCILE)(self._works.reconcile)
 
         async def look_round(timestamp: int) -> None:
             del timestamp
-            await self._rescue(app)
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(None, partial(self._works.look_round))
+            with ExitStack() as alone:
+                if await loop.run_in_executor(None, alone.enter_context, self._works.rescuing()):
+                    await self._rescue(app)
+            await loop.run_in_executor(None, self._works.look_round)
 
         async def heal(timestamp: int) -> None:
             del timestamp
@@ -131,9 +146,9 @@ class Worker:
 
         periodic = app.periodic(cron=_ROUND_CRON, periodic_id=self._project)
         periodic(app.task(name="look_round", queue=self._rounds, queueing_lock=self._rounds)(look_round))
-        healing = f"healing of {self._project}"
         periodic = app.periodic(cron=_HEAL_CRON, periodic_id=self._project)
-        periodic(app.task(name="heal", queue=self._rounds, queueing_lock=healing, lock=healing)(heal))
+        healing = self._healing
+        periodic(app.task(name=_HEAL, queue=self._rounds, queueing_lock=healing, lock=healing)(heal))
 
     async def _rescue(self, app: App) -> None:
         """Give jobs of dead workers back to the queue, with what they had done already still done."""

@@ -12,7 +12,7 @@ from orchestrator.access import Audit, Caller, Role
 from orchestrator.acts import ACTS
 from orchestrator.acts.table import Discard, Request
 from orchestrator.api.site import Site
-from orchestrator.errors import DatabaseUnreachable
+from orchestrator.errors import DatabaseUnreachable, UsageError
 from orchestrator.lifecycle import State, Store, Wanted
 from orchestrator.settings import Settings
 
@@ -54,6 +54,13 @@ def test_no_job_lies_here_that_the_audit_does_not_know(site: Site, monkeypatch: 
         assert site.submissions.submit(store, ADA, "up", "pr-1", {}, request="one").id == job.id
     with site.audit() as audit:
         assert [each.note for each in audit.read() if each.action == "up"] == [f"job {job.id}"]
+
+
+def test_a_key_that_another_project_of_the_store_had_shows_nothing_of_its_job(site: Site) -> None:
+    with site.book() as book:
+        book.add(project="embedded/theirs", act="up", name="pr-1", arguments={}, caller=ADA, request="one")
+    with pytest.raises(UsageError, match="had this key already"), site.store("ada") as store:
+        site.submissions.submit(store, ADA, "up", "pr-1", {}, request="one")
 
 
 def test_a_discard_of_what_is_being_made_is_done_when_whoever_made_it_has_removed_it(site: Site) -> None:
