@@ -3,19 +3,23 @@
 Every connection that will change something goes through `connect_disposable` or, for a promotion, `connect_main`.
 """
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from neon_client import NeonClient
 from neon_client.models import Branch, ConnectionURI
 from orchestrator.database import COLD_SECONDS, Connection, connect
-from orchestrator.errors import SettingsError, StepFailed
+from orchestrator.errors import DatabaseUnreachable, SettingsError, StepFailed
 from orchestrator.lifecycle import Preview, Promotion
 from orchestrator.steps.border import translating
 
 #: How the names of restore points begin: they are production's, not a preview's.
 RESTORE = "restore/"
 _FORMER = "-before"
+#: How long a branch is waited for that did not answer in all its time before, in seconds.
+AWAY_SECONDS = 2.0
 
 #: On main the server gives up a session whose machine is gone without a word, within a minute, and with it the turn;
 #: and one that stands still inside of a transaction: everybody would wait for what it holds.
@@ -45,6 +49,7 @@ class NeonProject:
     database: str
     wanted_role: str | None = None
     _roles: dict[str, str] = field(default_factory=dict)
+    _away: set[str] = field(default_factory=set)
 
     @cached_property
     def main(self) -> Branch:
@@ -200,22 +205,32 @@ class NeonProject:
             self.neon.assert_disposable(self.id, branch_id)
         if branch_id == self.main.id:
             raise StepFailed(f"branch {branch_id} is main; a preview's migration never runs there")
-        return connect(self.uri(branch_id).reveal(), purpose=purpose, patience_seconds=COLD_SECONDS)
+        return self._connect(branch_id, purpose)
 
     def connect_reading(self, branch_id: str, purpose: str) -> Connection:
         """A connection whose transactions are read-only by default (Postgres docs, default_transaction_read_only)."""
-        return connect(
-            self.uri(branch_id).reveal(),
-            purpose=purpose,
-            patience_seconds=COLD_SECONDS,
-            settings={"default_transaction_read_only": "on"},
-        )
+        return self._connect(branch_id, purpose, settings={"default_transaction_read_only": "on"})
 
     def connect_main(self, purpose: str) -> Connection:
         """A connection that may change main: only a promotion asks for it."""
-        return connect(
-            self.uri(self.main.id).reveal(), purpose=purpose, patience_seconds=COLD_SECONDS, settings=_ON_MAIN
-        )
+        return self._connect(self.main.id, purpose, settings=_ON_MAIN)
+
+    def _connect(
+        self, branch_id: str, purpose: str, *, settings: Mapping[str, str] | None = None
+    ) -> Connection:
+        """Patient with a branch that may be cold; once that was in vain, no verb waits as long for it again."""
+        patience = AWAY_SECONDS if branch_id in self._away else COLD_SECONDS
+        began = time.monotonic()
+        try:
+            connection = connect(
+                self.uri(branch_id).reveal(), purpose=purpose, patience_seconds=patience, settings=settings
+            )
+        except DatabaseUnreachable:
+            if time.monotonic() - began >= patience:  # else it answered, and said no
+                self._away.add(branch_id)
+            raise
+        self._away.discard(branch_id)
+        return connection
 
 
 def annotations(preview: Preview) -> dict[str, str]:

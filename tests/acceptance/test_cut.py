@@ -1,5 +1,7 @@
 """The network between us and production is cut in the middle of a statement; afterwards everything is right."""
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 
 from neon_embedded import ensure_running
 from orchestrator.bootstrap import Assembly
+from orchestrator.steps import on_main, project
 from tests.acceptance.bad_neon import bad_neon
 from tests.acceptance.cutting import Wire, wire_to
 from tests.acceptance.inside import run
@@ -38,7 +41,12 @@ class Far:
 
 
 @pytest.fixture
-def far(make_small_shop: Make, shops_home: Path, tmp_path: Path) -> Iterator[Far]:
+def far(
+    make_small_shop: Make, shops_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Far]:
+    # Nobody is as patient here as with a cold compute: what is cut stays cut until it is mended.
+    for room in (project, on_main):
+        monkeypatch.setattr(room, "COLD_SECONDS", 2.0)
     running = ensure_running(shops_home)
     shop = make_small_shop()
     main = urlsplit(shop.uri()).port or 0
@@ -84,15 +92,18 @@ def test_a_lost_answer_to_the_statement_on_production_is_no_harm(far: Far) -> No
 @pytest.mark.prove
 @pytest.mark.timeout(1800)
 def test_the_wire_to_production_is_cut_anywhere(far: Far) -> None:
-    outcomes: dict[str, int] = {}
+    outcomes: Counter[str] = Counter()
+    began = time.monotonic()
     for scene, words in (("up", UP), ("promote", PROMOTE)):
         for word in words:
             for answered in (False, True):
                 outcome = cut_and_mended(far, scene, word, answered=answered)
-                print(scene, word, "after its answer" if answered else "before", outcome)
-                outcomes[outcome] = outcomes.get(outcome, 0) + 1
-    print(outcomes)
-    assert outcomes["went on"] >= 10
+                where = "after its answer" if answered else "before"
+                print(f"{scene} {word} {where}: {outcome}, {time.monotonic() - began:.0f} s", flush=True)
+                outcomes[outcome] += 1
+    print(f"{outcomes.total()} cuts: {dict(outcomes)}, {time.monotonic() - began:.0f} s")
+    assert outcomes.total() == 2 * len((*UP, *PROMOTE))
+    assert not outcomes["not cut"]
 
 
 @pytest.mark.prove
