@@ -1,7 +1,7 @@
 """What the diary's rows say, read: a preview's JSON, its open questions, its history. Changes nothing."""
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,13 +19,13 @@ def past(store: Store, name: str | None, *, project: str | None = None) -> tuple
     Args:
         store: the diary.
         name: of the one preview; None: all.
-        project: whose preview of that name; None: anybody's.
+        project: whose previews; None: anybody's.
 
     Raises:
         UnknownPreview: there never was one of this name.
     """
     if name is None:
-        return store.history()
+        return store.history(project=project)
     check_name(name)
     found = store.find_last(name, project=project)
     if found is None:
@@ -35,6 +35,21 @@ def past(store: Store, name: str | None, *, project: str | None = None) -> tuple
         rows.append(store.get(before))
     told = [event for each in reversed(rows) for event in store.history(each.id)]
     return tuple(sorted(told, key=lambda each: each[1].at))
+
+
+def whose(store: Store, name: str, own: Callable[[], str]) -> str | None:
+    """The project whose preview of this name is meant; None where only one had any, whichever that is.
+
+    Args:
+        store: the diary, which may be many projects'.
+        name: the preview's.
+        own: asked for the key of the project that one is in, when there is a choice.
+    """
+    projects = store.projects_with(name)
+    if len(projects) < 2:
+        return None
+    mine = own()
+    return mine if mine in projects else None
 
 
 def promotions_json(store: Store, project: str | None) -> list[dict[str, Any]]:

@@ -189,8 +189,8 @@ def history(caller: Viewer, site: Doors) -> list[dict[str, Any]]:
     """Who did what, when, and how long it took; of all previews of the project."""
     del caller
     with site.store("server") as store:
-        names = {each.name for each in store.live(closed=True) if each.project == site.project}
-        return [{"name": each, **event.to_json()} for each, event in past(store, None) if each in names]
+        told = past(store, None, project=site.project)
+        return [{"name": each, **event.to_json()} for each, event in told]
 
 
 @router.get("/previews/{name}/logs", response_class=PlainTextResponse)

@@ -185,13 +185,15 @@ def diary() -> "Iterator[Diary]":
     from orchestrator.opening import open_store
     from orchestrator.settings import find, load
 
-    with open_store(load(find(Path.cwd()))) as store:
-        yield _DiaryHere(store)
+    settings = load(find(Path.cwd()))
+    with open_store(settings) as store:
+        yield _DiaryHere(store, settings)
 
 
 class _DiaryHere:
-    def __init__(self, store: "Store") -> None:
+    def __init__(self, store: "Store", settings: "Settings") -> None:
         self._store = store
+        self._settings = settings
 
     def previews(self, *, closed: bool) -> list[dict[str, Any]]:
         from orchestrator.facts import previews_json
@@ -201,12 +203,24 @@ class _DiaryHere:
     def past(self, name: str | None) -> "tuple[tuple[str, Event], ...]":
         from orchestrator.facts import past
 
-        return past(self._store, name)
+        return past(self._store, name, project=self._whose(name))
 
-    def promotions(self) -> list[dict[str, Any]]:
+    def promotions(self, name: str | None = None) -> list[dict[str, Any]]:
         from orchestrator.facts import promotions_json
 
-        return promotions_json(self._store, None)
+        found = promotions_json(self._store, self._whose(name))
+        return [each for each in found if name is None or each["preview"] == name]
+
+    def _whose(self, name: str | None) -> str | None:
+        """Projects may each have had a preview of a name; asks Neon for this folder's only then."""
+        from orchestrator.bootstrap import open_project
+        from orchestrator.facts import whose
+
+        def own() -> str:
+            with open_project(self._settings) as project:
+                return project.key
+
+        return whose(self._store, name, own) if name is not None else None
 
 
 def _own_settings() -> "Settings | None":

@@ -59,12 +59,11 @@ def _events(rows: "Diary", name: str | None, *, as_json: bool) -> None:
     from orchestrator.cli import render
 
     told = [{"name": each, **event.to_json()} for each, event in rows.past(name)]
-    for each in rows.promotions():
-        if name is None or each["preview"] == name:
-            told += [
-                {"name": each["preview"], "promotion": each["id"], "state": each["state"], **event}
-                for event in each["events"]
-            ]
+    for each in rows.promotions(name):
+        told += [
+            {"name": each["preview"], "promotion": each["id"], "state": each["state"], **event}
+            for event in each["events"]
+        ]
     told.sort(key=lambda event: event["at"])
     if as_json:
         render.result_json(told)

@@ -284,5 +284,5 @@ class Diary(Protocol):
     def past(self, name: str | None) -> tuple[tuple[str, Event], ...]:
         """Events with their preview's name, oldest first."""
 
-    def promotions(self) -> list[dict[str, Any]]:
-        """Promotions and reverts, oldest first, as JSON."""
+    def promotions(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Promotions and reverts, of all previews or of those of a name, oldest first, as JSON."""

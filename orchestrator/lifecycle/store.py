@@ -115,6 +115,13 @@ class Store:
             (name, project, project),
         )
 
+    def projects_with(self, name: str) -> frozenset[str]:
+        """The keys of the projects that have a preview of this name, or had one."""
+        rows = self._connection.execute(
+            "select distinct project from preview_control.preview where name = %s and not shadow", (name,)
+        ).fetchall()
+        return frozenset(project for (project,) in rows)
+
     def live(self, *, closed: bool = False) -> tuple[Preview, ...]:
         """Every preview that is not closed, oldest first; with ``closed`` the closed ones too."""
         with self._connection.cursor(row_factory=dict_row) as cursor:
@@ -125,13 +132,15 @@ class Store:
             ).fetchall()
         return tuple(_preview(row) for row in rows)
 
-    def history(self, preview_id: str | None = None) -> tuple[tuple[str, Event], ...]:
-        """Events with their preview's name, oldest first; of all previews when no id is given."""
+    def history(
+        self, preview_id: str | None = None, *, project: str | None = None
+    ) -> tuple[tuple[str, Event], ...]:
+        """Events with their preview's name, oldest first; of one preview, of a project's, or of all."""
         rows = self._connection.execute(
             "select p.name, e.at, e.who, e.kind, e.state, e.note, e.milliseconds, e.detail "
             "from preview_control.event e join preview_control.preview p on p.id = e.preview_id "
-            "where %s::text is null or e.preview_id = %s order by e.id",
-            (preview_id, preview_id),
+            "where (%s::text is null or e.preview_id = %s) and (%s::text is null or p.project = %s) order by e.id",
+            (preview_id, preview_id, project, project),
         ).fetchall()
         return tuple(
             (

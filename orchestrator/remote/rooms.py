@@ -189,10 +189,10 @@ class RemoteRooms:
         path = f"/previews/{quoted(name)}/history" if name else "/history"
         return tuple((each["name"], Event.from_json(each)) for each in self._wire.get(path))
 
-    def promotions(self) -> list[dict[str, Any]]:
+    def promotions(self, name: str | None = None) -> list[dict[str, Any]]:
         """See Diary."""
         value: list[dict[str, Any]] = self._wire.get("/promotions")
-        return value
+        return [each for each in value if name is None or each["preview"] == name]
 
     def _row(self, name: str) -> Mapping[str, Any]:
         value: Mapping[str, Any] = self._wire.get(f"/previews/{quoted(name)}/row")
