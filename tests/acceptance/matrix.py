@@ -8,7 +8,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -30,11 +30,15 @@ _KEEPS_ITS_START = {name for name, scene in SCENES.items() if scene.starts == sc
 
 @dataclass(frozen=True)
 class Cell:
-    """One kill: of which scene's verb, where, and whether something else is done instead of going on."""
+    """One kill: of which scene's verb, where, and whether something else is done instead of going on.
+
+    Or one `error`: what was done there is not done, or is done and its answer lost.
+    """
 
     scene: str
     point: str
     instead: bool
+    how: str = "kill"
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,6 @@ def open_stand(home: Path, folder: Path, runtime: str) -> tuple[Stand, NeonClien
     running = ensure_running(home)
     neon = NeonClient(api_key=running.api_key, base_url=running.base_url)
     return Stand(make_small(home, neon, folder / "shop", "stand", runtime), folder), neon
-
-
-def record(stand: Stand, scenes: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The points of each scene."""
-    return {scene: stand.points(scene) for scene in scenes}
 
 
 def play(stand: Stand, pending: Sequence[Cell], say: "Path") -> None:
@@ -80,10 +79,11 @@ _STARTS = ("nothing", "waiting", "ready", "over", "promoted")
 def _play(stand: Stand, cell: Cell) -> Played:
     reached = False
     try:
-        code = stand.broken(cell.scene, f"kill {cell.point}")
+        code = stand.broken(cell.scene, f"{cell.how} {cell.point}")
         # Threads may take another turn than when the points were recorded; then the verb simply ended.
-        reached = code == KILLED
-        assert code in {KILLED, 0}, f"{code}: {stand.log.read_text()}"
+        reached = code != 0
+        fine = {KILLED, 0} if cell.how == "kill" else {0, 11, 14}
+        assert code in fine, f"{code}: {stand.log.read_text()}"
         stand.goes_on(cell.scene, instead=cell.instead)
     except AssertionError as error:
         stand.at = ""
@@ -104,17 +104,22 @@ def quick_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def matrix(base: Path, runtime: str, scenes: Sequence[str], *, players: int = PLAYERS) -> None:
-    """Record the points of scenes, kill at each of them, print and judge."""
-    began = time.monotonic()
+def recorded(base: Path, runtime: str, scenes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The points of scenes, on a stand for that."""
     stand, neon = open_stand(base / "recorder", base / "recorder-folder", runtime)
     try:
         stand.bring("ready")  # the store's tables and the store itself are made once, not in each cell
         stand.bring("nothing")
-        points = record(stand, scenes)
+        return {scene: stand.points(scene) for scene in scenes}
     finally:
         _clear(base / "recorder", stand, neon)
         shutil.rmtree(base / "recorder", ignore_errors=True)  # what lies there is memory
+
+
+def matrix(base: Path, runtime: str, scenes: Sequence[str], *, players: int = PLAYERS) -> None:
+    """Record the points of scenes, kill at each of them, print and judge."""
+    began = time.monotonic()
+    points = recorded(base, runtime, scenes)
     everything = [
         Cell(scene, point, instead)
         for scene in scenes
@@ -123,14 +128,40 @@ def matrix(base: Path, runtime: str, scenes: Sequence[str], *, players: int = PL
     ]
     played = dealt(base, everything, partial(_play_all, runtime), players=players)
     _tell(points, played, time.monotonic() - began)
+    _judge(played, everything)
+    assert sum(not each["reached"] for each in played) <= len(played) // 10
+
+
+def broken_everywhere(base: Path, runtime: str, scenes: Sequence[str]) -> None:
+    """At each effect of scenes on Neon and the runtime: it fails, or its answer is lost; print and judge."""
+    began = time.monotonic()
+    points = recorded(base, runtime, scenes)
+    everything = [
+        Cell(scene, point, instead=False, how="error")
+        for scene in scenes
+        for point in points[scene]
+        if not point.startswith("sql")
+    ]
+    played = dealt(base, everything, partial(_play_all, runtime))
+    for scene in scenes:
+        outcomes = Counter(
+            "wrong" if each["fault"] else "failed, then went on" if each["reached"] else "mended"
+            for each in played
+            if each["cell"]["scene"] == scene
+        )
+        print(f"{scene}: {dict(outcomes)}")
+    print(f"{len(played)} effects broken, {time.monotonic() - began:.0f} s")
+    _judge(played, everything)
+
+
+def _judge(played: "list[dict[str, Any]]", everything: Sequence[Cell]) -> None:
     faults = [each for each in played if each["fault"]]
     assert not faults, "\n\n".join(
-        f"{each['cell']['scene']} killed at {each['cell']['point']}, then "
+        f"{each['cell']['scene']} {each['cell']['how']} at {each['cell']['point']}, then "
         f"{'given up' if each['cell']['instead'] else 'gone on with'}: {each['fault']}"
         for each in faults
     )
     assert len(played) == len(everything)
-    assert sum(not each["reached"] for each in played) <= len(played) // 10
 
 
 def _tell(points: dict[str, tuple[str, ...]], played: "list[dict[str, object]]", seconds: float) -> None:

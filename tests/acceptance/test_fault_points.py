@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.matrix import matrix, quick_folder
+from tests.acceptance.matrix import broken_everywhere, matrix, quick_folder
 from tests.acceptance.scenes import KILLED, NAME, SCENES, Stand, up
 from tests.acceptance.shop import Shop
 
@@ -53,16 +53,7 @@ def test_kill_matrix_with_docker() -> None:
 
 @pytest.mark.prove
 @pytest.mark.timeout(7200)
-def test_broken_at_every_effect_on_neon_and_the_runtime(make_small_shop: Make, tmp_path: Path) -> None:
+def test_broken_at_every_effect_on_neon_and_the_runtime() -> None:
     """The request fails before it is sent, or is done and its answer lost: the verb mends it, or the next one does."""
-    played = stand(make_small_shop, tmp_path, "process")
-    outcomes = {"mended": 0, "failed, then went on": 0}
-    for scene in ("up", "promote", "revert", "discard"):
-        for point in played.points(scene):
-            if point.startswith("sql"):
-                continue
-            code = played.broken(scene, f"error {point}")
-            outcomes["mended" if code == 0 else "failed, then went on"] += 1
-            assert code != 2, f"{scene} at {point}: {played.log.read_text()}"
-            played.goes_on(scene)
-    print(outcomes)
+    with quick_folder() as folder:
+        broken_everywhere(folder, "process", ("up", "promote", "revert", "discard"))

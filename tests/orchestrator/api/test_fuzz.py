@@ -1,8 +1,10 @@
 """The API fuzzed from its own OpenAPI document: no 500, and no secret in any answer."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
@@ -14,21 +16,26 @@ from orchestrator.api.site import Site
 OUTSIDE = ("/parts", "/doctor", "/api/v1/settings")
 
 
-def test_no_input_makes_a_fault_or_shows_a_secret(site: Site, token: Callable[..., str]) -> None:
+@pytest.mark.parametrize("examples", [5, pytest.param(150, marks=pytest.mark.prove)])
+def test_no_input_makes_a_fault_or_shows_a_secret(
+    site: Site, token: Callable[..., str], examples: int
+) -> None:
     app: FastAPI = make_app(site)
     whole = token("admin", "fuzz")
     site.rates.tokens.__init__(10**6)  # type: ignore[misc]
     site.rates.uploads.__init__(10**6)  # type: ignore[misc]
     schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
     secrets = (site.uri, whole.rpartition("_")[2])
-    seen: set[str] = set()
+    seen: Counter[str] = Counter()
 
     def fuzz(operation: Any) -> None:
-        @settings(max_examples=5, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(
+            max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        )
         @given(case=operation.as_strategy())
         def ask(case: Any) -> None:
             answer = case.call(headers={"authorization": f"Bearer {whole}"})
-            seen.add(f"{case.method} {case.path}")
+            seen[f"{case.method} {case.path}"] += 1
             assert answer.status_code < 500 or answer.status_code == 502, (
                 case.method,
                 case.path,
@@ -43,4 +50,5 @@ def test_no_input_makes_a_fault_or_shows_a_secret(site: Site, token: Callable[..
         operation = result.ok()
         if not operation.path.endswith(OUTSIDE):
             fuzz(operation)
+    print(f"{len(seen)} operations, {seen.total()} requests")
     assert len(seen) > 25
