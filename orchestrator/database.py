@@ -16,6 +16,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 #: How long a cold compute may take to accept connections, in seconds (Neon: "a few hundred ms", plus margin).
 COLD_SECONDS = 30.0
+#: Settings of a session that holds locks: when its machine is gone without a word, the server gives it up within a
+#: minute, and with it the locks.
+HOLDS_LOCKS = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
 
 #: The names by which this machine calls itself.
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

@@ -13,7 +13,7 @@ from neon_client import NeonClient, Secret
 from neon_client.errors import NeonUnreachable
 from neon_client.retry import Patience
 from orchestrator import faults
-from orchestrator.database import COLD_SECONDS, LOOPBACK, connect
+from orchestrator.database import COLD_SECONDS, HOLDS_LOCKS, LOOPBACK, connect
 from orchestrator.errors import SettingsError, StepFailed
 from orchestrator.lifecycle.around import losing_store, whoami
 from orchestrator.lifecycle.store import Store
@@ -90,7 +90,10 @@ def open_store(settings: Settings | None) -> Iterator[Store]:
     """The diary: the database that the settings name, else an embedded one."""
     uri = store_uri(settings)
     # Whatever else speaks to PostgreSQL translates its errors itself: one that comes this far is the store's.
-    with losing_store(), connect(uri, purpose="store", patience_seconds=COLD_SECONDS) as connection:
+    with (
+        losing_store(),
+        connect(uri, purpose="store", patience_seconds=COLD_SECONDS, settings=HOLDS_LOCKS) as connection,
+    ):
         yield Store(connection, who=whoami())
 
 

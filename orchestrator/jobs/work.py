@@ -13,6 +13,7 @@ from orchestrator.acts.table import Request
 from orchestrator.bootstrap import Assembly, assemble
 from orchestrator.database import (
     COLD_SECONDS,
+    HOLDS_LOCKS,
     Connection,
     advisory_lock,
     connect,
@@ -81,7 +82,9 @@ class Works:
             DatabaseUnreachable, LeaseLost: it has not ended, and is to be done again.
         """
         with (
-            connect(self._uri, purpose="job", patience_seconds=COLD_SECONDS) as connection,
+            connect(
+                self._uri, purpose="job", patience_seconds=COLD_SECONDS, settings=HOLDS_LOCKS
+            ) as connection,
             _alone(connection, job_id) as granted,
         ):
             book = Book(connection)
@@ -242,7 +245,9 @@ class Works:
         Two who both have seen that a worker is dead would give its job back twice: the second time from somebody alive.
         """
         with (
-            connect(self._uri, purpose="rescue", patience_seconds=COLD_SECONDS) as connection,
+            connect(
+                self._uri, purpose="rescue", patience_seconds=COLD_SECONDS, settings=HOLDS_LOCKS
+            ) as connection,
             advisory_lock(connection, lock_key("rescue", self._project)) as granted,
         ):
             yield granted

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from neon_client import NeonClient
 from neon_client.models import Branch, ConnectionURI
-from orchestrator.database import COLD_SECONDS, Connection, connect
+from orchestrator.database import COLD_SECONDS, HOLDS_LOCKS, Connection, connect
 from orchestrator.errors import DatabaseUnreachable, SettingsError, StepFailed
 from orchestrator.lifecycle import Preview, Promotion
 from orchestrator.steps.border import translating
@@ -21,14 +21,9 @@ _FORMER = "-before"
 #: How long a branch is waited for that did not answer in all its time before, in seconds.
 AWAY_SECONDS = 2.0
 
-#: On main the server gives up a session whose machine is gone without a word, within a minute, and with it the turn;
-#: and one that stands still inside of a transaction: everybody would wait for what it holds.
-_ON_MAIN = {
-    "tcp_keepalives_idle": "30",
-    "tcp_keepalives_interval": "10",
-    "tcp_keepalives_count": "3",
-    "idle_in_transaction_session_timeout": "60s",
-}
+#: On main the server gives up a session whose machine is gone without a word, and with it the turn; and one that stands
+#: still inside of a transaction: everybody would wait for what it holds.
+_ON_MAIN = {**HOLDS_LOCKS, "idle_in_transaction_session_timeout": "60s"}
 
 
 @dataclass(kw_only=True)
