@@ -248,6 +248,9 @@ class RemoteRooms:
     ) -> Preview:
         """See PromotionVerbs."""
         arguments = {"allow": list(allow), "keep": keep, "rebase": rebase, "phase": phase}
+        # It may be asked for again and again: each time it is a yes to what is there now.
+        if looked_at := self._wire.get(f"/previews/{quoted(name)}").get("looked_at"):
+            arguments["looked_at"] = looked_at
         return patiently(lambda: self._do("promote", name, arguments), wait)
 
     def rebase(self, name: str, *, answers: Mapping[str, str]) -> Preview:

@@ -2,14 +2,18 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import typer.main
 
 from orchestrator.cli import app as cli
+from orchestrator.errors import PromotionUnderWay, Refused
+from orchestrator.remote import rooms
 
 #: What is typed, and what becomes of it: ``asked``: the server is; ``refused``: a line says why not; ``here``: it is
 #: about this machine whatever is set, or it changes nothing of a project.
@@ -130,3 +134,23 @@ def test_a_command_asks_the_server_or_says_why_not(
         assert "PREVIEW_SERVER" in lines[0]
         assert asked == []
     assert not (tmp_path / "home").exists(), "something was made on this machine"
+
+
+def test_whoever_waits_for_his_turn_promotes_what_he_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for anew each time that somebody else had the turn; the preview may be another one by then."""
+    sent: list[object] = []
+    looks = iter(["a" * 64, "b" * 64])
+
+    def follow(_wire: object, act: str, name: str, arguments: Mapping[str, Any], _observer: object) -> Any:
+        sent.append((act, name, arguments["looked_at"]))
+        if len(sent) < 3:
+            raise PromotionUnderWay("somebody has it")
+        raise Refused("it is not what it was")
+
+    monkeypatch.setattr(rooms, "follow", follow)
+    wire = SimpleNamespace(get=lambda _path: {"looked_at": next(looks)})
+    with pytest.raises(Refused, match="not what it was"):
+        rooms.RemoteRooms(wire, None, None).promote(  # type: ignore[arg-type]
+            "pr-1", allow=[], keep=False, wait=lambda _holder: True
+        )
+    assert sent == [("promote", "pr-1", "a" * 64)] * 3
