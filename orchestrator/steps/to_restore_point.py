@@ -173,6 +173,7 @@ class RestorePointWay:
                 now_shown = self._outlook(promotion, branch, databases, self._since(promotion, branch))
                 assert_as_shown(outlook, now_shown)
                 now = inspect(main)
+                self._on_main.assert_alone(main)  # once more: looking took a while
                 with self._promotions.together():
                     self._promotions.carry(revert.id, "base", now.to_json())
                     self._promotions.record(

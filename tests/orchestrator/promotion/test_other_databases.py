@@ -7,8 +7,11 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from orchestrator.database import lock_key
+from orchestrator.database import Connection, lock_key
 from orchestrator.errors import PromotionUnderWay, Refused
+from orchestrator.postgres.inspect import inspect
+from orchestrator.schema.catalog import Snapshot
+from orchestrator.steps import to_restore_point
 from tests.orchestrator.promotion.conftest import Yard
 from tests.orchestrator.promotion.test_reverting import MakeYard, look, promoted, revert
 
@@ -41,7 +44,7 @@ def beside_billing(yard: Yard) -> Iterator[None]:
 
 @pytest.mark.prove
 def test_a_restore_point_names_what_it_ends_in_other_databases_and_waits_for_them(
-    make_yard: MakeYard,
+    make_yard: MakeYard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     yard = make_yard(SCHEMA)
     for branch in (
@@ -92,9 +95,23 @@ def test_a_restore_point_names_what_it_ends_in_other_databases_and_waits_for_the
             rooms.reverts.revert(outlook, wait=wait)
         assert len(waited) == 3
         assert theirs.execute("select 1").fetchone() == (1,)
+    with (
+        psycopg.connect(billing(yard), autocommit=True) as theirs,
+        monkeypatch.context() as meanwhile,
+        yard.open() as rooms,
+    ):
+
+        def begin(main: Connection) -> Snapshot:
+            theirs.execute("select pg_advisory_lock(%s)", (key,))
+            return inspect(main)
+
+        meanwhile.setattr(to_restore_point, "inspect", begin)  # after it was looked whether anybody is there
+        with pytest.raises(PromotionUnderWay, match="in database billing"):
+            rooms.reverts.revert(outlook)
+        assert theirs.execute("select 1").fetchone() == (1,)
     with yard.open() as rooms:
         reverts = [each for each in rooms.store.promotions(rooms.project.key).all() if each.kind == "revert"]
-    assert [each.state for each in reverts] == ["refused"]
+    assert {each.state for each in reverts} == {"refused"}
 
     assert revert(yard, first.id, to_restore_point=True).state == "done"
 
