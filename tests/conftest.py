@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -10,6 +11,37 @@ from pathlib import Path
 import pytest
 
 from neon_embedded import Running, ensure_running, stop
+
+# Some images ask Python to keep no bytecode; then each of the hundreds of processes here would compile the product.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+#: A run's homes take one or two gigabytes; the rest is for who works on the machine.
+_HOMES_BYTES, _MEMORY_BYTES = 6 << 30, 8 << 30
+
+
+def _room_in_memory(folder: Path = Path("/dev/shm")) -> bool:
+    """Whether homes can be made there: thousands of small files are made and removed, and waited for on a disk."""
+    if not os.path.ismount(folder) or not os.access(folder, os.W_OK):
+        return False
+    there = os.statvfs(folder)
+    available = next(
+        int(line.split()[1]) * 1024
+        for line in Path("/proc/meminfo").read_text().splitlines()
+        if line.startswith("MemAvailable:")
+    )
+    return (
+        there.f_bavail * there.f_frsize >= _HOMES_BYTES
+        and available >= _MEMORY_BYTES
+        and not there.f_flag & os.ST_NOEXEC
+    )
+
+
+if "TMPDIR" not in os.environ and _room_in_memory():
+    os.environ.setdefault(
+        "PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir()
+    )  # what pytest keeps stays on the disk
+    os.environ["TMPDIR"] = tempfile.tempdir = "/dev/shm"
 
 
 def pytest_report_header() -> list[str]:
