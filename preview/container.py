@@ -21,8 +21,9 @@ from preview.health import LOOPBACK
 from preview.image import OURS
 from preview.network import ensure_network, is_missing_network
 from preview.ports import FIRST, LAST, free_ports
-from preview.private_network import address_of, ensure_private
+from preview.private_network import ensure_private
 from preview.spec import Candidate, CandidateSpec, HealthCheck, Private, TaskSpec, fingerprint
+from preview.subnets import address_of
 
 HOST_NAME = "host.docker.internal"
 SPEC_LABEL = "dev.preview.runtime.spec"

@@ -6,7 +6,6 @@ reaches containers by theirs. So both are known beforehand: a small subnet of ou
 """
 
 import hashlib
-import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,9 +16,8 @@ from preview.engine import explanation
 from preview.errors import LaunchFailed
 from preview.image import OURS
 from preview.spec import Private
+from preview.subnets import POOL, PREFIX
 
-POOL = ipaddress.IPv4Network("10.231.0.0/16")
-_PREFIX = 28
 _ATTEMPTS = 200
 
 
@@ -46,7 +44,7 @@ def ensure_private(client: Any, private: Private, labels: Mapping[str, str]) -> 
                 f"the network {private.name} cannot be made anew: {explanation(error)}",
                 hint="discard the preview and bring it up again",
             ) from error
-    subnets = list(POOL.subnets(new_prefix=_PREFIX))
+    subnets = list(POOL.subnets(new_prefix=PREFIX))
     start = int.from_bytes(hashlib.sha256(private.name.encode()).digest()[:4])
     refusal = ""
     for step in range(_ATTEMPTS):
@@ -74,16 +72,6 @@ def ensure_private(client: Any, private: Private, labels: Mapping[str, str]) -> 
     raise LaunchFailed(
         f"the Docker network {private.name} cannot be made: {refusal}", hint="discard old previews"
     )
-
-
-def address_of(gateway: str, place: int) -> str:
-    """The address at a place of the network, counted from its own address."""
-    return str(ipaddress.ip_address(gateway) - 1 + place)
-
-
-def subnet_of(gateway: str) -> str:
-    """The network that a gateway's address is of, `10.231.0.0/28`."""
-    return str(ipaddress.ip_network(f"{gateway}/{_PREFIX}", strict=False))
 
 
 def _bridge(name: str) -> str:

@@ -21,10 +21,10 @@ from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
 from orchestrator.steps.safety import CHECK
 from preview.ports import free_ports
-from preview.private_network import address_of, subnet_of
 from preview.runtime import Runtime
 from preview.sidecar import followed
 from preview.spec import CandidateSpec, HealthCheck, Image, Private, Resources
+from preview.subnets import address_of, subnet_of
 from preview.supervise import write_atomically
 from preview.traffic import ports_on_every_address
 

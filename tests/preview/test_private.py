@@ -15,10 +15,10 @@ import pytest
 from preview import CandidateSpec, HealthCheck, Image
 from preview.docker import DockerRuntime
 from preview.passage import Way
-from preview.private_network import address_of
 from preview.process import ProcessRuntime
 from preview.sidecar import followed, ways_of
 from preview.spec import Private
+from preview.subnets import address_of
 from tests.preview.conftest import unique
 
 
