@@ -10,6 +10,8 @@ from orchestrator.database import Connection
 from orchestrator.redaction import clean
 
 _LONGEST = 500
+#: What an entry says was asked that is about many requests; its note begins with their number.
+_COUNTED = "requests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +90,20 @@ class Audit:
             "with over as (delete from preview_control.refused_more "
             "where since <= clock_timestamp() - make_interval(secs => %s) returning *) "
             "insert into preview_control.audit (who, role, token, action, object, outcome, note) "
-            "select who, role, token, 'requests', source, 'refused', count || ' more were refused in a short time' "
+            "select who, role, token, %s, source, 'refused', count || ' more were refused in a short time' "
             "|| case when source = '' and role = '' then ', from several addresses' else '' end from over",
-            (older_than_seconds,),
+            (older_than_seconds, _COUNTED),
         )
+
+    def refused(self) -> int:
+        """How many requests were refused so far, those that were only counted included."""
+        row = self._connection.execute(
+            "select (select coalesce(sum(case when action = %s then split_part(note, ' ', 1)::bigint else 1 end), 0) "
+            "from preview_control.audit where outcome = 'refused') "
+            "+ (select coalesce(sum(count), 0) from preview_control.refused_more)",
+            (_COUNTED,),
+        ).fetchone()
+        return int(row[0]) if row else 0
 
     def read(self, *, before: int | None = None, limit: int = 100) -> tuple[Entry, ...]:
         """The newest entries, newest first; with `before` those that came before that id."""

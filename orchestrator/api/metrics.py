@@ -8,7 +8,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-from orchestrator.access import Role
+from orchestrator.access import Audit, Role
 from orchestrator.api.callers import Doors, address_of, admit
 from orchestrator.api.site import Site
 from orchestrator.database import LOOPBACK, Connection
@@ -89,10 +89,7 @@ class _Counted:
         refused = CounterMetricFamily(
             "preview_requests_refused", "Requests that the audit tells were refused."
         )
-        row = self._connection.execute(
-            "select count(*) from preview_control.audit where outcome = 'refused'"
-        ).fetchone()
-        refused.add_metric([], float(row[0]) if row else 0.0)
+        refused.add_metric([], float(Audit(self._connection).refused()))
         yield refused
 
     def _steps(self) -> Iterator[Any]:

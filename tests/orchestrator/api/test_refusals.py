@@ -131,6 +131,7 @@ def test_what_a_dead_server_counted_another_one_makes_an_entry_of(store: Store, 
         audit.count({(ADA, ""): 40, (None, "10.0.0.1"): 2, (None, ""): 1})
     audit.settle(older_than_seconds=3600)
     assert audit.read() == ()
+    assert audit.refused() == 86
     with concurrent.futures.ThreadPoolExecutor() as both:
         for done in [both.submit(settle, store_uri) for _ in range(2)]:
             done.result()
@@ -139,6 +140,9 @@ def test_what_a_dead_server_counted_another_one_makes_an_entry_of(store: Store, 
         ("nobody", "", "", "2 more were refused in a short time, from several addresses"),
         ("nobody", "", "10.0.0.1", "4 more were refused in a short time"),
     ]
+    audit.write(ADA, "promote", on="pr-1", outcome="refused", note="7 is a number, too")
+    audit.write(ADA, "up", on="pr-1", outcome="allowed")
+    assert audit.refused() == 87
 
 
 def clock(now: list[float]) -> Callable[[], float]:
