@@ -52,6 +52,7 @@ from orchestrator.steps.revert import ReversePlans
 from orchestrator.steps.safety import Scrub, production_names
 from orchestrator.steps.surroundings import Surroundings
 from orchestrator.steps.to_restore_point import RestorePointWay
+from orchestrator.steps.way_back import WayBack
 from orchestrator.steps.ways import Ways
 from orchestrator.steps.workload import Workload
 from orchestrator.sweeping import Sweeping
@@ -164,7 +165,6 @@ def assemble(
                     policy=online(settings),
                     keeping=keeping(settings),
                     trust_proofs=settings.migration.renames == "ask_unless_proved",
-                    prove_reverse=settings.migration.prove_reverse,
                     limits=much,
                 ),
                 State.LAUNCHING: launch,
@@ -182,6 +182,7 @@ def assemble(
                         scrub=scrub,
                         live=lambda: releases.live,
                     ),
+                    way_back=WayBack(project=project, prove=settings.migration.prove_reverse),
                     limits=much,
                 ),
                 State.PROMOTING: PromoteStep(

@@ -37,6 +37,7 @@ _OF_A_BRANCH = (
         "values_before",
         "preflight",
         "read_all",
+        "back",
     ),
     *("expanded", "phase", "report", "url", "safety", "public_url", "sleeping_since", "command", "own_steps"),
 )

@@ -115,8 +115,8 @@ class TrialBranch(_Branches):
     """See says."""
 
     name = "trial branch"
-    says = "where a version of the app is tried"
-    made_in = ("orchestrator.steps.compatibility:Compatibility._branch",)
+    says = "where versions of the app are tried"
+    made_in = ("orchestrator.steps.ground:Ground._made",)
     passing = True
     pattern = re.compile(rf"check/.+-{_ID}(-new)?")
 

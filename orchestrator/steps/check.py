@@ -16,10 +16,13 @@ from orchestrator.checks.ways_out import CHECK as SAFETY
 from orchestrator.checks.ways_out import ways_out
 from orchestrator.lifecycle import Advance, Next, Preview, State
 from orchestrator.migration.plan import Plan
+from orchestrator.steps.backstop import lending
 from orchestrator.steps.border import translating
 from orchestrator.steps.compatibility import Compatibility, CompatibilityLook
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.queries import QueryLook
+from orchestrator.steps.way_back import CHECK as REVERT
+from orchestrator.steps.way_back import WayBack, WayBackLook
 from orchestrator.steps.workload import Workload, WorkloadLook
 
 
@@ -34,10 +37,12 @@ class CheckStep:
         workload: Workload,
         slower: float,
         compatibility: Compatibility,
+        way_back: WayBack,
         limits: Limits = Limits(),  # noqa: B008 - a frozen value
     ) -> None:
         self._limits = limits
         self._compatibility = compatibility
+        self._way_back = way_back
         self._project = project
         self._policy = policy
         self._workload = workload
@@ -49,13 +54,15 @@ class CheckStep:
         with (
             translating("checking the branch"),
             self._project.connect_reading(facts["branch"]["id"], "check") as connection,
+            lending(self._project.neon, self._project.id, facts["branch"]["id"]),
         ):
             plan = Plan.from_json(facts["plan"])
             queries = QueryLook(
                 plan=plan, before=facts.get("queries"), connection=connection, slower=self._slower
             )
             runs = WorkloadLook(lambda say: self._workload.run(preview, connection, say))
-            versions = CompatibilityLook(lambda say: self._compatibility.run(preview, plan, say))
+            versions = CompatibilityLook(self._compatibility, preview, plan)
+            back = WayBackLook(self._way_back, preview)
             report = run_all(
                 connection,
                 plan=plan,
@@ -70,6 +77,11 @@ class CheckStep:
                 limits=self._limits,
                 detail=detail,
                 more=[
+                    *(
+                        [Look(check=REVERT, look=back.look, beside=True, stop=back.stop)]
+                        if facts.get("back")
+                        else []
+                    ),
                     Look(check=SAFETY, look=lambda _: ways_out(connection)),
                     Look(check=FORECAST, look=lambda _: self._forecast(plan)),
                     Look(check=PERFORMANCE, look=lambda _: queries.look(), measures=queries.measures),
@@ -79,7 +91,7 @@ class CheckStep:
                         look=versions.look,
                         measures=versions.measures,
                         beside=True,
-                        stop=lambda: self._compatibility.stop(preview),
+                        stop=versions.stop,
                     ),
                 ],
             )
@@ -88,7 +100,7 @@ class CheckStep:
         idle = idle_rules(report, self._policy)
         report = judged(report, self._policy)
         note = f"verdict {report.verdict}" + (f" (rules that fit nothing: {', '.join(idle)})" if idle else "")
-        return Advance(to=State.READY, note=note, facts={"report": report.to_json()})
+        return Advance(to=State.READY, note=note, facts={"report": report.to_json(), "back": None})
 
     def _forecast(self, plan: Plan) -> tuple[Finding, ...]:
         """Who a promotion would wait for now."""

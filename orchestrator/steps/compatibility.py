@@ -1,4 +1,4 @@
-"""Two versions of the app tried on both schemas, side by side, each time on a throw-away branch of its own.
+"""Two versions of the app tried on both schemas, side by side, each time on a branch on which nobody wrote.
 
 Touches Neon and the runtime. Never the preview's own branch, which a person clicks in: an app may write when it starts.
 """
@@ -6,13 +6,13 @@ Touches Neon and the runtime. Never the preview's own branch, which a person cli
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from neon_client.models import ConnectionURI
 from orchestrator.checks.beside import Beside, Say
 from orchestrator.checks.compatibility import CELLS, CHECK, Cell, breaking, judge, table
 from orchestrator.checks.looking import not_looked_at
@@ -23,10 +23,10 @@ from orchestrator.errors import OrchestratorError, SettingsError, StepFailed
 from orchestrator.lifecycle import Preview
 from orchestrator.migration.plan import Plan
 from orchestrator.settings import Settings
-from orchestrator.steps.backstop import lending, throwaway_end
 from orchestrator.steps.border import translating
+from orchestrator.steps.ground import Ground
 from orchestrator.steps.launch import Candidates, Patience, Version
-from orchestrator.steps.project import NeonProject, annotations, trial_name
+from orchestrator.steps.project import NeonProject
 from orchestrator.steps.safety import Scrub
 from preview.errors import LaunchFailed, PortInUse, Unhealthy
 from preview.released import Release
@@ -37,9 +37,9 @@ _LOG_LINES = 200
 #: A version that started well once may take so long the next time, seconds, before it counts as not healthy; and may
 #: answer so long that it is not. Each at least, and three times what its start took.
 _SHORTEST_PATIENCE = 10.0
-_SHORTEST_STEADY = 3.0
-#: The schemas as each version meets them: first where it should work, which tells how long it takes to start.
-_ORDER = {"current": ("old", "new"), "new": ("new", "old")}
+_SHORTEST_STEADY = 1.5
+#: Which version meets which schema, two at a time: first where it should work, which tells how long it takes to start.
+_ROUNDS = ({"old": "current", "new": "new"}, {"old": "new", "new": "current"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +56,21 @@ class _Trial:
 class CompatibilityLook:
     """A trial and what came of it; the runner asks for findings first, then for figures."""
 
-    run: Callable[[Say], tuple[tuple[Finding, ...], tuple[Cell, ...]]]
+    compatibility: "Compatibility"
+    preview: Preview
+    plan: Plan
     cells: tuple[Cell, ...] = ()
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     def look(self, say: Say) -> tuple[Finding, ...]:
         """Try all four."""
-        findings, self.cells = self.run(say)
+        findings, self.cells = self.compatibility.run(self.preview, self.plan, say, self.stopped)
         return findings
+
+    def stop(self) -> None:
+        """End what `look` does in another thread, also when it has not begun: those that run end, none is begun."""
+        self.stopped.set()
+        self.compatibility.stop(self.preview)
 
     def measures(self) -> Mapping[str, Any]:
         """``compatibility``, the four-way table; nothing where nothing ran."""
@@ -102,24 +110,25 @@ class Compatibility:
         self._last_image = last_image
         # Neon takes one change of a project at a time (DESIGN, rule 4).
         self._changing = threading.Lock()
-        self._stopped = threading.Event()
 
     def stop(self, preview: Preview) -> None:
-        """End what `run` does in another thread: no trial is begun any more, and those that run end."""
-        self._stopped.set()
-        for version in _ORDER:
+        """End the versions that run."""
+        for version in _ROUNDS[0].values():
             with suppress(OrchestratorError):  # the trial's own end does it again
                 self._candidates.stop_trial(preview, version)
 
-    def run(self, preview: Preview, plan: Plan, say: Say) -> tuple[tuple[Finding, ...], tuple[Cell, ...]]:
+    def run(
+        self, preview: Preview, plan: Plan, say: Say, stopped: threading.Event
+    ) -> tuple[tuple[Finding, ...], tuple[Cell, ...]]:
         """Findings and the four cells; not looked at where nobody says which version runs now.
 
         The two versions are tried side by side: each mostly waits, for its branch and until it is healthy.
 
         Args:
-            preview: whose.
+            preview: whose; its branch may have children meanwhile.
             plan: what was applied to its branch.
             say: told what is done, in any thread.
+            stopped: set by another thread, when no trial is to be begun any more.
 
         Raises:
             SettingsError: the file of requests makes no sense.
@@ -129,44 +138,43 @@ class Compatibility:
         if isinstance(versions, str):
             return (not_looked_at(CHECK, "running version", versions),), ()
         requests = self._requests()
-        own = preview.facts["branch"]["id"]
+        longest = self._settings.app.health_timeout_seconds
+        patience = dict.fromkeys(versions, Patience(seconds=longest))
+        cells: dict[tuple[str, str], Cell] = {}
+        with self._ground(preview, "old") as old, self._ground(preview, "new") as new:
+            grounds = {"old": old, "new": new}
+            for turn in _ROUNDS:
 
-        def tried(version: str, say: Say) -> dict[tuple[str, str], Cell]:
-            return self._tried(preview, plan, version, versions[version], requests, say)
+                def tried(schema: str, say: Say, turn: Mapping[str, str] = turn) -> tuple[Cell, float | None]:
+                    if stopped.is_set():
+                        raise StepFailed("the trials of two versions were given up")
+                    version = turn[schema]
+                    trial = _Trial(
+                        version=version, schema=schema, how=versions[version], patience=patience[version]
+                    )
+                    return self._cell(preview, plan, trial, grounds[schema], requests, say)
 
-        self._stopped.clear()
-        with (
-            lending(self._project.neon, self._project.id, own),
-            Beside(lambda _: tried("new", say), lambda: self.stop(preview)) as other,
-        ):
-            cells = {**tried("current", say), **other.result(say)}
+                with Beside(partial(tried, "new"), lambda: self.stop(preview)) as other:
+                    seen = {"old": tried("old", say), "new": other.result(say)}
+                for schema, (cell, took) in seen.items():
+                    cells[cell.version, schema] = cell
+                    if took is not None:
+                        patience[cell.version] = Patience(
+                            seconds=min(longest, max(_SHORTEST_PATIENCE, 3 * took)),
+                            steady=max(_SHORTEST_STEADY, 3 * took),
+                        )
         found = tuple(cells[each] for each in CELLS)
         return judge(found, plan), found
 
-    def _tried(
-        self,
-        preview: Preview,
-        plan: Plan,
-        version: str,
-        how: Version,
-        requests: Sequence[Request],
-        say: Say,
-    ) -> dict[tuple[str, str], Cell]:
-        """One version on both schemas, one after the other."""
-        longest = self._settings.app.health_timeout_seconds
-        patience = Patience(seconds=longest)
-        cells = {}
-        for schema in _ORDER[version]:
-            if self._stopped.is_set():
-                raise StepFailed("the trials of two versions were given up")
-            trial = _Trial(version=version, schema=schema, how=how, patience=patience)
-            cells[version, schema], took = self._cell(preview, plan, trial, requests, say)
-            if took is not None:
-                patience = Patience(
-                    seconds=min(longest, max(_SHORTEST_PATIENCE, 3 * took)),
-                    steady=max(_SHORTEST_STEADY, 3 * took),
-                )
-        return cells
+    def _ground(self, preview: Preview, schema: str) -> Ground:
+        return Ground(
+            project=self._project,
+            preview=preview,
+            schema=schema,
+            endpoint_settings=self._endpoint_settings,
+            scrub=lambda branch_id: self._scrub.run(branch_id, lambda _text: None),
+            changing=self._changing,
+        )
 
     def _versions(self, preview: Preview) -> Mapping[str, Version] | str:
         """The two versions, or why the running one is not known."""
@@ -218,10 +226,11 @@ class Compatibility:
         preview: Preview,
         plan: Plan,
         trial: "_Trial",
+        ground: Ground,
         requests: Sequence[Request],
         say: Say,
     ) -> tuple[Cell, float | None]:
-        """One version on a fresh branch of main or of the preview's branch; both are gone afterwards.
+        """One version on a branch of main or of the preview's branch on which nobody wrote; it has ended afterwards.
 
         Returns:
             What it answered, and how long it took to get healthy, seconds; None when it did not.
@@ -230,7 +239,9 @@ class Compatibility:
         asked = [each for each in requests if each.only in {"", trial.version}]
         lines: Sequence[str]
         took = None
-        with self._branch(preview, trial) as uri:
+        self._candidates.stop_trial(preview, trial.version)  # a dead run's
+        try:
+            uri = ground.uri()
             began = time.monotonic()
             try:
                 url = self._candidates.start_trial(preview, uri, trial.version, trial.how, trial.patience)
@@ -245,35 +256,10 @@ class Compatibility:
                 took = time.monotonic() - began
                 answers = {each.name: ask(url, each) for each in asked}
                 lines = self._candidates.trial_log(preview, trial.version, _LOG_LINES)
+        finally:
+            self._candidates.stop_trial(preview, trial.version)
         cell = Cell(version=trial.version, schema=trial.schema, answers=answers)
         return (replace(cell, log_names=_named(lines, plan)) if cell.failed else cell), took
-
-    @contextmanager
-    def _branch(self, preview: Preview, trial: _Trial) -> Iterator[ConnectionURI]:
-        project, name, new = self._project, trial_name(preview, trial.version), trial.schema == "new"
-        self._end(preview, trial.version)  # a dead run's
-        try:
-            with self._changing, translating(f"making branch {name}"):
-                branch = project.neon.create_branch(
-                    project.id,
-                    name=name,
-                    parent_id=preview.facts["branch"]["id"] if new else project.main.id,
-                    endpoint_settings=self._endpoint_settings(preview),
-                    annotations=annotations(preview),
-                    expires_at=throwaway_end(),
-                ).branch
-                project.neon.assert_disposable(project.id, branch.id)
-                project.rotate(branch.id)
-            if not new:  # the preview's own branch is scrubbed already, and so are its children
-                self._scrub.run(branch.id, lambda _text: None)
-            yield project.uri(branch.id)
-        finally:
-            self._end(preview, trial.version)
-
-    def _end(self, preview: Preview, version: str) -> None:
-        self._candidates.stop_trial(preview, version)
-        with self._changing:
-            self._project.remove_trial(preview, version)
 
 
 def _named(lines: Sequence[str], plan: Plan) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ from orchestrator.steps.own import OwnSteps, measured
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.queries import PastQueries
 from orchestrator.steps.telling import Telling, plan_with_traces, retyped, summary, table_names
-from orchestrator.steps.way_back import WayBack, counted
+from orchestrator.steps.way_back import counted, facts_of
 
 
 class MigrateStep:
@@ -68,7 +68,6 @@ class MigrateStep:
         policy: Online = Online(),  # noqa: B008 - a frozen value
         keeping: Keeping = Keeping(),  # noqa: B008 - a frozen value
         trust_proofs: bool = False,
-        prove_reverse: bool = True,
         limits: Limits = Limits(),  # noqa: B008 - a frozen value
     ) -> None:
         self._limits = limits
@@ -82,7 +81,6 @@ class MigrateStep:
         self._policy = policy
         self._keeping = keeping
         self._trust_proofs = trust_proofs
-        self._way_back = WayBack(project=project, prove=prove_reverse)
 
     def run(self, preview: Preview, detail: Callable[[str], None]) -> Next:
         """Rehearse. A branch that a dead run left half migrated is replaced: a rehearsal is always whole."""
@@ -221,13 +219,10 @@ class MigrateStep:
         reverse = replace(
             reverse, losses=tuple(asked.get((each.on, each.count_sql), each) for each in reverse.losses)
         )
-        if plan.statements:
-            branch_id = preview.facts["branch"]["id"]
-            short = None
-            if reverse.plan is not None and any(each.by_blocks for each in reverse.plan.statements):
-                # Millions of rows in batches take minutes; on a branch of nobody's one statement does the same.
-                short = self._back(connection, base, after, planned, policy=Online(mode="never")).plan
-            findings = (*findings, *self._way_back.try_out(branch_id, reverse, base, detail, short=short))
+        short = None
+        if reverse.plan is not None and any(each.by_blocks for each in reverse.plan.statements):
+            # Millions of rows in batches take minutes; on a branch of nobody's one statement does the same.
+            short = self._back(connection, base, after, planned, policy=Online(mode="never")).plan
         plan = measured(plan, traces)
         ran = wanted.ran
         return Advance(
@@ -237,6 +232,7 @@ class MigrateStep:
                 "plan": plan_with_traces(plan, traces),
                 "questions": questions,
                 "reverse": reverse.to_json(),
+                "back": facts_of(reverse, short) if plan.statements else None,
                 "proved": {**planned.proved, **known},
                 "goal": self._goal.fingerprint_of(wanted.goal),
                 "reached": after.fingerprint(),

@@ -105,18 +105,18 @@ class NeonProject:
         Raises:
             StepFailed: one is main or protected, or still there afterwards.
         """
-        for version in ("current", "new"):
-            self.remove_trial(preview, version)
+        for schema in ("old", "new"):
+            self.remove_trial(preview, schema)
 
-    def remove_trial(self, preview: Preview, version: str) -> None:
-        """Remove the branch that a version of the app was tried on, `current` or `new`; absent is fine.
+    def remove_trial(self, preview: Preview, schema: str) -> None:
+        """Remove the branch with a schema that versions of the app were tried on, `old` or `new`; absent is fine.
 
         It may hang on the preview's branch, which cannot go before it.
 
         Raises:
             StepFailed: it is main or protected, or still there afterwards.
         """
-        self._remove_branch(trial_name(preview, version))
+        self._remove_branch(trial_name(preview, schema))
 
     def _remove_branch(self, name: str) -> None:
         with translating(f"removing branch {name}"):
@@ -264,9 +264,9 @@ def scratch_name(preview: Preview) -> str:
     return f"{branch_name(preview)}-goal"
 
 
-def trial_name(preview: Preview, version: str) -> str:
-    """The derived name of the branch on which a version of the app is tried, `current` or `new`."""
-    return f"check/{preview.slug}" + ("" if version == "current" else f"-{version}")
+def trial_name(preview: Preview, schema: str) -> str:
+    """The derived name of the branch with a schema on which versions of the app are tried, `old` or `new`."""
+    return f"check/{preview.slug}" + ("" if schema == "old" else f"-{schema}")
 
 
 def untouched_name(preview: Preview) -> str:

@@ -1,19 +1,26 @@
 """The way back, tried: the reverse plan applied on a throw-away branch of the preview's branch. Touches Neon."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
 
 from orchestrator.checks.looking import ask, looking, not_looked_at, reason
 from orchestrator.checks.report import Finding, Severity
 from orchestrator.database import Connection
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, StepFailed
+from orchestrator.lifecycle import Preview
 from orchestrator.migration.plan import Plan
 from orchestrator.migration.reverse import Loss, Reverse
 from orchestrator.postgres.apply import apply
 from orchestrator.postgres.inspect import inspect
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.schema.diff import describe_difference
-from orchestrator.steps.backstop import lending, throwaway_end
+from orchestrator.schema.privileges import Compare
+from orchestrator.steps.backstop import throwaway_end
 from orchestrator.steps.border import translating
 from orchestrator.steps.project import NeonProject, way_back_name
 
@@ -32,14 +39,38 @@ class WayBack:
     project: NeonProject
     prove: bool = True
 
+    def rehearse(
+        self, facts: Mapping[str, Any], say: Callable[[str], None], ending: "Ending | None" = None
+    ) -> tuple[Finding, ...]:
+        """Try what a rehearsal left: its way back, which leads to the schema that main had and has.
+
+        Args:
+            facts: the preview's, with what ``facts_of`` made of its way back.
+            say: told what is being done.
+            ending: how another thread ends it.
+        """
+        reverse, short = _of(facts)
+        base = None
+        if reverse.plan is not None and self.prove:
+            with (
+                translating("looking at main"),
+                self.project.connect_reading(self.project.main.id, "inspect main") as main,
+            ):
+                base = inspect(main)
+            if base.fingerprint() != facts["base"]:
+                why = "main's schema has changed since the branch was made: `preview up` rehearses anew"
+                return (not_looked_at(CHECK, "plan", why), *_lost(reverse))
+        return self.try_out(facts["branch"]["id"], reverse, base, say, short=short, ending=ending)
+
     def try_out(
         self,
         branch_id: str,
         reverse: Reverse,
-        base: Snapshot,
+        base: Snapshot | None,
         detail: Callable[[str], None],
         *,
         short: Plan | None = None,
+        ending: "Ending | None" = None,
     ) -> tuple[Finding, ...]:
         """Apply the reverse plan on a branch of the branch, look whether it is the base again, and delete it.
 
@@ -48,20 +79,22 @@ class WayBack:
         Args:
             branch_id: the preview's branch, migrated.
             reverse: the way back, its losses counted.
-            base: what must be there again.
+            base: what must be there again; None where nothing is tried.
             detail: told what is being done.
             short: the same way without batches, where it has some: what is tried, because nobody works there.
+            ending: how another thread ends it.
         """
         if reverse.plan is None:
             message = (
                 f"there is no reverse plan: {reverse.refused}; only a restore point would bring main back"
             )
             return (Finding(check=CHECK, severity=Severity.ATTENTION, subject="plan", message=message),)
-        lost = tuple(_loss(each) for each in reverse.losses if each.kind != "later")
+        lost = _lost(reverse)
         if not self.prove:
             return (not_looked_at(CHECK, "plan", "migration.prove_reverse is off"), *lost)
         try:
-            left = self._applied(branch_id, replace(reverse, plan=short or reverse.plan), base, detail)
+            tried = replace(reverse, plan=short or reverse.plan)
+            left = self._applied(branch_id, tried, base, detail, ending or Ending())
         except OrchestratorError as error:
             message = f"the reverse plan fails: {error.message}; only a restore point would bring main back"
             return (Finding(check=CHECK, severity=Severity.ATTENTION, subject="plan", message=message), *lost)
@@ -75,36 +108,109 @@ class WayBack:
         return (Finding(check=CHECK, severity=Severity.OK, subject="plan", message=message), *lost)
 
     def _applied(
-        self, branch_id: str, reverse: Reverse, base: Snapshot, detail: Callable[[str], None]
+        self,
+        branch_id: str,
+        reverse: Reverse,
+        base: Snapshot | None,
+        detail: Callable[[str], None],
+        ending: "Ending",
     ) -> Sequence[str]:
         project, neon = self.project, self.project.neon
         assert reverse.plan is not None  # noqa: S101 - the caller looked
-        with lending(neon, project.id, branch_id):
-            detail("making a branch of the branch for the way back")
-            with translating("making a branch for the way back"):
-                parent = neon.branch(project.id, branch_id)
-                name = way_back_name(parent.name)
-                left = project.branch_of(parent, name)
-                if left is not None:
-                    neon.delete_branch(project.id, left.id)
-                branch = neon.create_branch(
-                    project.id,
-                    name=name,
-                    parent_id=parent.id,
-                    annotations={"preview-way-back": parent.name},
-                    expires_at=throwaway_end(),
-                ).branch
-            try:
-                detail("trying the way back on a branch of the branch")
-                apply(lambda: project.connect_disposable(branch.id, "try the way back"), reverse.plan)
-                with (
-                    translating("looking at the way back"),
-                    project.connect_reading(branch.id, "inspect the way back") as connection,
-                ):
-                    return describe_difference(inspect(connection), base, compare=reverse.compare)
-            finally:
-                with translating(f"deleting branch {name}"):
-                    neon.delete_branch(project.id, branch.id)
+        assert base is not None  # noqa: S101 - the caller gave it
+        detail("making a branch of the branch for the way back")
+        with translating("making a branch for the way back"):
+            parent = neon.branch(project.id, branch_id)
+            name = way_back_name(parent.name)
+            left = project.branch_of(parent, name)
+            if left is not None:
+                neon.delete_branch(project.id, left.id)
+            branch = neon.create_branch(
+                project.id,
+                name=name,
+                parent_id=parent.id,
+                annotations={"preview-way-back": parent.name},
+                expires_at=throwaway_end(),
+            ).branch
+        try:
+            detail("trying the way back on a branch of the branch")
+            apply(
+                lambda: ending.holding(project.connect_disposable(branch.id, "try the way back")),
+                reverse.plan,
+            )
+            with (
+                translating("looking at the way back"),
+                project.connect_reading(branch.id, "inspect the way back") as connection,
+            ):
+                return describe_difference(inspect(connection), base, compare=reverse.compare)
+        finally:
+            with translating(f"deleting branch {name}"):
+                neon.delete_branch(project.id, branch.id)
+
+
+@dataclass
+class Ending:
+    """Ends a trial from another thread: what runs is cancelled, and nothing more is begun."""
+
+    _over: threading.Event = field(default_factory=threading.Event)
+    _held: list[Connection] = field(default_factory=list)
+
+    def holding(self, connection: Connection) -> Connection:
+        """A connection that is cancelled at the end."""
+        self._held.append(connection)
+        if self._over.is_set():
+            connection.close()
+            raise StepFailed("the trial of the way back was given up")
+        return connection
+
+    def end(self) -> None:
+        """Now."""
+        self._over.set()
+        for each in [*self._held]:
+            with suppress(psycopg.Error):
+                each.cancel_safe(timeout=5.0)
+
+
+@dataclass
+class WayBackLook:
+    """A trial beside the other checks."""
+
+    way_back: WayBack
+    preview: Preview
+    ending: Ending = field(default_factory=Ending)
+
+    def look(self, say: Callable[[str], None]) -> tuple[Finding, ...]:
+        """Try it."""
+        return self.way_back.rehearse(self.preview.facts, say, self.ending)
+
+    def stop(self) -> None:
+        """End it soon, from another thread."""
+        self.ending.end()
+
+
+def facts_of(reverse: Reverse, short: Plan | None) -> dict[str, Any]:
+    """What a preview's facts hold of its way back until it is tried, beside ``reverse``.
+
+    Args:
+        reverse: the way back.
+        short: the same without batches.
+    """
+    return {"short": short.to_json() if short else None, "compare": reverse.compare.value}
+
+
+def _of(facts: Mapping[str, Any]) -> tuple[Reverse, Plan | None]:
+    told, more = facts["reverse"], facts["back"]
+    reverse = Reverse(
+        plan=Plan.from_json(told["plan"]) if told["plan"] else None,
+        losses=tuple(Loss(**each) for each in told["losses"]),
+        refused=told["refused"],
+        compare=Compare(more["compare"]),
+    )
+    return reverse, Plan.from_json(more["short"]) if more["short"] else None
+
+
+def _lost(reverse: Reverse) -> tuple[Finding, ...]:
+    return tuple(_loss(each) for each in reverse.losses if each.kind != "later")
 
 
 def counted(connection: Connection, reverse: Reverse) -> Reverse:

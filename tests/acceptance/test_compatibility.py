@@ -16,6 +16,7 @@ from orchestrator.steps.check import CheckStep
 from orchestrator.steps.compatibility import Compatibility
 from orchestrator.steps.project import NeonProject
 from orchestrator.steps.safety import Scrub
+from orchestrator.steps.way_back import WayBack
 from orchestrator.steps.workload import Workload
 from tests.acceptance.shop import RENAME, SHOP, Shop
 from tests.acceptance.test_kill import kill, start
@@ -148,6 +149,7 @@ def test_all_checks_work_for_a_role_that_cannot_write_to_main(
             compatibility=Compatibility(
                 project, settings, rooms.candidates, lambda _: None, scrub=Scrub(project, settings)
             ),
+            way_back=WayBack(project=project),
             limits=limits(settings),
         )
         report = step.run(rooms.controller.mine("pr-1"), lambda _: None).facts["report"]

@@ -21,7 +21,9 @@ PLAN = Plan(base="b", goal="a", statements=(Statement(sql="select 1", why="x"),)
 class Played(WayBack):
     outcome: Callable[[], Sequence[str]]
 
-    def _applied(self, branch_id: str, reverse: Reverse, base: Snapshot, detail: Any) -> Sequence[str]:
+    def _applied(
+        self, branch_id: str, reverse: Reverse, base: Snapshot | None, detail: Any, ending: Any
+    ) -> Sequence[str]:
         return self.outcome()
 
 
@@ -72,7 +74,9 @@ def test_what_runs_in_batches_is_tried_in_one_statement_and_that_is_said() -> No
     tried_with: list[Plan | None] = []
 
     class Watched(Played):
-        def _applied(self, branch_id: str, reverse: Reverse, base: Snapshot, detail: Any) -> Sequence[str]:
+        def _applied(
+            self, branch_id: str, reverse: Reverse, base: Snapshot | None, detail: Any, ending: Any
+        ) -> Sequence[str]:
             tried_with.append(reverse.plan)
             return ()
 
