@@ -54,7 +54,7 @@ class Shop:
     def _run(self, words: tuple[str, ...], env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
         """The first of each command starts as a user's does, here and by a server; those that follow are warm."""
         kind = (words[0], "PREVIEW_SERVER" in env)
-        if kind in _STARTED:
+        if warm.POSSIBLE and kind in _STARTED:
             return warm.run(words, cwd=self.folder, env=env)
         _STARTED.add(kind)
         return subprocess.run(

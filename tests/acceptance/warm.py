@@ -23,6 +23,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+#: Whether the system has what this needs; macOS has not, and starts every command anew.
+POSSIBLE = hasattr(os, "pidfd_open")
 _LONGEST_REQUEST = 1 << 20
 
 
