@@ -3,8 +3,9 @@
 PY := .venv/bin/python
 # How many tests run side by side; they mostly wait for servers, so a few more than processors is right.
 # Each file stays on one worker, in the order of their names: the slow ones of acceptance come first, and the quick ones
-# fill the end. What shares the Docker engine runs alone afterwards.
+# fill the end. What shares the Docker engine runs afterwards, by two: it mostly waits for containers.
 WORKERS ?= 3
+DOCKER_WORKERS ?= 2
 READY := .venv/.ready
 
 .PHONY: help setup demo test prove check docs bench clean
@@ -22,7 +23,7 @@ demo: $(READY) ## the main job on this machine: branch, migrate, preview, promot
 
 test: $(READY) ## every test that belongs to a change (under 20 minutes on 2 cores)
 	@$(PY) -m pytest -m "not prove and not docker" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-	@$(PY) -m pytest -m "docker and not prove"
+	@$(PY) -m pytest -m "docker and not prove" -n $(DOCKER_WORKERS) --dist loadfile --no-loadscope-reorder
 
 prove: $(READY) ## the long proofs: kill matrices and corpora
 	@$(PY) -m pytest -m prove --timeout=3600
