@@ -117,6 +117,9 @@ class PromotionPage:
     def _why_not(self) -> str:
         if self._reverted is not None and self._taken_back:
             return f"it was reverted at {self._reverted.at:%Y-%m-%d %H:%M} UTC by {self._reverted.who}"
+        job = self._job()
+        if job is not None and job.running:
+            return f"production is being changed: {job.words}"
         return ""
 
     def _job(self) -> Job | None:
@@ -137,6 +140,8 @@ class PromotionPage:
         if by is not None and self._taken_back:
             words = f"It was on production, and was taken back at {by.at:%Y-%m-%d %H:%M} UTC by {by.who}."
         running = self.promotion.state == "running"
+        if running and job and job.running:
+            words = "It runs now. What is written here comes by itself."
         to_come = self._to_come() if running else ()
         return {
             "promotion": entry_of(self.promotion, reverted=self._taken_back),

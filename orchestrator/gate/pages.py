@@ -7,6 +7,7 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 _STYLE = (
@@ -21,10 +22,25 @@ _STYLE = (
     "button{cursor:pointer;font-weight:600}"
     "[role=alert]{font-weight:600}"
 )
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+#: Asks whether it is time, and only then loads the page: one that came anew every two seconds would be read out
+#: every two seconds. What says 503 for long may be the app itself, and is shown.
+_SCRIPT = (
+    "(()=>{const pause=1000*document.currentScript.dataset.again;let asked=0;"
+    "const ask=async()=>{try{"
+    "const answer=await fetch(location.href,{method:'HEAD',cache:'no-store',redirect:'manual'});"
+    "if(answer.status!==503||++asked>20){location.reload();return}}catch{}setTimeout(ask,pause)};"
+    "setTimeout(ask,pause)})()"
+)
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
+    "Content-Security-Policy": f"default-src 'none'; style-src {_hash(_STYLE)}; "
+    f"script-src {_hash(_SCRIPT)}; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     # A page of the app that opened this one is not its opener: it could read what is typed.
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -82,5 +98,5 @@ def login(*, name: str, to: str, status: int, server: str | None, wrong: str | N
 
 def _html(status: int, headers: Mapping[str, str], **values: object) -> Response:
     blank = {"again": None, "login": False, "to": "/", "server": None, "server_name": None, "wrong": None}
-    text = _template().render({"style": _STYLE, **blank, **values})
+    text = _template().render({"style": _STYLE, "script": Markup(_SCRIPT), **blank, **values})  # noqa: S704 - a constant of this module
     return HTMLResponse(text, status_code=status, headers=dict(headers))

@@ -82,6 +82,11 @@ def hang(desk: FakeDesk, store: Store, asked: Mapping[str, Any], given: Facts = 
             preview_id=made["promoting"].id, preview_name="promoting" if kind == "running" else "pr-7",
             facts={"plan": ready["plan"], "approval": approval, "report": ready["report"]},
         )  # fmt: skip
+        point = {
+            "branch": {"id": "br-9", "name": f"restore/{kind}"}, "made_ms": 900.0, "opened_ms": 264.0,
+            "lsn": "0/2400100", "at": now.isoformat(), "expires_at": (now + timedelta(days=7)).isoformat(),
+        }  # fmt: skip
+        promotions.record(begun.id, "restore_point", detail=point)
         promotions.record(begun.id, "applying", note="3 of 3 statements")
         promotions.record(
             begun.id, "statement", note="rename it", detail=ran("rename it", sql="alter table a")
@@ -95,11 +100,12 @@ def hang(desk: FakeDesk, store: Store, asked: Mapping[str, Any], given: Facts = 
         **{f"do-{verb}": f"/previews/ready/{verb}"
            for verb in ("approve", "promote", "discard", "up", "extend", "keep", "rebase", "sleep")},
         "do-promote-rest": "/previews/half/promote", "do-restore": "/previews/kept/restore",
-        "do-discard-half": "/previews/half/discard",
+        "do-discard-half": "/previews/half/discard", "do-force": "/previews/stopped/discard-by-force",
         "logs": "/previews/ready/logs", "mails": "/previews/ready/mails", "mail": "/previews/ready/mails/1",
         "shares": "/previews/ready/shares", "promotions": "/promotions",
         **{f"promotion-{kind}": f"/promotions/{each}" for kind, each in told.items()},
-        "do-revert": f"/promotions/{told['done']}/revert", "error": "/previews/nobody",
+        "do-revert": f"/promotions/{told['done']}/revert",
+        "do-revert-to-point": f"/promotions/{told['done']}/revert-to-restore-point", "error": "/previews/nobody",
     }  # fmt: skip
 
 
