@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from neon_client.models import Branch
 from orchestrator.checks.looking import ask, looking, not_looked_at, reason
 from orchestrator.checks.report import Finding, Severity
 from orchestrator.database import Connection
@@ -58,6 +59,7 @@ class WayBack:
             ):
                 base = inspect(main)
             if base.fingerprint() != facts["base"]:
+                self._tidied(facts["branch"]["id"])  # of a trial that was killed, and is not begun again
                 why = "main's schema has changed since the branch was made: `preview up` rehearses anew"
                 return (not_looked_at(CHECK, "plan", why), *_lost(reverse))
         return self.try_out(facts["branch"]["id"], reverse, base, say, short=short, ending=ending)
@@ -107,6 +109,16 @@ class WayBack:
         message = f"{lead} back: tried on a branch of the branch{how}, nothing differs"
         return (Finding(check=CHECK, severity=Severity.OK, subject="plan", message=message), *lost)
 
+    def _tidied(self, branch_id: str) -> Branch:
+        """The preview's branch, without what an earlier trial left below it."""
+        project = self.project
+        with translating("looking for an earlier trial of the way back"):
+            parent = project.neon.branch(project.id, branch_id)
+            left = project.branch_of(parent, way_back_name(parent.name))
+            if left is not None:
+                project.neon.delete_branch(project.id, left.id)
+        return parent
+
     def _applied(
         self,
         branch_id: str,
@@ -120,11 +132,8 @@ class WayBack:
         assert base is not None  # noqa: S101 - the caller gave it
         detail("making a branch of the branch for the way back")
         with translating("making a branch for the way back"):
-            parent = neon.branch(project.id, branch_id)
+            parent = self._tidied(branch_id)
             name = way_back_name(parent.name)
-            left = project.branch_of(parent, name)
-            if left is not None:
-                neon.delete_branch(project.id, left.id)
             branch = neon.create_branch(
                 project.id,
                 name=name,

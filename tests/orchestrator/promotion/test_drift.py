@@ -303,3 +303,29 @@ def _id(yard: Yard) -> str:
 def _promotions(yard: Yard) -> tuple[Any, ...]:
     with yard.open() as rooms:
         return rooms.store.promotions(rooms.project.key).all()
+
+
+def test_a_trial_of_the_way_back_that_was_killed_leaves_nothing_though_main_has_moved(
+    make_yard: MakeYard,
+) -> None:
+    yard = make_yard(SCHEMA)
+    settings = yard.folder / "preview.toml"
+    settings.write_text(settings.read_text().replace("prove_reverse = false", "prove_reverse = true"))
+    yard.on("development", CHANGE)
+
+    def die(text: str) -> None:
+        if text.startswith("checking"):
+            raise KeyboardInterrupt
+
+    yard.told.on_detail = die
+    with pytest.raises(KeyboardInterrupt):
+        yard.up()
+    yard.told.on_detail = lambda _: None
+    [parent] = [each for each in yard.neon.branches(yard.project_id) if each.name.startswith("preview/")]
+    yard.neon.update_branch(yard.project_id, parent.id, never_expires=True)
+    yard.neon.create_branch(yard.project_id, name=f"{parent.name}-back", parent_id=parent.id)
+    yard.main("create table hotfix (id int)")
+
+    assert yard.up().state is State.READY
+
+    assert [each for each in yard.branches() if each.startswith("preview/")] == [parent.name]
