@@ -87,6 +87,27 @@ def test_the_revert_button_takes_a_promotion_back_and_keeps_later_rows(shop: Sho
     assert (by["kind"], by["state"], by["who"]) == ("revert", "done", "ada")
 
 
+@pytest.mark.prove
+def test_the_restore_point_button_gives_production_back_as_it_was_and_says_what_is_lost(shop: Shop) -> None:
+    before = shop.main("select id, name, fax from customers order by id")
+    shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
+    shop.preview("promote", "pr-1", "--allow", ALLOW_FAX)
+    shop.main("update customers set full_name = 'later' where id = 1")
+    (promotion,) = shop.json("history", "promotions")[-1:]
+    path = f"/promotions/{promotion['id']}/revert-to-restore-point"
+
+    with signed_in(shop, "ada", "approver") as browser:
+        page = browser.get(path).text
+        assert "Lost: everything that was written since" in page
+        assert sent(browser, path).status_code == 400
+        assert sent(browser, path, tick="later-writes").status_code == 303
+        until(browser, f"/promotions/{promotion['id']}", "It was on production, and was taken back")
+
+    assert shop.main("select id, name, fax from customers order by id") == before
+    by = shop.json("history", "show", shop.json("history", "show", promotion["id"])["reverted_by"])
+    assert (by["kind"], by["state"], by["who"]) == ("revert", "done", "ada")
+
+
 def sent(browser: httpx.Client, path: str, **more: str) -> httpx.Response:
     """Say yes on a confirmation page."""
     page = browser.get(path).text
