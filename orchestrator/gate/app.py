@@ -19,7 +19,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.gate import pages
 from orchestrator.gate.config import TOKEN, UPSTREAM
 from orchestrator.gate.hosts import RESERVED, host_name, own_path, preview_name
-from orchestrator.gate.origins import is_own, same_host
+from orchestrator.gate.origins import is_own
 from orchestrator.gate.passes import Pass, Passes
 from orchestrator.gate.table import Reading, serves, upstream
 from orchestrator.gate.waking import Waking
@@ -151,8 +151,7 @@ class _Door:
         preview = await self._preview(request)
         if preview is None:
             return self._unknown(request)
-        origin = request.headers.get("origin")
-        if origin is not None and not same_host(origin, request.headers.get("host", "")):
+        if not is_own(request.headers, request.method):
             return pages.say("This form is another page's", status=403, browser=_browser(request))
         form = await _form(request)
         to = own_path(form.get("to"))

@@ -14,9 +14,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 #: Set when a piece of a body is here.
 ARRIVED = threading.Event()
+#: The paths that were asked for, and what was said on websockets.
+SEEN: list[str] = []
 
 
 async def echo(request: Request) -> Response:
+    SEEN.append(request.url.path)
     size, digest = 0, hashlib.sha256()
     async for piece in request.stream():
         size += len(piece)
@@ -58,7 +61,19 @@ async def events(_request: Request) -> Response:
     return StreamingResponse(lines(), media_type="text/event-stream")
 
 
+async def page(_request: Request) -> Response:
+    text = "<!doctype html><title>a page</title><link rel=icon href=data:,><a href='/'>link</a>"
+    return Response(text, media_type="text/html")
+
+
+async def worker(_request: Request) -> Response:
+    return Response(
+        "onfetch = event => event.respondWith(new Response('mine'))", media_type="text/javascript"
+    )
+
+
 async def talk(socket: WebSocket) -> None:
+    SEEN.append(socket.url.path)
     await socket.accept()
     try:
         while True:
@@ -73,6 +88,8 @@ def small_app() -> Any:
             WebSocketRoute("/ws", talk),
             Route("/cookies", cookies),
             Route("/events", events),
+            Route("/page", page),
+            Route("/worker.js", worker),
             Route("/{path:path}", echo, methods=["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"]),
         ]
     )
