@@ -16,6 +16,8 @@ _NAME = """
 select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass(%s)
 """
 
+_OIDS = "select n, to_regclass(n)::oid::int8 from unnest(%s::text[]) n"
+
 #: Stands for the count of a table that exists and could not be counted (no permission, too slow).
 NOT_COUNTED = -1
 
@@ -50,12 +52,34 @@ def count_rows(
 
 
 def count_again(
-    connection: Connection, before: Mapping[str, int], plan: Plan, *, timeout_ms: int = STATEMENT_TIMEOUT_MS
+    connection: Connection,
+    before: Mapping[str, int],
+    plan: Plan,
+    *,
+    known: Mapping[str, tuple[int, int]] | None = None,
+    timeout_ms: int = STATEMENT_TIMEOUT_MS,
 ) -> Mapping[str, int]:
-    """Count the same tables after the plan was applied; under the names of before, also where it renamed them."""
+    """Count the same tables after the plan was applied; under the names of before, also where it renamed them.
+
+    Args:
+        connection: to the branch.
+        before: what ``count_rows`` saw.
+        plan: what was applied.
+        known: by table its oid and its number of rows, where that was counted since (unwritten.py).
+        timeout_ms: how long one table may take, milliseconds.
+    """
     now = {table: joined(name_after(table, plan)) for table in before}
-    counts = count_rows(connection, now.values(), timeout_ms=timeout_ms)
-    return {table: counts[name] for table, name in now.items() if name in counts}
+    with looking(connection, timeout_ms=timeout_ms):
+        there: dict[str, int | None] = dict(connection.execute(_OIDS, (list(now.values()),)).fetchall())
+    kept = {
+        table: rows
+        for table, (oid, rows) in (known or {}).items()
+        if table in now and there.get(now[table]) == oid
+    }
+    counts = count_rows(
+        connection, [name for table, name in now.items() if table not in kept], timeout_ms=timeout_ms
+    )
+    return {**{table: counts[name] for table, name in now.items() if name in counts}, **kept}
 
 
 def _of_a_gone_table(*, planned: bool, empty: bool) -> Severity:

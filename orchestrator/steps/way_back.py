@@ -28,6 +28,10 @@ from orchestrator.steps.project import NeonProject, way_back_name
 CHECK = "revert"
 
 
+class MovedOn(Exception):
+    """Main is not what the branch began with."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class WayBack:
     """Proves reverse plans.
@@ -51,24 +55,24 @@ class WayBack:
             ending: how another thread ends it.
         """
         reverse, short = _of(facts)
-        base = None
-        if reverse.plan is not None and self.prove:
+
+        def base() -> Snapshot:
             with (
                 translating("looking at main"),
                 self.project.connect_reading(self.project.main.id, "inspect main") as main,
             ):
-                base = inspect(main)
-            if base.fingerprint() != facts["base"]:
-                self._tidied(facts["branch"]["id"])  # of a trial that was killed, and is not begun again
-                why = "main's schema has changed since the branch was made: `preview up` rehearses anew"
-                return (not_looked_at(CHECK, "plan", why), *_lost(reverse))
+                found = inspect(main)
+            if found.fingerprint() != facts["base"]:
+                raise MovedOn
+            return found
+
         return self.try_out(facts["branch"]["id"], reverse, base, say, short=short, ending=ending)
 
     def try_out(
         self,
         branch_id: str,
         reverse: Reverse,
-        base: Snapshot | None,
+        base: Callable[[], Snapshot],
         detail: Callable[[str], None],
         *,
         short: Plan | None = None,
@@ -81,7 +85,7 @@ class WayBack:
         Args:
             branch_id: the preview's branch, migrated.
             reverse: the way back, its losses counted.
-            base: what must be there again; None where nothing is tried.
+            base: gives what must be there again; asked for once the branch is made, which takes longest.
             detail: told what is being done.
             short: the same way without batches, where it has some: what is tried, because nobody works there.
             ending: how another thread ends it.
@@ -97,6 +101,9 @@ class WayBack:
         try:
             tried = replace(reverse, plan=short or reverse.plan)
             left = self._applied(branch_id, tried, base, detail, ending or Ending())
+        except MovedOn:
+            why = "main's schema has changed since the branch was made: `preview up` rehearses anew"
+            return (not_looked_at(CHECK, "plan", why), *lost)
         except OrchestratorError as error:
             message = f"the reverse plan fails: {error.message}; only a restore point would bring main back"
             return (Finding(check=CHECK, severity=Severity.ATTENTION, subject="plan", message=message), *lost)
@@ -123,13 +130,12 @@ class WayBack:
         self,
         branch_id: str,
         reverse: Reverse,
-        base: Snapshot | None,
+        base: Callable[[], Snapshot],
         detail: Callable[[str], None],
         ending: "Ending",
     ) -> Sequence[str]:
         project, neon = self.project, self.project.neon
         assert reverse.plan is not None  # noqa: S101 - the caller looked
-        assert base is not None  # noqa: S101 - the caller gave it
         detail("making a branch of the branch for the way back")
         with translating("making a branch for the way back"):
             parent = self._tidied(branch_id)
@@ -142,6 +148,7 @@ class WayBack:
                 expires_at=throwaway_end(),
             ).branch
         try:
+            wanted = base()
             detail("trying the way back on a branch of the branch")
             apply(
                 lambda: ending.holding(project.connect_disposable(branch.id, "try the way back")),
@@ -151,7 +158,7 @@ class WayBack:
                 translating("looking at the way back"),
                 project.connect_reading(branch.id, "inspect the way back") as connection,
             ):
-                return describe_difference(inspect(connection), base, compare=reverse.compare)
+                return describe_difference(inspect(connection), wanted, compare=reverse.compare)
         finally:
             with translating(f"deleting branch {name}"):
                 neon.delete_branch(project.id, branch.id)

@@ -5,7 +5,7 @@ import pytest
 from orchestrator.checks.data import compare_sums
 from orchestrator.checks.new_columns import new_columns
 from orchestrator.checks.report import Severity
-from orchestrator.checks.rows import count_rows
+from orchestrator.checks.rows import count_again, count_rows
 from orchestrator.checks.sums import Limits, TableSums, sum_again, sum_tables
 from orchestrator.checks.unwritten import expected, moment, written
 from orchestrator.database import connect
@@ -133,6 +133,20 @@ def test_what_is_said_of_them(branch):
     )
     assert found["public.t"].evidence["exact"] is False
     assert "have the default" in found["public.t.new"].message
+
+
+def test_they_are_not_counted_again_where_they_still_are(branch):
+    looked = Looked(branch, SCHEMA + "create table gone (id int); insert into gone values (1), (2)")
+    rows = {name: each.proof.rows for name, each in looked.before.items()}
+    known = {name: (each.oid, each.proof.rows) for name, each in looked.before.items()}
+    looked.after("drop table gone; create table gone (id int)")
+    assert count_again(branch, rows, PLAN, known=known) == {
+        "public.t": 1000,
+        "public.other": 100,
+        "public.gone": 0,
+    }
+    branch.execute("drop table gone; insert into t values (0)")
+    assert count_again(branch, rows, PLAN, known=known) == {"public.t": 1000, "public.other": 100}
 
 
 def test_values_that_read_differently_though_nobody_wrote_them_are_told(branch):

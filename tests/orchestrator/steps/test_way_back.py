@@ -12,7 +12,7 @@ from orchestrator.migration.plan import Plan, Statement
 from orchestrator.migration.reverse import Loss, Reverse
 from orchestrator.schema.catalog import Snapshot
 from orchestrator.steps.project import NeonProject
-from orchestrator.steps.way_back import WayBack
+from orchestrator.steps.way_back import MovedOn, WayBack
 
 PLAN = Plan(base="b", goal="a", statements=(Statement(sql="select 1", why="x"),))
 
@@ -31,12 +31,16 @@ def fails() -> Sequence[str]:
     raise StepFailed("statement 1 of 1 failed")
 
 
+def moved() -> Sequence[str]:
+    raise MovedOn
+
+
 def tried(
     outcome: Callable[[], Sequence[str]], *, prove: bool = True, **reverse: Any
 ) -> list[tuple[Severity, str, str]]:
     played = Played(project=cast("NeonProject", None), prove=prove, outcome=outcome)
     told = Reverse(**{"plan": PLAN, **reverse})
-    found = played.try_out("br-1", told, cast("Snapshot", None), lambda _: None)
+    found = played.try_out("br-1", told, lambda: cast("Snapshot", None), lambda _: None)
     return [(each.severity, each.subject, each.message) for each in found]
 
 
@@ -45,6 +49,7 @@ def tried(
     [
         (lambda: (), Severity.OK, "1 statement leads back"),
         (lambda: ("table public.t is missing",), Severity.ATTENTION, "leaves 1 difference: table public.t"),
+        (moved, Severity.NOT_LOOKED_AT, "main's schema has changed since the branch was made"),
         (fails, Severity.ATTENTION, "statement 1 of 1 failed; only a restore point"),
     ],
 )
@@ -82,7 +87,7 @@ def test_what_runs_in_batches_is_tried_in_one_statement_and_that_is_said() -> No
 
     short = Plan(base="b", goal="a", statements=(Statement(sql="select 2", why="x"),))
     [found] = Watched(project=cast("NeonProject", None), outcome=tuple).try_out(
-        "br-1", Reverse(plan=PLAN), cast("Snapshot", None), lambda _: None, short=short
+        "br-1", Reverse(plan=PLAN), lambda: cast("Snapshot", None), lambda _: None, short=short
     )
     assert tried_with == [short]
     assert "in one statement" in found.message
