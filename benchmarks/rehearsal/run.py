@@ -44,8 +44,6 @@ _PHASES = (
     (re.compile(r"^counting rows"), "rows and checksums before"),
     (re.compile(r"^looking for rows"), "no row written: proved"),
     (re.compile(r"^(inspecting again|looking again through pg_dump)"), "proof, twice"),
-    (re.compile(r"for the way back"), "a branch for the way back"),
-    (re.compile(r"the way back"), "the way back, tried"),
     (re.compile(r"^planning production's queries"), "production's queries, planned before"),
 )
 MIGRATION = "the migration's statements"
