@@ -313,7 +313,7 @@ class Surroundings:
                     working_directory=folder,
                     port=0,
                     # One that an earlier version started, which looked at less, is replaced.
-                    labels={**labels(preview), "dev.preview.sidecar": "2"},
+                    labels={**labels(preview), "dev.preview.sidecar": "3"},
                     health=HealthCheck(timeout_seconds=_SECONDS),
                 )
             )
