@@ -42,6 +42,9 @@ class RestorePointWay:
         Raises:
             Refused: there is no restore point any more.
         """
+        revert = self._promotions.revert_of(promotion.id)
+        if revert is not None and revert.touched and self._restored(revert):
+            return self._rest(promotion)
         point, branch = self._point(promotion)
         databases, later = self._project.databases(), self._since(promotion, branch)
         with (
@@ -104,7 +107,26 @@ class RestorePointWay:
         )
         return (*said, *undone)
 
-    def _point(self, promotion: Promotion) -> tuple[Mapping[str, Any], Branch]:
+    def _restored(self, revert: Promotion) -> bool:
+        """Whether main has the restore point's data already, by this revert; somebody may have renamed what it kept."""
+        if self._promotions.get(revert.id).last("restored") is not None:
+            return True
+        with translating("looking whether main was restored"):
+            return self._project.neon.find_branch(self._project.id, former_main_name(revert)) is not None
+
+    def _rest(self, promotion: Promotion) -> Outlook:
+        """What is left once main has the data: nothing that needs the restore point, whose time may be over."""
+        name = self._remembered(promotion)["branch"]["name"]
+        return Outlook(
+            promotion=promotion,
+            way="restore_point",
+            losses=(f"nothing more: main has the data of {name} already, and only the proof is left",),
+            bound=(f"the end of going back to {name}",),
+            app=self._releases.would_put_back(outcome_of(self._releases, promotion)),
+        )
+
+    def _remembered(self, promotion: Promotion) -> Mapping[str, Any]:
+        """What the history knows of the restore point, whether it is still there or not."""
         if not promotion.touched:
             raise Refused(
                 f"nothing of the promotion {promotion.id} of {promotion.preview_name} is on production",
@@ -117,6 +139,10 @@ class RestorePointWay:
                 hint="Neon's own history may reach back to it: `preview history show "
                 f"{promotion.id}` has the time and the LSN",
             )
+        return point
+
+    def _point(self, promotion: Promotion) -> tuple[Mapping[str, Any], Branch]:
+        point = self._remembered(promotion)
         with translating("looking for the restore point"):
             found = self._project.neon.find_branch(self._project.id, point["branch"]["name"])
         if found is None or found.id != point["branch"]["id"]:
@@ -162,12 +188,12 @@ class RestorePointWay:
         self, outlook: Outlook, revert: Promotion, detail: Say, ended: Callable[[], None]
     ) -> dict[str, Any]:
         project, promotion, kept_as = self._project, outlook.promotion, former_main_name(revert)
-        point, branch = self._point(promotion)
+        point = self._remembered(promotion)
         before = project.uri(project.main.id)
         with self._on_main.turn(revert.id, f"revert {promotion.preview_name}") as main:
             # Never twice: what was written since the first time would be gone. Somebody may have removed the branch.
-            told = self._promotions.get(revert.id).last("restored")
-            if told is None and project.neon.find_branch(project.id, kept_as) is None:
+            if not self._restored(revert):
+                _, branch = self._point(promotion)
                 self._on_main.assert_alone(main)
                 databases = project.databases()
                 now_shown = self._outlook(promotion, branch, databases, self._since(promotion, branch))

@@ -373,11 +373,10 @@ def test_what_was_promoted_since_a_restore_point_is_named_and_is_undone_with_it(
 
 
 @pytest.mark.prove
-def test_killed_right_after_the_restore_it_does_not_restore_twice(
-    make_yard: MakeYard, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("point", ["there", "gone"])
+def test_killed_right_after_the_restore_it_does_not_restore_twice(make_yard: MakeYard, point: str) -> None:
     yard = make_yard(SCHEMA)
-    promoted(yard, "alter table customers add column note text", {})
+    done = promoted(yard, "alter table customers add column note text", {})
     yard.told.on_detail = lambda text: _die() if text.startswith("proving") else None
     with pytest.raises(KeyboardInterrupt):
         revert(yard, to_restore_point=True)
@@ -385,7 +384,14 @@ def test_killed_right_after_the_restore_it_does_not_restore_twice(
     yard.main("insert into orders values (1000, 1, 1)")  # written after the restore: it must stay
     (kept,) = [each for each in yard.neon.branches(yard.project_id) if each.name.endswith("-before")]
     yard.neon.update_branch(yard.project_id, kept.id, name="somebody-keeps-it")
+    if point == "gone":  # as at the end of its time; what is left needs none of its data
+        (taken,) = [
+            each for each in yard.neon.branches(yard.project_id) if each.name == f"restore/{done.slug}"
+        ]
+        yard.neon.delete_branch(yard.project_id, taken.id)
 
+    (said,) = look(yard, to_restore_point=True).losses
+    assert said.startswith(f"nothing more: main has the data of restore/{done.slug} already")
     assert revert(yard, to_restore_point=True).state == "done"
 
     assert yard.main("select count(*) from orders") == [(51,)]
