@@ -31,6 +31,15 @@ where setting <> '0' and name in ('statement_timeout', 'lock_timeout', 'idle_in_
                                   'idle_session_timeout', 'transaction_timeout')
 """
 
+#: For sessions that must see every row: where a policy would hide some, PostgreSQL says so instead of hiding them
+#: (docs, row_security). Who has BYPASSRLS, or owns a table without FORCE, sees no difference.
+ALL_ROWS = {"row_security": "off"}
+#: What to do where it said so.
+ROWS_HIDDEN = (
+    "row-level security would hide rows of that table from this role: let project.role be one with BYPASSRLS, or take"
+    " FORCE ROW LEVEL SECURITY from the table and let it be its owner"
+)
+
 #: SQLSTATEs that say "not yet": starting up, shutting down, too many connections (Postgres docs, appendix A).
 _NOT_YET = {"57P03", "57P01", "57P02", "53300"}
 
@@ -157,6 +166,11 @@ def _reason(error: Exception, uri: str) -> str:
     if password:
         text = text.replace(password, "***")
     return text.removeprefix("connection failed: ")
+
+
+def hides_rows(error: psycopg.Error) -> bool:
+    """Whether the server refused because a policy would hide rows; its SQLSTATE is that of any missing right."""
+    return error.diag.source_function == "check_enable_rls"
 
 
 def lock_key(*words: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from orchestrator.checks.report import Finding, Severity
-from orchestrator.database import Connection
+from orchestrator.database import ROWS_HIDDEN, Connection, hides_rows
 from orchestrator.errors import OrchestratorError
 
 #: How long one query of a check may run, milliseconds, unless the caller says otherwise.
@@ -70,7 +70,8 @@ def reason(error: Exception) -> str:
         primary = error.diag.message_primary
         if error.sqlstate.startswith(_TELL_VALUES) or not primary:
             return f"PostgreSQL says {kind} ({error.sqlstate})"
-        return f"PostgreSQL says: {primary} ({error.sqlstate})"
+        said = f"PostgreSQL says: {primary} ({error.sqlstate})"
+        return f"{said}; {ROWS_HIDDEN}" if hides_rows(error) else said
     if isinstance(error, OrchestratorError):
         return error.message
     return f"the check itself failed ({type(error).__name__})"

@@ -122,10 +122,13 @@ def explain_all(
 
 @contextmanager
 def as_the_app(connection: Connection, *, timeout_ms: int) -> Iterator[None]:
-    """A read-only look that finds tables by the session's own search_path, as the app's sessions do."""
+    """A read-only look that finds tables and rows as the app's sessions do: by the search_path, and by policies."""
     row = connection.execute("show search_path").fetchone()
     with looking(connection, timeout_ms=timeout_ms):
-        connection.execute("select set_config('search_path', %s, true)", (row[0] if row else "",))
+        connection.execute(
+            "select set_config('search_path', %s, true), set_config('row_security', 'on', true)",
+            (row[0] if row else "",),
+        )
         yield
 
 

@@ -4,6 +4,7 @@ import re
 
 import psycopg
 
+from orchestrator.database import ROWS_HIDDEN, hides_rows
 from orchestrator.errors import StatementFailed
 from orchestrator.migration.plan import Statement
 
@@ -69,6 +70,7 @@ def translated(error: psycopg.Error, *, index: int, total: int, statement: State
     }
     hint = (
         (_NO_EXTENSION if extension else None)
+        or (ROWS_HIDDEN if hides_rows(error) else None)
         or (_NO_SUPERUSER if code == "42501" and statement.sql.startswith(_SUPERUSER) else None)
         or _HINTS.get(code)
         or (diag.message_hint or "")

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import psycopg
 
 from neon_client.errors import NeonError
+from orchestrator.database import ROWS_HIDDEN, hides_rows
 from orchestrator.errors import DatabaseUnreachable, StepFailed
 from preview.errors import PreviewError
 
@@ -30,7 +31,10 @@ def translating(doing: str) -> Iterator[None]:
             hint="run the same command again: it goes on where this one stopped",
         ) from error
     except psycopg.Error as error:
-        raise StepFailed(f"{doing}: PostgreSQL says {error.sqlstate}: {_first_line(error)}") from error
+        raise StepFailed(
+            f"{doing}: PostgreSQL says {error.sqlstate}: {_first_line(error)}",
+            hint=ROWS_HIDDEN if hides_rows(error) else "",
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from neon_client import NeonClient
 from neon_client.models import Branch, ConnectionURI
-from orchestrator.database import COLD_SECONDS, HOLDS_LOCKS, Connection, connect
+from orchestrator.database import ALL_ROWS, COLD_SECONDS, HOLDS_LOCKS, Connection, connect
 from orchestrator.errors import DatabaseUnreachable, SettingsError, StepFailed
 from orchestrator.lifecycle import Preview, Promotion
 from orchestrator.steps.border import translating
@@ -218,7 +218,10 @@ class NeonProject:
         began = time.monotonic()
         try:
             connection = connect(
-                self.uri(branch_id).reveal(), purpose=purpose, patience_seconds=patience, settings=settings
+                self.uri(branch_id).reveal(),
+                purpose=purpose,
+                patience_seconds=patience,
+                settings={**ALL_ROWS, **(settings or {})},
             )
         except DatabaseUnreachable:
             if time.monotonic() - began >= patience:  # else it answered, and said no

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 
 from orchestrator.checks.report import Finding, Severity
-from orchestrator.database import LOOPBACK, Connection
+from orchestrator.database import LOOPBACK, ROWS_HIDDEN, Connection, hides_rows
 from orchestrator.errors import Refused, SettingsError, StepFailed
 from orchestrator.migration.split import Piece, split
 from orchestrator.postgres.inspect import inspect
@@ -105,7 +105,8 @@ def _execute(connection: Connection, where: str, sql: str) -> object:
             raise
         first = str(error).strip().split("\n", 1)[0]
         message = f"{where}: PostgreSQL says {error.sqlstate}: {first}"
-        raise StepFailed(message, hint="mend it, then `preview up`") from None
+        hint = f"{ROWS_HIDDEN}; then `preview up`" if hides_rows(error) else "mend it, then `preview up`"
+        raise StepFailed(message, hint=hint) from None
 
 
 def production_names(project: NeonProject, settings: Settings) -> tuple[str, ...]:
