@@ -13,12 +13,14 @@ from psycopg import errors, sql
 
 from orchestrator.database import Connection
 from orchestrator.errors import DatabaseUnreachable, LockNotAcquired
+from orchestrator.migration.own import LEDGER
 from orchestrator.migration.plan import Plan, Statement
 from orchestrator.postgres.batches import Place, in_batches
 from orchestrator.postgres.blockers import Blocker, blockers
 from orchestrator.postgres.care import Care
 from orchestrator.postgres.kept import forget, prepare, remember
 from orchestrator.postgres.observer import SILENT, Observer
+from orchestrator.postgres.ours import is_there, uses
 from orchestrator.postgres.refusals import translated
 from orchestrator.postgres.repeated import until_none
 from orchestrator.postgres.trace import StatementTrace, Tracer, temp_bytes
@@ -71,6 +73,7 @@ def apply(
         LockNotAcquired: a lock was not granted in all attempts, or others waited too long in each; says who holds it.
             Nothing of its group is done.
         StatementFailed: the server refused a statement; nothing of its group is done.
+        Refused: our own tables there are not ours; nothing of the group is done.
         DatabaseUnreachable: the connection was lost while committing or outside of a transaction: the group may
             or may not be done. Inspect and plan again.
     """
@@ -239,6 +242,8 @@ class _Run:
 
 def _once(run: _Run, group: Group) -> list[StatementTrace]:
     """One try of one group, with the temporary files that it wrote."""
+    if any(uses(statement.sql) for _, statement in group):
+        is_there(run.connection, LEDGER)
     before = temp_bytes(run.connection)
     if group[0][1].batch:
         traces = [run.repeated(index, statement) for index, statement in group]

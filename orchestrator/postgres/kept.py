@@ -11,6 +11,7 @@ from orchestrator.database import Connection
 from orchestrator.errors import DatabaseUnreachable, StatementFailed
 from orchestrator.migration.keeping import RECORD, Kept
 from orchestrator.migration.plan import Keeps
+from orchestrator.postgres.ours import is_there
 from orchestrator.schema.names import KEPT_PREFIX
 
 _TABLE = (
@@ -18,7 +19,6 @@ _TABLE = (
     " until timestamptz not null, promotion text not null, by text not null)"
 )
 _SETUP = ("create schema if not exists preview_internal", _TABLE)
-_IS_THERE = "select pg_catalog.to_regclass(%s) is not null"
 _WRITE = (
     f"insert into {RECORD} (name, was, at, until, promotion, by) values (%s, %s, now(),"  # noqa: S608 - a constant
     " now() + pg_catalog.make_interval(days => %s), coalesce(current_setting('preview.promotion', true), ''),"
@@ -51,11 +51,15 @@ _PURGE_LOCK_MS = 500
 
 
 def prepare(connection: Connection) -> None:
-    """Make the record, where it is not there yet."""
-    row = connection.execute(_IS_THERE, (RECORD,)).fetchone()
-    if row is None or not row[0]:
+    """Make the record, where it is not there yet.
+
+    Raises:
+        Refused: what is there is not ours.
+    """
+    if not is_there(connection, RECORD):
         for text in _SETUP:
             connection.execute(text.encode())
+        is_there(connection, RECORD)  # somebody may have been quicker
 
 
 def remember(connection: Connection, keeps: Keeps) -> None:
@@ -65,8 +69,7 @@ def remember(connection: Connection, keeps: Keeps) -> None:
 
 def forget(connection: Connection, name: str) -> None:
     """Strike out what is set aside no more; a database without a record has nothing to strike out."""
-    row = connection.execute(_IS_THERE, (RECORD,)).fetchone()
-    if row is not None and row[0]:
+    if is_there(connection, RECORD):
         connection.execute(f"delete from {RECORD} where name = %s".encode(), (name,))  # noqa: S608 - a constant
 
 
@@ -75,10 +78,10 @@ def kept(connection: Connection, promotion: str | None = None) -> tuple[Kept, ..
 
     Raises:
         StatementFailed, DatabaseUnreachable: it could not be read.
+        Refused: the record is not ours.
     """
     try:
-        row = connection.execute(_IS_THERE, (RECORD,)).fetchone()
-        if row is None or not row[0]:
+        if not is_there(connection, RECORD):
             return ()
         rows = connection.execute(_LIST.encode(), {"promotion": promotion}).fetchall()
     except psycopg.Error as error:
@@ -163,8 +166,7 @@ def drop(connection: Connection, each: Kept) -> None:
 def _strike_out(connection: Connection, at: datetime) -> None:
     """Lines about what somebody else has removed."""
     names: Iterable[str] = {each.name for each in kept(connection)}
-    row = connection.execute(_IS_THERE, (RECORD,)).fetchone()
-    if row is not None and row[0]:
+    if is_there(connection, RECORD):
         connection.execute(
             f"delete from {RECORD} where until <= %s and name <> all (%s)".encode(), (at, list(names))  # noqa: S608
         )  # fmt: skip

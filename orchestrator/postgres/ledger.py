@@ -5,13 +5,19 @@ The ledger is read here and written by a plan's statements; the mark stands on a
 
 from orchestrator.database import Connection
 from orchestrator.migration.own import LEDGER, Ledger
+from orchestrator.postgres.ours import is_there
+from orchestrator.schema.names import OURS
 
-_MARK = "preview_internal.rehearsal"
+_MARK = f"{OURS}.rehearsal"
 
 
 def read_ledger(connection: Connection) -> Ledger:
-    """What ran here; empty where there is no ledger yet."""
-    if not _is_there(connection, LEDGER):
+    """What ran here; empty where there is no ledger yet.
+
+    Raises:
+        Refused: the ledger is not ours.
+    """
+    if not is_there(connection, LEDGER):
         return {}
     rows = connection.execute(f"select file, part, digest from {LEDGER}".encode()).fetchall()  # noqa: S608 - a constant
     return {(str(file), int(part)): str(digest) for file, part, digest in rows}
@@ -19,15 +25,10 @@ def read_ledger(connection: Connection) -> Ledger:
 
 def begun(connection: Connection) -> bool:
     """Whether a rehearsal began on this branch: what it changed may be rows, which no snapshot shows."""
-    return _is_there(connection, _MARK)
+    return is_there(connection, _MARK)
 
 
 def begin(connection: Connection) -> None:
     """Mark a preview's branch, before anything changes on it."""
-    connection.execute("create schema if not exists preview_internal")
+    connection.execute(f"create schema if not exists {OURS}".encode())
     connection.execute(f"create table if not exists {_MARK} ()".encode())
-
-
-def _is_there(connection: Connection, table: str) -> bool:
-    row = connection.execute("select pg_catalog.to_regclass(%s) is not null", (table,)).fetchone()
-    return bool(row and row[0])

@@ -12,6 +12,9 @@ LAST_PREFIX = f"~{HELPER_PREFIX}"
 #: What the names of columns and schemas begin with that hold what a promotion set aside; never part of a snapshot.
 KEPT_PREFIX = "preview_kept_"
 
+#: The schema of our own tables in a user's database; never part of a snapshot.
+OURS = "preview_internal"
+
 #: The longest name PostgreSQL keeps, in bytes (NAMEDATALEN - 1); longer ones are cut in silence.
 MAX_NAME_BYTES = 63
 
