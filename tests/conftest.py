@@ -7,10 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from neon_embedded import Running, ensure_running, stop
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Some images ask Python to keep no bytecode; then each of the hundreds of processes here would compile the product.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -73,3 +77,12 @@ def no_preview_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("PREVIEW_", "NEON_", "PG")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator["Browser"]:
+    """One browser for a module."""
+    from tests.browser import open_browser  # most tests need none, and it takes a while to read
+
+    with open_browser() as browser:
+        yield browser

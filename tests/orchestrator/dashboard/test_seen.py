@@ -4,7 +4,6 @@ With PREVIEW_LOOK=DIRECTORY each is kept there as a picture, to be looked at.
 """
 
 import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from starlette.responses import Response
 
 from orchestrator.dashboard.desk import Job, Place
@@ -24,21 +23,8 @@ from orchestrator.lifecycle import State, Store
 from tests.orchestrator.dashboard.desk import FakeDesk, bring, facts, ran
 from tests.orchestrator.dashboard.gallery import asking, hang
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SIZES = {1280: 900, 390: 844}
 LOOK = os.environ.get("PREVIEW_LOOK")
-
-
-@pytest.fixture
-def chromium() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("there is no Chromium")
-        pytest.skip("there is no Chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @contextmanager

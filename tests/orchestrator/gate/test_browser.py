@@ -1,35 +1,29 @@
 """What an app's page can do in a real browser to another preview and to the login page, which share its domain."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Error, Page
 
+from tests.browser import open_browser
 from tests.orchestrator.gate.conftest import House
 from tests.orchestrator.gate.small_app import SEEN
 
 pytestmark = pytest.mark.prove
 
-CHROMIUM = os.environ.get("PREVIEW_CHROMIUM", "/usr/bin/chromium")
-
 
 @pytest.fixture
 def visitor(open_house: Callable[..., House]) -> Iterator[tuple[House, BrowserContext]]:
     """A browser that finds a team's previews, by HTTPS."""
-    if not Path(CHROMIUM).exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail("there is no Chromium")
-        pytest.skip("there is no Chromium")
     house = open_house(domain="preview.test", tls="internal")
-    words = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP *.preview.test 127.0.0.1"]
-    with house.gate(), sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=words)
+    with (
+        house.gate(),
+        open_browser("--host-resolver-rules=MAP *.preview.test 127.0.0.1") as browser,
         # No service worker would be registered behind a certificate that only the test trusts.
-        with closing(browser), closing(browser.new_context(ignore_https_errors=True)) as context:
-            yield house, context
+        closing(browser.new_context(ignore_https_errors=True)) as context,
+    ):
+        yield house, context
 
 
 def at(house: House, name: str, path: str) -> str:
