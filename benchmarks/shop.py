@@ -46,10 +46,10 @@ def preview(folder: Path, *words: str, accepted: tuple[int, ...] = (0,)) -> subp
 
 @contextmanager
 def own_home(prefix: str) -> Iterator[Path]:
-    """A PREVIEW_HOME for the block; its servers end with it, and nothing is left."""
+    """A PREVIEW_HOME for the block, below BENCH_FOLDER or /var/tmp; its servers end with it, and nothing is left."""
     from neon_embedded import stop
 
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/var/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=os.environ.get("BENCH_FOLDER", "/var/tmp")))
     folder.chmod(0o755)
     os.environ["PREVIEW_HOME"] = str(folder)
     try:
