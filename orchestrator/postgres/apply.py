@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import psycopg
 from psycopg import errors, sql
@@ -15,6 +16,7 @@ from orchestrator.database import Connection
 from orchestrator.errors import DatabaseUnreachable, LockNotAcquired
 from orchestrator.migration.own import LEDGER
 from orchestrator.migration.plan import Plan, Statement
+from orchestrator.postgres.aside import stand_aside
 from orchestrator.postgres.batches import Place, in_batches
 from orchestrator.postgres.blockers import Blocker, blockers
 from orchestrator.postgres.care import Care
@@ -154,6 +156,16 @@ class _Run:
         waits = self.watch.waits(trace.index)
         return replace(trace, waited_ms=waits.longest_ms, waiters=waits.sessions)
 
+    def stand_aside(self, group: Group) -> None:
+        """Where others work: let maintenance of the tables end before we ask for locks that visitors wait behind."""
+        if not self.watch.budget_ms:
+            return
+        for index, statement in group:
+            if statement.transactional and statement.lock.blocks_writes:
+                self.at = (index, statement)
+                say = partial(self.observer.held_up, index, statement)
+                stand_aside(self.connection, statement.lock_on, say)
+
     def transaction(self, group: Group) -> Iterator[StatementTrace]:
         """One group in one transaction."""
         connection = self.connection
@@ -244,6 +256,7 @@ def _once(run: _Run, group: Group) -> list[StatementTrace]:
     """One try of one group, with the temporary files that it wrote."""
     if any(uses(statement.sql) for _, statement in group):
         is_there(run.connection, LEDGER)
+    run.stand_aside(group)
     before = temp_bytes(run.connection)
     if group[0][1].batch:
         traces = [run.repeated(index, statement) for index, statement in group]

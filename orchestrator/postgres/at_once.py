@@ -14,6 +14,7 @@ from psycopg import errors
 from orchestrator.database import Connection
 from orchestrator.errors import DatabaseUnreachable, LockNotAcquired, OrchestratorError
 from orchestrator.migration.plan import Plan, Statement
+from orchestrator.postgres.aside import stand_aside
 from orchestrator.postgres.blockers import blockers
 from orchestrator.postgres.observer import SILENT, Observer
 from orchestrator.postgres.refusals import translated
@@ -76,6 +77,7 @@ class AtOnce:
                 self._connection.execute("select pg_catalog.set_config(%s, %s, false)", (name, f"{limit}ms"))
             self._tracer.__enter__()
             self._warm()
+            stand_aside(self._connection, self._tables, lambda _: None)
             self._connection.execute("begin")
             self._tracer.look()
         except psycopg.Error as error:
@@ -85,9 +87,13 @@ class AtOnce:
                 hint="run the same command again: it looks at what is there and does only the rest",
             ) from None
 
+    @property
+    def _tables(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for each in self._plan.statements for name in each.lock_on))
+
     def _warm(self) -> None:
         """Let the session read what it must know of the tables; what it may not read it learns later."""
-        for name in dict.fromkeys(name for each in self._plan.statements for name in each.lock_on):
+        for name in self._tables:
             with suppress(errors.Error):
                 self._connection.execute(f"select from only {name} limit 0".encode())
 
