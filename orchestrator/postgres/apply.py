@@ -156,15 +156,14 @@ class _Run:
         waits = self.watch.waits(trace.index)
         return replace(trace, waited_ms=waits.longest_ms, waiters=waits.sessions)
 
-    def stand_aside(self, group: Group) -> None:
+    def _stand_aside(self, connection: Connection, group: Group) -> None:
         """Where others work: let maintenance of the tables end before we ask for locks that visitors wait behind."""
         if not self.watch.budget_ms:
             return
         for index, statement in group:
-            if statement.transactional and statement.lock.blocks_writes:
-                self.at = (index, statement)
+            if statement.lock.blocks_writes:
                 say = partial(self.observer.held_up, index, statement)
-                stand_aside(self.connection, statement.lock_on, say)
+                stand_aside(connection, statement.lock_on, say)
 
     def transaction(self, group: Group) -> Iterator[StatementTrace]:
         """One group in one transaction."""
@@ -172,7 +171,9 @@ class _Run:
         self.committing = False
         if any(statement.keeps for _, statement in group):
             prepare(connection)
+        self.at = group[0]
         with connection.transaction():
+            self._stand_aside(connection, group)
             _set(connection, "check_function_bodies", "off", local=True)
             _set(connection, "client_min_messages", "debug1", local=True)
             given: tuple[int, int] | None = None
@@ -256,7 +257,6 @@ def _once(run: _Run, group: Group) -> list[StatementTrace]:
     """One try of one group, with the temporary files that it wrote."""
     if any(uses(statement.sql) for _, statement in group):
         is_there(run.connection, LEDGER)
-    run.stand_aside(group)
     before = temp_bytes(run.connection)
     if group[0][1].batch:
         traces = [run.repeated(index, statement) for index, statement in group]

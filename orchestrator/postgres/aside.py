@@ -25,15 +25,21 @@ join pg_catalog.pg_database d on d.oid = l.database and d.datname = pg_catalog.c
 where l.granted and l.mode = 'ShareUpdateExclusiveLock' and l.pid <> pg_catalog.pg_backend_pid() and c.relkind = 'r'
   and pg_catalog.quote_ident(n.nspname::text) || '.' || pg_catalog.quote_ident(c.relname::text) = any (%s::text[])
 """
+_LIMITS = "select pg_catalog.current_setting('lock_timeout'), pg_catalog.current_setting('statement_timeout')"
+_SET_LIMITS = """
+select pg_catalog.set_config('lock_timeout', %s, true), pg_catalog.set_config('statement_timeout', %s, true)
+"""
 
 
 def stand_aside(
     connection: Connection, tables: Iterable[str], say: Callable[[str], None], *, longest_ms: int = LONGEST_MS
 ) -> None:
-    """Wait until no maintenance is at the tables, or for so long; holds nothing afterwards.
+    """Wait until no maintenance is at the tables, or for so long; what came free is kept until the transaction ends.
+
+    Without keeping it, the next worker of autovacuum would have it a moment later.
 
     Args:
-        connection: in autocommit mode, outside of a transaction; its time-outs stay what they were.
+        connection: in the transaction that will ask for stronger locks; its time-outs stay what they were.
         tables: qualified names, quoted where they must be.
         say: told what is waited for.
         longest_ms: for each table, milliseconds.
@@ -44,16 +50,17 @@ def stand_aside(
     wanted = sorted(set(tables))
     if not wanted:
         return
-    for (name,) in connection.execute(_MAINTAINED, (wanted,)).fetchall():
+    found = connection.execute(_MAINTAINED, (wanted,)).fetchall()
+    if not found:
+        return
+    row = connection.execute(_LIMITS).fetchone()
+    for (name,) in found:
         say(f"for maintenance of {name} (a vacuum, or the build of an index), with nobody behind us")
         # Who may not ask for this mode, or asks too long, goes on without.
         with (
             suppress(errors.LockNotAvailable, errors.DeadlockDetected, errors.InsufficientPrivilege),
-            connection.transaction(force_rollback=True),
+            connection.transaction(),
         ):
-            connection.execute(
-                "select pg_catalog.set_config('lock_timeout', %s, true),"
-                " pg_catalog.set_config('statement_timeout', '0', true)",
-                (f"{longest_ms}ms",),
-            )
+            connection.execute(_SET_LIMITS, (f"{longest_ms}ms", "0"))
             connection.execute(f"lock table only {name} in share update exclusive mode".encode())
+    connection.execute(_SET_LIMITS, row)

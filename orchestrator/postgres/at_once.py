@@ -59,7 +59,7 @@ class AtOnce:
         self._tracer = Tracer(connection, knows_wal=False)
 
     def ready(self) -> None:
-        """Begin the transaction, which holds nothing yet, on a session that has seen the tables.
+        """Begin the transaction, which holds nothing that visitors wait for, on a session that has seen the tables.
 
         Raises:
             DatabaseUnreachable: the connection is lost.
@@ -77,8 +77,8 @@ class AtOnce:
                 self._connection.execute("select pg_catalog.set_config(%s, %s, false)", (name, f"{limit}ms"))
             self._tracer.__enter__()
             self._warm()
-            stand_aside(self._connection, self._tables, lambda _: None)
             self._connection.execute("begin")
+            stand_aside(self._connection, self._tables, lambda _: None)
             self._tracer.look()
         except psycopg.Error as error:
             self.close()

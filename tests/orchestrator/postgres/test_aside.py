@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from orchestrator.database import Connection, connect
 from orchestrator.migration.plan import LockMode, Plan, Statement
 from orchestrator.postgres.apply import apply
 from orchestrator.postgres.aside import stand_aside
 from orchestrator.postgres.at_once import AtOnce
 from orchestrator.postgres.care import Care
+from tests.orchestrator.checks.conftest import running
 from tests.orchestrator.postgres.test_apply import Watching
 
 TABLE = 'public."a ""table"""'
@@ -76,12 +78,12 @@ def test_what_does_not_end_is_left_alone_and_the_lock_asked_for_as_ever(main: An
     said: list[str] = []
     with main.connect("a vacuum") as vacuum, main.connect("us") as us:
         vacuum.execute(MAINTAIN)
-        us.execute("set lock_timeout = 77")
+        us.execute("begin; set local lock_timeout = 77; set local statement_timeout = 88")
         stand_aside(us, [TABLE, "public.nothing"], said.append, longest_ms=1)
         assert us.execute("show lock_timeout").fetchone() == ("77ms",)
-        assert not us.execute(
-            "select 1 from pg_locks where relation = %s::regclass and pid = pg_backend_pid()", (TABLE,)
-        ).fetchall()
+        assert us.execute("show statement_timeout").fetchone() == ("88ms",)
+        ours = "select 1 from pg_locks where relation = %s::regclass and pid = pg_backend_pid()"
+        assert not us.execute(ours, (TABLE,)).fetchall()
     assert len(said) == 1
 
 
@@ -99,3 +101,29 @@ def test_where_nobody_works_nothing_is_asked(main: Any) -> None:
         vacuum.execute(MAINTAIN)
         with pytest.raises(Exception, match="lock"):
             apply(main.connect, PLAN, attempts=1)
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(90)
+def test_an_autovacuum_goes_away() -> None:
+    """It would take an hour; the first try for our lock succeeds."""
+    with running(None, "-c autovacuum_naptime=1s") as directory:
+        uri = f"postgresql://postgres@/postgres?host={directory}"
+
+        def connected() -> Connection:
+            return connect(uri, purpose="test")
+
+        with connected() as beside:
+            beside.execute(f"create table {TABLE} (a int)".encode())
+            beside.execute(
+                f"alter table {TABLE} set (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,"
+                " autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0)".encode()
+            )
+            beside.execute(f"insert into {TABLE} select generate_series(1, 200000)".encode())
+            beside.execute(f"delete from {TABLE} where a % 2 = 0".encode())
+            working = f"select from pg_stat_progress_vacuum where relid = '{TABLE}'::regclass".encode()
+            while not beside.execute(working).fetchall():
+                pass
+            apply(connected, PLAN, attempts=1, care=Care())
+            left = beside.execute(f"select count(*) from {TABLE} where b is null".encode()).fetchone()
+            assert left == (100_000,)
