@@ -21,7 +21,7 @@ setup: $(READY) ## make .venv with everything in it (python3 is all it needs)
 demo: $(READY) ## the main job on this machine: branch, migrate, preview, promote, discard
 	@.venv/bin/preview demo
 
-test: $(READY) ## every test that belongs to a change (under 20 minutes on 2 cores)
+test: $(READY) ## every test that belongs to a change (some 12 minutes on 2 cores)
 	@$(PY) -m pytest -m "not prove and not docker" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 	@$(PY) -m pytest -m "docker and not prove" -n $(DOCKER_WORKERS) --dist loadfile --no-loadscope-reorder
 
