@@ -1,10 +1,13 @@
 """Streams of what goes on: the list, a preview, a promotion, a log. Each says only what is old, or gives lines."""
 
+from collections.abc import Callable, Sequence
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from orchestrator.dashboard.frame import Front, Guest, Page
-from orchestrator.dashboard.live import Old, Sending, line_item
+from orchestrator.dashboard.entrance import Visitor
+from orchestrator.dashboard.frame import Frame, Front, Guest, Page
+from orchestrator.dashboard.live import Marks, Old, Sending, line_item
 from orchestrator.dashboard.showing import find
 from orchestrator.errors import UsageError
 from orchestrator.redaction import clean
@@ -16,15 +19,12 @@ router = APIRouter(route_class=Page, include_in_schema=False)
 @router.get("/live")
 def live(guest: Guest, front: Front, request: Request, seen: str = "") -> Response:
     """Tells when the list is old."""
-    old = Old(seen)
 
-    def look() -> Sending | None:
-        if front.desk.caller(guest.session.token) is None:
-            return None
+    def marks() -> Marks:
         with front.desk.store(guest.caller.who) as store:
-            return old.since(front.marks_of_list(store))
+            return front.marks_of_list(store)
 
-    return front.streams.answer(request, guest.whose, look)
+    return _telling(guest, front, request, seen, marks)
 
 
 @router.get("/previews/{name}/live")
@@ -33,18 +33,12 @@ def preview_live(guest: Guest, front: Front, request: Request, name: str, seen: 
     if front.desk.job(check_name(name)) is None:  # what was asked for comes: the stream waits for its row
         with front.desk.store(guest.caller.who) as store:
             find(store, front.desk.project, name)
-    old, said = Old(seen), 0
 
-    def look() -> Sending | None:
-        nonlocal said
-        if front.desk.caller(guest.session.token) is None:
-            return None
+    def marks() -> Marks:
         with front.desk.store(guest.caller.who) as store:
-            marks = front.marks_of(store, name)
-        said, lines = front.desk.lines(name, said)
-        return [*(("line", line_item(clean(line))) for line in lines), *old.since(marks)]
+            return front.marks_of(store, name)
 
-    return front.streams.answer(request, guest.whose, look)
+    return _telling(guest, front, request, seen, marks, speaker=name)
 
 
 @router.get("/promotions/{promotion_id}/live")
@@ -54,16 +48,35 @@ def promotion_live(
     """Tells when a promotion's page is old, and what its running step says."""
     with front.desk.promotions(guest.caller.who) as kept:
         promotion = kept.get(promotion_id[:40])
+
+    def marks() -> Marks:
+        with front.desk.promotions(guest.caller.who) as kept:
+            return front.marks_of_promotion(kept, promotion)
+
+    return _telling(guest, front, request, seen, marks, speaker=promotion.preview_name)
+
+
+def _telling(
+    guest: Visitor,
+    front: Frame,
+    request: Request,
+    seen: str,
+    marks: Callable[[], Marks],
+    *,
+    speaker: str = "",
+) -> Response:
+    """A stream of which parts of a page are old, and of what the step of a preview says, if one is named."""
     old, said = Old(seen), 0
 
     def look() -> Sending | None:
         nonlocal said
         if front.desk.caller(guest.session.token) is None:
             return None
-        with front.desk.promotions(guest.caller.who) as kept:
-            marks = front.marks_of_promotion(kept, promotion)
-        said, lines = front.desk.lines(promotion.preview_name, said)
-        return [*(("line", line_item(clean(line))) for line in lines), *old.since(marks)]
+        now = marks()
+        lines: Sequence[str] = ()
+        if speaker:
+            said, lines = front.desk.lines(speaker, said)
+        return [*(("line", line_item(clean(line))) for line in lines), *old.since(now)]
 
     return front.streams.answer(request, guest.whose, look)
 
