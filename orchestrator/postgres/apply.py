@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 import psycopg
 from psycopg import errors, sql
@@ -160,10 +159,13 @@ class _Run:
         """Where others work: let maintenance of the tables end before we ask for locks that visitors wait behind."""
         if not self.watch.budget_ms:
             return
-        for index, statement in group:
-            if statement.lock.blocks_writes:
-                say = partial(self.observer.held_up, index, statement)
-                stand_aside(connection, statement.lock_on, say)
+        first = {
+            table: (index, statement)
+            for index, statement in reversed(group)
+            if statement.lock.blocks_writes
+            for table in statement.lock_on
+        }
+        stand_aside(connection, first, lambda table, reason: self.observer.held_up(*first[table], reason))
 
     def transaction(self, group: Group) -> Iterator[StatementTrace]:
         """One group in one transaction."""

@@ -32,7 +32,11 @@ select pg_catalog.set_config('lock_timeout', %s, true), pg_catalog.set_config('s
 
 
 def stand_aside(
-    connection: Connection, tables: Iterable[str], say: Callable[[str], None], *, longest_ms: int = LONGEST_MS
+    connection: Connection,
+    tables: Iterable[str],
+    say: Callable[[str, str], None],
+    *,
+    longest_ms: int = LONGEST_MS,
 ) -> None:
     """Wait until no maintenance is at the tables, or for so long; what came free is kept until the transaction ends.
 
@@ -41,7 +45,7 @@ def stand_aside(
     Args:
         connection: in the transaction that will ask for stronger locks; its time-outs stay what they were.
         tables: qualified names, quoted where they must be.
-        say: told what is waited for.
+        say: told for which table we wait, and the reason in words.
         longest_ms: for each table, milliseconds.
 
     Raises:
@@ -55,7 +59,7 @@ def stand_aside(
         return
     row = connection.execute(_LIMITS).fetchone()
     for (name,) in found:
-        say(f"for maintenance of {name} (a vacuum, or the build of an index), with nobody behind us")
+        say(name, f"for maintenance of {name} (a vacuum, or the build of an index), with nobody behind us")
         # Who may not ask for this mode, or asks too long, goes on without.
         with (
             suppress(errors.LockNotAvailable, errors.DeadlockDetected, errors.InsufficientPrivilege),

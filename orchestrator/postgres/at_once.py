@@ -78,7 +78,7 @@ class AtOnce:
             self._tracer.__enter__()
             self._warm()
             self._connection.execute("begin")
-            stand_aside(self._connection, self._tables, lambda _: None)
+            stand_aside(self._connection, self._tables, lambda *_: None)
             self._tracer.look()
         except psycopg.Error as error:
             self.close()

@@ -79,7 +79,7 @@ def test_what_does_not_end_is_left_alone_and_the_lock_asked_for_as_ever(main: An
     with main.connect("a vacuum") as vacuum, main.connect("us") as us:
         vacuum.execute(MAINTAIN)
         us.execute("begin; set local lock_timeout = 77; set local statement_timeout = 88")
-        stand_aside(us, [TABLE, "public.nothing"], said.append, longest_ms=1)
+        stand_aside(us, [TABLE, "public.nothing"], lambda _, reason: said.append(reason), longest_ms=1)
         assert us.execute("show lock_timeout").fetchone() == ("77ms",)
         assert us.execute("show statement_timeout").fetchone() == ("88ms",)
         ours = "select 1 from pg_locks where relation = %s::regclass and pid = pg_backend_pid()"
@@ -92,7 +92,7 @@ def test_nobody_who_reads_or_writes_is_waited_for(main: Any) -> None:
     with main.connect("a reader") as reader, main.connect("us") as us:
         reader.execute("begin")
         reader.execute(f"insert into {TABLE} values (2)")
-        stand_aside(us, [TABLE], said.append)
+        stand_aside(us, [TABLE], lambda _, reason: said.append(reason))
     assert said == []
 
 
