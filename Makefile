@@ -3,7 +3,8 @@
 PY := .venv/bin/python
 # How many tests run side by side; they mostly wait for servers, so a few more than processors is right.
 # Each file stays on one worker, in the order of their names: the slow ones of acceptance come first, and the quick ones
-# fill the end. What shares the Docker engine runs afterwards, by two: it mostly waits for containers.
+# fill the end. What shares the Docker engine runs afterwards, by two: it mostly waits for containers; it runs after
+# failures too (pytest's 1), so that one run tells everything, and not after an interrupt (2).
 WORKERS ?= 3
 DOCKER_WORKERS ?= 2
 READY := .venv/.ready
@@ -22,8 +23,11 @@ demo: $(READY) ## the main job on this machine: branch, migrate, preview, promot
 	@.venv/bin/preview demo
 
 test: $(READY) ## every test that belongs to a change (some 12 minutes on 2 cores)
-	@$(PY) -m pytest -m "not prove and not docker" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-	@$(PY) -m pytest -m "docker and not prove" -n $(DOCKER_WORKERS) --dist loadfile --no-loadscope-reorder
+	@failed=0; \
+	$(PY) -m pytest -m "not prove and not docker" -n $(WORKERS) --dist loadfile --no-loadscope-reorder || failed=$$?; \
+	case $$failed in 0|1) $(PY) -m pytest -m "docker and not prove" -n $(DOCKER_WORKERS) --dist loadfile \
+		--no-loadscope-reorder || failed=$$?;; esac; \
+	exit $$failed
 
 prove: $(READY) ## the long proofs: kill matrices and corpora
 	@$(PY) -m pytest -m prove --timeout=3600

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +26,15 @@ def store_uri(shop: Shop) -> str:
 def in_store(shop: Shop, sql: str) -> None:
     with connect(store_uri(shop), purpose="test") as connection:
         connection.execute(sql.encode())
+
+
+def wait_for_a_bill(shop: Shop, name: str) -> None:
+    """Wait until the compute of a preview was awake long enough to count: Neon counts whole seconds of units."""
+    branch = shop.json("show", name)["branch"]["id"]
+    give_up = time.monotonic() + 120
+    while not shop.neon.branch(shop.project_id, branch).extra["compute_time_seconds"]:
+        assert time.monotonic() < give_up, f"the compute of {name} costs nothing"
+        time.sleep(0.1)
 
 
 def answers(url: str) -> bool:
@@ -128,6 +138,7 @@ LIMITS = {
 def test_every_limit_refuses_before_anything_is_made(make_small_shop: Make) -> None:
     shop = make_small_shop()
     shop.preview("up", "pr-1")
+    wait_for_a_bill(shop, "pr-1")
     text = (shop.folder / "preview.toml").read_text()
     for limit, said in LIMITS.items():
         (shop.folder / "preview.toml").write_text(f"{text}\n[limits]\n{limit}\n")
