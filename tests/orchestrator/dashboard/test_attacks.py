@@ -17,7 +17,7 @@ from orchestrator.dashboard.promoted import WAYS
 from orchestrator.dashboard.sessions import Sessions
 from orchestrator.lifecycle import State, Store
 from tests.orchestrator.dashboard.desk import ORIGIN, FakeDesk, bring, facts, question, ran
-from tests.orchestrator.dashboard.test_pages import word
+from tests.orchestrator.dashboard.forms import word
 
 Browse = Callable[..., TestClient]
 #: What a template would make of `EVIL`'s braces; no clock, count or id on a page reads so.

@@ -17,7 +17,7 @@ from orchestrator.dashboard.pictures import Pictures
 from orchestrator.gate.routes import gate_routes
 from tests.orchestrator.api.conftest import settings, site, token
 from tests.orchestrator.dashboard.desk import ORIGIN
-from tests.orchestrator.dashboard.test_pages import word
+from tests.orchestrator.dashboard.forms import word
 
 __all__ = ["settings", "site", "token"]
 
