@@ -20,6 +20,8 @@ _FICLONE: Final = 0x40049409
 _RESERVE_BYTES: Final = 256_000_000
 #: What a gentle copy lets wait for the disk at once.
 _PIECE_BYTES: Final = 16_000_000
+#: How the folder of a trial begins, which a process that was killed leaves.
+TRIAL: Final = ".shares-"
 _CANNOT_SHARE: Final = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM}
 
 #: Content that must not reach a child (Postgres docs, "Making a base backup using the low level API"; and
@@ -120,16 +122,21 @@ def clone_error(error: OSError) -> CloneFailed:
 
 def shares_blocks(directory: Path) -> bool:
     """Whether copies inside of ``directory`` share their blocks: found by trying."""
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".shares-") as folder:
-        source, target = Path(folder, "a"), Path(folder, "b")
-        source.write_bytes(b"x" * 4096)
-        if sys.platform == "darwin":
-            return _clonefile(source, target)
-        with source.open("rb") as reader, target.open("wb") as writer:
-            try:
-                fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
-            except OSError:
-                return False
+    if sys.platform == "darwin":
+        with tempfile.TemporaryDirectory(dir=directory.parent, prefix=TRIAL) as folder:
+            Path(folder, "a").write_bytes(b"x" * 4096)
+            return _clonefile(Path(folder, "a"), Path(folder, "b"))
+    # Files without names: nothing is left of them, however we end.
+    with (
+        tempfile.TemporaryFile(dir=directory.parent) as source,
+        tempfile.TemporaryFile(dir=directory.parent) as target,
+    ):
+        source.write(b"x" * 4096)
+        source.flush()
+        try:
+            fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
+        except OSError:
+            return False
     return True
 
 

@@ -8,7 +8,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -362,20 +361,20 @@ def _explained(program: str, text: str) -> ImportFailed:
 @contextmanager
 def _password_file(password: str) -> Iterator[dict[str, str]]:
     """An environment by which libpq finds the password: neither in argv nor in the environment itself."""
-    folder = Path(tempfile.mkdtemp(prefix="neon-import-"))
-    try:
-        environment = _clean()
-        if password:
-            file = folder / "pgpass"
-            file.touch(mode=0o600)
-            escaped = password.replace("\\", "\\\\").replace(":", "\\:")
-            file.write_text(f"*:*:*:*:{escaped}\n")
-            environment["PGPASSFILE"] = str(file)
-        elif "PGPASSFILE" in os.environ:
+    environment = _clean()
+    if not password:
+        if "PGPASSFILE" in os.environ:
             environment["PGPASSFILE"] = os.environ["PGPASSFILE"]
         yield environment
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        return
+    escaped = password.replace("\\", "\\\\").replace(":", "\\:")
+    # Where a file can be read without a name it has none: however we end, nothing is left.
+    nameless = Path("/proc/self/fd").is_dir()
+    with tempfile.TemporaryFile("w") if nameless else tempfile.NamedTemporaryFile("w") as file:
+        file.write(f"*:*:*:*:{escaped}\n")
+        file.flush()
+        environment["PGPASSFILE"] = f"/proc/{os.getpid()}/fd/{file.fileno()}" if nameless else str(file.name)
+        yield environment
 
 
 def _clean() -> dict[str, str]:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from neon_embedded.branches import delete_branch, is_expired
-from neon_embedded.clone import remove_directory
+from neon_embedded.clone import TRIAL, remove_directory
 from neon_embedded.computes import apply_config, destroy, keep_door, postmaster_of, suspend, wake
 from neon_embedded.errors import EmbeddedError, Refusal
 from neon_embedded.history import forget_strangers
@@ -145,6 +145,8 @@ def _remove_strangers(plane: Plane) -> None:
             log.warning("removing %s: no branch has it", directory)
             stop_postmaster(directory)
             _try(f"removing {directory}", remove_directory, directory)
+    for trial in plane.home.root.glob(f"{TRIAL}*"):
+        _try(f"removing {trial}", remove_directory, trial)
 
 
 def _try(what: str, work: object, *arguments: object) -> bool:

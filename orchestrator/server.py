@@ -84,6 +84,8 @@ def serve(
                 hint="another program may have the port; choose one with --port",
             ) from None
     finally:
+        if mounted is not None:
+            mounted.close()
         if notifier is not None:
             notifier.stop()
         if worker is not None:

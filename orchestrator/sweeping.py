@@ -126,12 +126,14 @@ class Sweeping:
         ]
         for thing in seen.things:
             row = rows.get(thing.owner or "")
-            if row is None and thing.owner is not None and (thing.store or "unknown") not in ours:
+            if left := self.ledger.kind(thing.kind).leftover:
+                orphans.append(Orphan(thing=thing, preview=row, why=left))
+            elif row is None and thing.owner is not None and (thing.store or "unknown") not in ours:
                 strangers.append(thing)
             elif why := self._why(thing, row, live, now):
                 orphans.append(Orphan(thing=thing, preview=row, why=why))
         if not seen.unseen:
-            owners = {thing.owner for thing in seen.things}
+            owners = {thing.owner for thing in seen.things if not self.ledger.kind(thing.kind).leftover}
             orphans += [
                 Orphan(thing=None, preview=each, why="nothing of it is there any more")
                 for each in live

@@ -1,8 +1,8 @@
 """The parent of one command that runs once: ends it, and all that it started, when our own parent is gone.
 
-Run as a program, `lifeline.py -- COMMAND...`; standard input is the line: when it is closed, by the end of whoever
-holds the other end or on purpose, the command ends. Standard library only. Exits with the command's code, 128 and the
-signal's number, or CANNOT_RUN after one line that begins with WHY.
+Run as a program, `lifeline.py [--as=UID:GID] -- COMMAND...`; standard input is the line: when it is closed, by the end
+of whoever holds the other end or on purpose, the command ends. Standard library only. Exits with the command's code,
+128 and the signal's number, or CANNOT_RUN after one line that begins with WHY.
 """
 
 import os
@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from typing import Any
 
 CANNOT_RUN = 127
 WHY = "lifeline: "
@@ -30,12 +31,24 @@ def _end_group(pid: int, *, gently: bool) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+def _identity(options: list[str]) -> dict[str, Any]:
+    """How to start the command as somebody else, when that is asked for."""
+    if not options:
+        return {}
+    uid, gid = options[0].removeprefix("--as=").split(":")
+    return {"user": int(uid), "group": int(gid), "extra_groups": []}
+
+
 def main(arguments: list[str]) -> int:
     """Run the command, follow it to its end."""
+    begin = arguments.index("--")
+    words = arguments[begin + 1 :]
     try:
-        child = subprocess.Popen(arguments[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+        child = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, start_new_session=True, **_identity(arguments[:begin])
+        )
     except OSError as error:
-        sys.stdout.write(f"{WHY}{error.strerror}: {arguments[1]}\n")
+        sys.stdout.write(f"{WHY}{error.strerror}: {words[0]}\n")
         return CANNOT_RUN
 
     def hold() -> None:

@@ -39,8 +39,13 @@ class Mounted:
         self._desk = SiteDesk(site, place_of(site.settings, host=host, port=port))
         with site.store("server") as store:
             key = session_key(store)
-        pictures = Pictures(None if site.settings.dashboard.pictures else "")
-        self._frame = app.state.dashboard = Frame(self._desk, key=key, pictures=pictures)
+        self._pictures = Pictures(None if site.settings.dashboard.pictures else "")
+        self._pictures.begin()
+        self._frame = app.state.dashboard = Frame(self._desk, key=key, pictures=self._pictures)
+
+    def close(self) -> None:
+        """End what runs beside the pages."""
+        self._pictures.close()
 
     def listens(self, port: int) -> str:
         """The port that it got; the address with which a person comes in: on a laptop it is good once."""

@@ -11,11 +11,13 @@ from orchestrator.lifecycle import Preview
 from orchestrator.resources.branches import BRANCHES, DiscardedBranch, Endpoint, RestorePoint, Role
 from orchestrator.resources.machine import ON_THIS_MACHINE, OfRuntime
 from orchestrator.resources.main import HelperObject, SoftDrop
+from orchestrator.resources.pictures import PictureFolder
 from orchestrator.resources.thing import Kind, Thing, World
 
 #: In the order in which they are removed: who uses something goes before it.
 KINDS: tuple[type[Kind], ...] = (
     *ON_THIS_MACHINE,
+    PictureFolder,
     *BRANCHES,
     Endpoint,
     Role,

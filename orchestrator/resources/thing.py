@@ -61,6 +61,7 @@ class Kind(ABC):
         part_of: the kind with which it goes by itself; empty: none.
         sized: whether somebody counts what one takes on disk.
         runtime: the runtime that makes it; empty: none does.
+        leftover: why one may go whosesoever it was: only what nobody holds any more is found; empty: it is not so.
     """
 
     name: ClassVar[str]
@@ -72,6 +73,7 @@ class Kind(ABC):
     part_of: ClassVar[str] = ""
     sized: ClassVar[bool] = False
     runtime: ClassVar[str] = ""
+    leftover: ClassVar[str] = ""
 
     def __init__(self, world: "World") -> None:
         self._world = world

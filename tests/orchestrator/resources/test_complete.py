@@ -38,6 +38,50 @@ NOT_OF_A_PREVIEW = {
     "orchestrator.cli.app:_crash_file": "a fault's traceback, kept for the person who reports it",
 }
 
+PACKAGES = ("neon_client", "neon_embedded", "orchestrator", "preview")
+#: Files of the moment that have a name, which a kill leaves, and what becomes of them.
+#: (`tempfile.TemporaryFile` has none: nothing is left of it, however we end.)
+NAMED = {"mkdtemp", "mkstemp", "TemporaryDirectory", "NamedTemporaryFile", "gettempdir", "mktemp"}
+FOR_A_MOMENT = {
+    "orchestrator.jobs.contexts:Contexts.unpack": "`tidy` removes it in the next round of a worker",
+    "neon_embedded.clone:shares_blocks": "on macOS only; the server's next start removes it",
+    "neon_embedded.importing:_password_file": "where there is no /proc only, and then of mode 0600",
+}
+#: What starts a process.
+STARTING = {"Popen", "run", "check_output", "check_call", "call", "fork", "posix_spawn", "spawnv", "system"}
+ENDS = "ends by itself in a moment"
+IMPORTS = "ends with what it reads or when nobody reads what it says; the project is found by its name"
+#: Who starts a process, and what ends it when we are killed.
+STARTS = {
+    "neon_embedded.background:_start": "the embedded server, which is to live on; `neon-embedded stop` ends it",
+    "neon_embedded.binaries:_look": ENDS,
+    "neon_embedded.doors:_Relay.__init__": "ends with the last pair of sockets that it joins",
+    "neon_embedded.importing:_copy": IMPORTS,
+    "neon_embedded.importing:_of_file": ENDS,
+    "neon_embedded.importing:_run_plain": IMPORTS,
+    "neon_embedded.importing:_stream": IMPORTS,
+    "neon_embedded.memory:_resident": ENDS,
+    "neon_embedded.postmaster:Postmaster._run": ENDS,
+    "neon_embedded.postmaster:Postmaster._spawn": "a compute, which is to live on; found by its directory",
+    "neon_embedded.processes:_runs_in": ENDS,
+    "neon_embedded.timelines:_dump": ENDS,
+    "neon_embedded.timelines:_feed": ENDS,
+    "orchestrator.cli.given:_tell_others": "tells whoever follows, and ends",
+    "orchestrator.cli.stage:Stage._run": "a command of ours, which goes on to its end",
+    "orchestrator.dashboard.pictures:_run": "by its lifeline",
+    "orchestrator.postgres.dump:_installed": ENDS,
+    "orchestrator.postgres.dump:_run": "ends when nobody reads what it says; waits for locks five seconds",
+    "preview.caddy:Caddy._start": "production's gateway, which is to live on; found by its folder",
+    "preview.edge:Edge.held": "the watchdog: it is there for that, and ends after its time",
+    "preview.holding:main": "ends after the watchdog's time for it",
+    "preview.lifeline:main": "the lifeline itself ends it",
+    "preview.process:ProcessRuntime._launch": "the app, which is to live on: kind `process`",
+    "preview.supervise:_detach": "the app's supervisor, which ends with it",
+    "preview.supervise:_fork_app": "the app, which is to live on: kind `process`",
+    "preview.supervise:birth": ENDS,
+    "preview.task:run_process": "by its lifeline",
+}
+
 
 def makers(package: str) -> Iterator[tuple[str, str, ast.Call]]:
     """``module:function``, the method's name and the call, of every call of a method in a package."""
@@ -103,3 +147,27 @@ def test_a_kind_can_be_told_from_others_and_says_what_it_is_for(kind: type) -> N
     assert kind.says
     assert [each.name for each in KINDS].count(kind.name) == 1
     assert not kind.__abstractmethods__
+
+
+def test_what_is_made_for_a_moment_is_known_by_who_removes_it_after_a_kill() -> None:
+    found = {
+        place
+        for package in PACKAGES
+        for place, name, call in makers(package)
+        if name in NAMED and ast.unparse(call.func.value) == "tempfile"  # type: ignore[attr-defined]
+    }
+    assert sorted(found) == sorted(FOR_A_MOMENT), (
+        "a kill leaves it: use tempfile.TemporaryFile, or a folder that a kind in orchestrator/resources finds"
+    )
+
+
+def test_whoever_starts_a_process_says_what_ends_it_after_a_kill() -> None:
+    found = {
+        place
+        for package in PACKAGES
+        for place, name, call in makers(package)
+        if name in STARTING and ast.unparse(call.func.value) in {"subprocess", "os"}  # type: ignore[attr-defined]
+    }
+    assert sorted(found) == sorted(STARTS), (
+        "a kill leaves it: start it by preview/lifeline.py, or say what ends it"
+    )
