@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from neon_embedded.errors import ComputeFailed
+from neon_embedded.segments import forget_segments
 
 #: Our own children, so that an ended one is told from a living one (an unwaited child still has a pid).
 _children: Final[dict[int, "subprocess.Popen[bytes]"]] = {}
@@ -90,8 +91,10 @@ def stop_postmaster(
     Raises:
         ComputeFailed: it does not even end by SIGKILL.
     """
-    pid = running(directory / "data")
+    data = directory / "data"
+    pid = running(data)
     if pid is None:
+        forget_segments(data, pid_file(data))
         return
     steps = [signal.SIGINT] if wait_for_checkpoint else []
     for number in [*steps, signal.SIGQUIT, signal.SIGKILL]:
@@ -101,6 +104,7 @@ def stop_postmaster(
         while time.monotonic() < deadline:
             if not alive(pid):
                 _children.pop(pid, None)
+                forget_segments(data, pid_file(data))
                 return
             time.sleep(0.01)
     raise ComputeFailed(f"the postmaster {pid} of {directory} does not end", hint="look at the process")

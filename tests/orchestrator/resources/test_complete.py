@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -83,11 +84,14 @@ STARTS = {
 }
 
 
-def makers(package: str) -> Iterator[tuple[str, str, ast.Call]]:
+@cache
+def makers(package: str) -> tuple[tuple[str, str, ast.Call], ...]:
     """``module:function``, the method's name and the call, of every call of a method in a package."""
+    found = list[tuple[str, str, ast.Call]]()
     for file in sorted((ROOT / package).rglob("*.py")):
         module = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        yield from _calls(ast.parse(file.read_text(encoding="utf-8")), module, ())
+        found += _calls(ast.parse(file.read_text(encoding="utf-8")), module, ())
+    return tuple(found)
 
 
 def _calls(node: ast.AST, module: str, inside: tuple[str, ...]) -> Iterator[tuple[str, str, ast.Call]]:
