@@ -1,5 +1,6 @@
 """Requests that come slowly, or whose senders nobody knows: ended or refused before anything of them is read."""
 
+import contextlib
 import socket
 from collections.abc import Callable, Iterator
 
@@ -26,8 +27,9 @@ def connected(port: int) -> socket.socket:
 def said(connection: socket.socket) -> str:
     """Everything until the server hangs up."""
     text = b""
-    while some := connection.recv(65536):
-        text += some
+    with contextlib.suppress(ConnectionResetError):  # it had hung up before we said what it has not read
+        while some := connection.recv(65536):
+            text += some
     return text.decode()
 
 
@@ -63,18 +65,22 @@ def test_a_body_that_trickles_is_not_waited_for(
 
 
 def test_a_head_that_trickles_is_not_waited_for(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arriving, "HEAD_SECONDS", 0.3)
+    whole = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+    with connected(port) as after_an_answer:
+        after_an_answer.sendall(whole)
+        assert after_an_answer.recv(65536).startswith(b"HTTP/1.1 200")
+        # From here on there is little time; the connection itself has as much as ever until the next answer.
+        monkeypatch.setattr(arriving, "HEAD_SECONDS", 0.3)
+        after_an_answer.sendall(whole + b"GET /hea")
+        assert said(after_an_answer).count("HTTP/1.1 200") == 1
     with connected(port) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\n")
         assert said(connection) == ""
-    with connected(port) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /hea")
-        assert said(connection).count("HTTP/1.1 200") == 1
 
 
 def test_many_slow_ones_keep_nobody_else_from_an_answer(port: int, token: Callable[..., str]) -> None:
     def ask() -> int:
-        return httpx.get(f"http://127.0.0.1:{port}/api/v1/me", headers=headers).status_code
+        return httpx.get(f"http://127.0.0.1:{port}/api/v1/me", headers=headers, timeout=60).status_code
 
     headers = {"authorization": f"Bearer {token('viewer')}"}
     assert ask() == 200
@@ -89,14 +95,17 @@ def test_many_slow_ones_keep_nobody_else_from_an_answer(port: int, token: Callab
 
 def asked_from(port: int, address: str) -> int:
     return httpx.get(
-        f"http://127.0.0.1:{port}/api/v1/me", headers={"x-forwarded-for": address}, trust_env=False
+        f"http://127.0.0.1:{port}/api/v1/me",
+        headers={"x-forwarded-for": address},
+        trust_env=False,
+        timeout=60,
     ).status_code
 
 
+@pytest.mark.usefixtures("no_drops")
 def test_nobody_is_believed_about_where_a_request_comes_from(port: int, site: Site) -> None:
     codes = [asked_from(port, f"203.0.113.{number}") for number in range(40)]
-    assert codes.count(401) <= 31  # another drop may have fallen meanwhile
-    assert 429 in codes
+    assert codes == [401] * 30 + [429] * 10
     with site.audit() as audit:
         assert {each.object for each in audit.read()} == {"127.0.0.1"}
 

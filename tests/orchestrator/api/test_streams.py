@@ -55,7 +55,7 @@ def url(site: Site, quiet: Quiet) -> Iterator[str]:
 def test_followers_of_a_quiet_log_hold_up_nobody(url: str, token: Callable[..., str], quiet: Quiet) -> None:
     headers = {"authorization": f"Bearer {token('viewer')}"}
     where = f"{url}/api/v1/previews/pr-1/logs?follow=true"
-    with httpx.Client(headers=headers, timeout=20, limits=httpx.Limits(max_connections=None)) as client:
+    with httpx.Client(headers=headers, timeout=60, limits=httpx.Limits(max_connections=None)) as client:
         assert client.get(f"{url}/api/v1/me").status_code == 200
         streams = [client.stream("GET", where) for _ in range(60)]
         opened = [each.__enter__() for each in streams]
@@ -83,6 +83,7 @@ def test_a_log_that_is_not_there_is_told_before_the_answer_begins(
         answer = httpx.get(
             f"{url}/api/v1/previews/pr-1/logs?follow={follow}",
             headers={"authorization": f"Bearer {token('viewer')}"},
+            timeout=60,
         )
         assert answer.status_code >= 400
         assert "pr-1" in answer.json()["error"]["message"]
@@ -101,5 +102,6 @@ def test_all_of_a_log_comes_in_order_and_ends(url: str, token: Callable[..., str
     answer = httpx.get(
         f"{url}/api/v1/previews/pr-1/logs?follow=true&tail=2000",
         headers={"authorization": f"Bearer {token('viewer')}"},
+        timeout=60,
     )
     assert answer.text.splitlines() == [f"line {number}" for number in range(2000)]
