@@ -1,5 +1,6 @@
 """A gateway in front of a small app: real Caddy, real gate, real diary; waking is the test's own."""
 
+import itertools
 import os
 import socket
 import threading
@@ -24,7 +25,7 @@ from orchestrator.lifecycle import Preview, State, Store
 from orchestrator.sections import GatewaySection
 from orchestrator.settings import Settings
 from preview.caddy import Caddy
-from preview.ports import free_ports
+from preview.ports import is_free
 from tests.orchestrator.gate.small_app import small_app
 
 
@@ -49,8 +50,19 @@ def listening(app: Any, **where: Any) -> Iterator[uvicorn.Server]:
     assert not thread.is_alive()
 
 
-def a_port(what: str) -> int:
-    return next(free_ports(f"{what}-{os.getpid()}-{threading.get_ident()}"))
+def _ports() -> Iterator[int]:
+    """Below those that the product gives to candidates and the kernel to clients; each worker has its own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
+    first, begin = 10_000 + 1_000 * worker, os.getpid() % 1_000
+    yield from (first + (begin + step) % 1_000 for step in itertools.count())
+
+
+_PORTS = _ports()
+
+
+def a_port() -> int:
+    """Free, and nobody else's between this look and the moment at which somebody listens on it."""
+    return next(port for port in _PORTS if is_free(port))
 
 
 @dataclass
@@ -128,7 +140,7 @@ class House:
 
     def raw(self, text: str) -> bytes:
         """The answer to exactly these bytes."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
             connection.sendall(text.replace("\n", "\r\n").encode("latin-1"))
             answer = b""
             while piece := connection.recv(65536):
@@ -151,7 +163,7 @@ def open_house(
     def make(**gateway: Any) -> House:
         store = open_store()
         section = GatewaySection.model_validate(
-            {"enabled": True, "port": a_port("gateway"), "listen": "127.0.0.1", **gateway}
+            {"enabled": True, "port": a_port(), "listen": "127.0.0.1", **gateway}
         )
         settings = Settings.model_validate(
             {
@@ -161,7 +173,7 @@ def open_house(
             }
         )
         site = Site(settings, project="embedded/p-1")
-        gate_address = f"127.0.0.1:{a_port('gate')}"
+        gate_address = f"127.0.0.1:{a_port()}"
         caddy = Caddy(enterable / f"gateway-{os.getpid()}-{len(opened)}")
         house = House(
             gateway=section,
@@ -183,7 +195,7 @@ def open_house(
 
 @pytest.fixture(scope="session")
 def app_url() -> Iterator[str]:
-    port = a_port("small-app")
+    port = a_port()
     with listening(small_app(), host="127.0.0.1", port=port, ws="websockets-sansio"):
         yield f"http://127.0.0.1:{port}"
 

@@ -35,7 +35,7 @@ class Authority:
         program.write_text(f'#!/bin/sh\nexec unshare --mount sh -c {shlex.quote(inside)} caddy "$@"\n')
         program.chmod(0o755)
         self.caddy = Caddy(folder / "ca", program)
-        self.port = a_port("authority")
+        self.port = a_port()
         self.directory = f"https://localhost:{self.port}/acme/ours/directory"
         self.root = folder / "ca" / "home" / "caddy" / "pki" / "authorities" / "ours" / "root.crt"
 

@@ -27,7 +27,7 @@ def server(team: House) -> Iterator[httpx.Client]:
     token = team.token()
     ada = LoggedIn(Caller(who="ada", role=Role.VIEWER, token=token.split("_")[2]))
     app = make_app(team.site, routers=[gate_routes(lambda: ada, APIRoute)])
-    port = a_port("server")
+    port = a_port()
     with ExitStack() as stack:
         stack.enter_context(listening(app, host="127.0.0.1", port=port))
         yield stack.enter_context(

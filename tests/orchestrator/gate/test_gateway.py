@@ -14,6 +14,7 @@ from websockets.sync.client import connect as open_websocket
 
 from orchestrator.errors import StepFailed
 from orchestrator.gate import app as gate_app
+from orchestrator.gate import table, waking
 from orchestrator.lifecycle import State
 from tests.orchestrator.gate.conftest import House
 from tests.orchestrator.gate.small_app import ARRIVED
@@ -141,7 +142,10 @@ def test_a_browser_sees_a_page_that_asks_again_while_it_wakes(
     assert len(house.woken) == 1
 
 
-def test_one_that_does_not_wake_says_why_and_is_not_tried_for_every_reload(house: House) -> None:
+def test_one_that_does_not_wake_says_why_and_is_not_tried_for_every_reload(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waking, "RESTS_SECONDS", 600.0)  # however long five reloads take
     house.asleep("pr-1")
 
     def fail(_id: str) -> None:
@@ -173,7 +177,7 @@ def test_websockets_pass_both_ways(house: House) -> None:
     house.preview("pr-1")
     with open_websocket(websocket(house, "pr-1"), proxy=None, additional_headers={"Cookie": "a=1"}) as socket:
         socket.send("one")
-        assert socket.recv(timeout=10) == "heard one"
+        assert socket.recv(timeout=30) == "heard one"
 
 
 def websocket(house: House, name: str) -> str:
@@ -199,7 +203,7 @@ def test_a_websocket_wakes_a_sleeper(house: House) -> None:
     house.asleep("pr-1")
     with open_websocket(websocket(house, "pr-1"), proxy=None) as socket:
         socket.send("one")
-        assert socket.recv(timeout=10) == "heard one"
+        assert socket.recv(timeout=30) == "heard one"
 
 
 def test_server_sent_events_come_one_by_one(house: House) -> None:
@@ -251,19 +255,19 @@ def test_a_restart_of_the_gate_cuts_no_connection_and_fails_no_request(
         first.enter_context(house.gate())
         socket = connected.enter_context(open_websocket(websocket(house, "pr-1"), proxy=None))
         socket.send("before")
-        assert socket.recv(timeout=10) == "heard before"
+        assert socket.recv(timeout=30) == "heard before"
         events = connected.enter_context(follow(house, "pr-1"))
         assert next(events) == "data: 0"
         first.close()
         # Nobody is at the gate now.
         assert (next(events), next(events)) == ("data: 1", "data: 2")
         socket.send("between")
-        assert socket.recv(timeout=10) == "heard between"
+        assert socket.recv(timeout=30) == "heard between"
         waiting = pool.submit(house.ask, "pr-1")
         with house.gate():
             assert waiting.result(30).status_code == 200
             socket.send("after")
-            assert socket.recv(timeout=10) == "heard after"
+            assert socket.recv(timeout=30) == "heard after"
             assert next(events) == "data: 3"
 
 
@@ -276,10 +280,9 @@ def test_a_diary_that_is_away_for_a_moment_fails_no_request(
     monkeypatch.setattr(house.site._connections, "_patience", 0.2)
     house.site._connections.close()
     house.site._connections._closed = False
-    time.sleep(0.6)  # older than an answer may be: it is looked up, which fails
+    monkeypatch.setattr(table, "FRESH_SECONDS", 0.0)  # it is looked up each time, which fails
+    monkeypatch.setattr(table, "BLIND_SECONDS", 600.0)
     assert house.ask("pr-1").status_code == 200
-    from orchestrator.gate import table
-
     monkeypatch.setattr(table, "BLIND_SECONDS", 0.0)
     page = house.ask("pr-1", headers=PAGE)
     assert page.status_code == 503
