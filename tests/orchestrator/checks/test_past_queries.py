@@ -33,7 +33,7 @@ class OneServer(NeonProject):
 
 @pytest.fixture(scope="module")
 def server():
-    with running(programs(), "-c shared_preload_libraries=pg_stat_statements") as folder:
+    with running(programs(), "-c shared_preload_libraries=pg_stat_statements", "-c autovacuum=off") as folder:
         yield folder
 
 

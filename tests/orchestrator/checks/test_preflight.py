@@ -158,7 +158,7 @@ def test_a_probe_that_fails_or_takes_too_long_says_so_and_stops_nothing(branch):
     slow = Probe(
         kind="null", subject="public.slow", problem="", count_sql="select count(*) from pg_sleep(60)"
     )
-    first, second, third = preflight(branch, plan_of(missing, slow, good), timeout_ms=300)
+    first, second, third = preflight(branch, plan_of(missing, slow, good), timeout_ms=1000)
     assert first.severity is second.severity is Severity.NOT_LOOKED_AT
     assert 'relation "public.gone" does not exist (42P01)' in first.message
     assert "took too long" in second.message
