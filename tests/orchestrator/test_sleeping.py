@@ -13,9 +13,9 @@ from orchestrator.errors import Busy, Refused, StepFailed
 from orchestrator.lifecycle import Preview, State, Store, Wanted
 from orchestrator.lifecycle.visits import Visits
 from orchestrator.sleeping import Sleeping
-from preview.ports import free_ports
 
-URL = f"http://127.0.0.1:{next(free_ports('sleeping-tests'))}"
+#: Where nobody listens, and nobody is connected to.
+URL = "http://127.0.0.1:9"
 
 
 class Remembering:
@@ -157,14 +157,11 @@ def test_another_projects_previews_are_left_alone(store: Store, sleeping: Sleepi
 
 
 def test_an_open_connection_keeps_it_awake(store: Store, sleeping: Sleeping) -> None:
-    ready(store)
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", int(URL.rpartition(":")[2])))
-        listener.listen()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ready(store, url=f"http://127.0.0.1:{listener.getsockname()[1]}")
         with socket.create_connection(listener.getsockname()), listener.accept()[0]:
             assert sleeping.put_idle_to_sleep(timedelta(0), now=later()) == ()
-    assert sleeping.put_idle_to_sleep(timedelta(0), now=later()) == ("pr-1",)
+        assert sleeping.put_idle_to_sleep(timedelta(0), now=later()) == ("pr-1",)
 
 
 def test_eight_who_wake_at_once_wake_it_once(

@@ -68,8 +68,8 @@ def hooks() -> Iterator[Any]:
         hook.server.server_close()
 
 
-def announced(tmp_path: Path, **settings: Any) -> Announced:
-    return Announced(ReleaseSection(**settings), tmp_path, tmp_path / "place", health_seconds=1.0)
+def announced(tmp_path: Path, *, health_seconds: float = 60.0, **settings: Any) -> Announced:
+    return Announced(ReleaseSection(**settings), tmp_path, tmp_path / "place", health_seconds=health_seconds)
 
 
 def test_a_webhook_is_signed_and_told_again_with_the_same_key(
@@ -125,8 +125,9 @@ def test_what_is_not_healthy_afterwards_fails(hooks: Any, tmp_path: Path) -> Non
     )
     assert len(health.asked) == 3
 
+    never = f"{hooks(503).url}/healthz"
     with pytest.raises(StepFailed, match=r"/healthz was not healthy within 1 s of the release: HTTP 503"):
-        announced(tmp_path, kind="webhook", url=hook.url, health_url=f"{hooks(503).url}/healthz").tell(
+        announced(tmp_path, health_seconds=1.0, kind="webhook", url=hook.url, health_url=never).tell(
             ACT, lambda _: None
         )
 

@@ -10,6 +10,7 @@ import pytest
 from neon_client import NeonClient
 from neon_embedded import Running
 from orchestrator.lifecycle import Preview, State, Wanted
+from orchestrator.steps import ground as grounds
 from orchestrator.steps.ground import Ground
 from orchestrator.steps.project import NeonProject, trial_name
 
@@ -39,7 +40,10 @@ def a_ground(project: NeonProject, scrubbed: list[str]) -> Ground:
     )
 
 
-def test_a_branch_on_which_nobody_wrote_goes_to_the_next_and_any_other_does_not(project: NeonProject) -> None:
+def test_a_branch_on_which_nobody_wrote_goes_to_the_next_and_any_other_does_not(
+    project: NeonProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grounds, "_PARTING_SECONDS", 60.0)  # however long a closed session takes to end
     with project.connect_main("test") as main:
         main.execute("create table t (id int generated always as identity)")
     scrubbed: list[str] = []
@@ -61,6 +65,7 @@ def test_a_branch_on_which_nobody_wrote_goes_to_the_next_and_any_other_does_not(
 
         undecided = psycopg.connect(wrote)  # may hold locks, and may write yet
         undecided.execute("select 1")
+        monkeypatch.setattr(grounds, "_PARTING_SECONDS", 0.0)
         assert ground.uri().reveal() != wrote
         undecided.close()
         assert len(scrubbed) == len(set(scrubbed)) == 4
