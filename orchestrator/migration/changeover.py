@@ -23,6 +23,9 @@ _RENAMES = (
     ),
     (re.compile(rf"ALTER TABLE ({_N})\.({_N}) SET SCHEMA ({_N})"), r"ALTER TABLE \3.\2 SET SCHEMA \1"),
 )
+#: What gives a table another name: its schema and name before; what it is called then, or the schema that it goes to.
+_RENAMED = re.compile(rf"ALTER TABLE ({_N})\.({_N}) RENAME TO ({_N})")
+_MOVED = re.compile(rf"ALTER TABLE ({_N})\.({_N}) SET SCHEMA ({_N})")
 
 
 def thirds(plan: Plan) -> tuple[Plan, Plan, Plan]:
@@ -58,6 +61,29 @@ def undone(middle: Plan) -> Plan:
         for each in reversed(middle.statements)
     ]
     return replace(middle, statements=tuple(back))
+
+
+def as_today(middle: Plan) -> Plan:
+    """The same with the names that the tables to be locked have before it: a plan calls them as they will be called."""
+    was: dict[str, str] = {}
+    for each in middle.statements:
+        if found := _RENAMED.fullmatch(each.sql):
+            schema, name, new = found.groups()
+            now = f"{schema}.{new}"
+        elif found := _MOVED.fullmatch(each.sql):
+            schema, name, new = found.groups()
+            now = f"{new}.{name}"
+        else:
+            continue
+        before = f"{schema}.{name}"
+        was[now] = was.pop(before, before)
+    return replace(
+        middle,
+        statements=tuple(
+            replace(each, lock_on=tuple(was.get(name, name) for name in each.lock_on))
+            for each in middle.statements
+        ),
+    )
 
 
 def _inverse(sql: str) -> str | None:

@@ -1,8 +1,10 @@
 """A plan in three parts, and what takes the middle one back."""
 
+from dataclasses import replace
+
 import pytest
 
-from orchestrator.migration.changeover import thirds, undone
+from orchestrator.migration.changeover import as_today, thirds, undone
 from orchestrator.migration.hazards import hazard
 from orchestrator.migration.plan import Plan, Statement
 
@@ -92,3 +94,37 @@ def test_each_rename_is_taken_back(there: str, back: str) -> None:
     plan = Plan(base="a", goal="b", statements=(statement("first"), statement(there)))
     assert undone(plan).statements[0].sql == back
     assert undone(Plan(base="a", goal="b", statements=(statement(back),))).statements[0].sql == there
+
+
+def test_tables_to_be_locked_are_called_as_they_are_called_before() -> None:
+    texts = (
+        "ALTER TABLE public.a RENAME TO aside",
+        "ALTER TABLE public.b RENAME TO a",
+        "ALTER TABLE public.aside RENAME TO b",
+        "ALTER TABLE public.b RENAME COLUMN x TO y",
+        'ALTER TABLE public."C d" SET SCHEMA s',
+        'ALTER TABLE s."C d" RENAME TO e',
+        "ALTER TABLE public.f RENAME CONSTRAINT g TO h",
+    )
+    on = (
+        ("public.b",),
+        ("public.a",),
+        ("public.b",),
+        ("public.b",),
+        ("s.e",),
+        ("s.e",),
+        ("public.f", "public.p"),
+    )
+    plan = Plan(
+        base="a",
+        goal="b",
+        statements=tuple(
+            replace(statement(sql), lock_on=names) for sql, names in zip(texts, on, strict=True)
+        ),
+    )
+    today = as_today(plan)
+    assert [each.sql for each in today.statements] == [*texts]
+    assert [each.lock_on for each in today.statements] == [
+        *(("public.a",), ("public.b",), ("public.a",), ("public.a",)),
+        *(('public."C d"',), ('public."C d"',), ("public.f", "public.p")),
+    ]
