@@ -28,12 +28,21 @@ where locktype = 'advisory' and granted and objsubid = 1 and ((classid::int8 << 
 """
 
 
+class NotTakenBack(Exception):
+    """Somebody was in the way, or has the turn; says so."""
+
+
 class _Busy(Exception):
     """The server has not noticed yet that the session which had the turn is dead."""
 
 
 def taken_back(order: dict[str, Any], until: float) -> None:
-    """Wait until it is known how both transactions ended; then, if only the first was committed, undo it in one act."""
+    """Wait until it is known how both transactions ended; then, if only the first was committed, undo it in one act.
+
+    Raises:
+        NotTakenBack: it is there still.
+        psycopg.Error: main is out of reach, or refused it.
+    """
     with psycopg.connect(
         order["uri"], autocommit=True, connect_timeout=2, application_name="preview: take back a change-over"
     ) as main:
@@ -56,7 +65,7 @@ def taken_back(order: dict[str, Any], until: float) -> None:
                 time.sleep(_LOOK_SECONDS)
                 continue
             return
-    raise SystemExit("the change-over is not taken back: somebody was in the way")
+    raise NotTakenBack("somebody was in the way")
 
 
 def _take_the_turn(main: Any, turn: int, dead: int) -> None:
@@ -66,7 +75,7 @@ def _take_the_turn(main: Any, turn: int, dead: int) -> None:
     holder = main.execute(_HOLDER, (turn,)).fetchone()
     if holder is None or holder[0] == dead:
         raise _Busy
-    raise SystemExit("the change-over is not taken back: somebody else changes production now")
+    raise NotTakenBack("somebody else changes production now")
 
 
 def main() -> int:
@@ -77,6 +86,8 @@ def main() -> int:
     order = json.loads(lines[-1])
     try:
         taken_back(order, time.monotonic() + _SECONDS)
+    except NotTakenBack as error:
+        raise SystemExit(f"the change-over is not taken back: {error}") from None
     except psycopg.Error as error:
         raise SystemExit(f"the change-over is not taken back: {type(error).__name__}") from None
     return 0

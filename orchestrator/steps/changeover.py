@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+import psycopg
+
 from orchestrator.database import Connection, connect
-from orchestrator.errors import LockNotAcquired
-from orchestrator.migration.changeover import undone
+from orchestrator.errors import DatabaseUnreachable, LockNotAcquired
+from orchestrator.migration.changeover import as_today, undone
 from orchestrator.migration.plan import Plan
 from orchestrator.postgres import taking_back
 from orchestrator.postgres.at_once import AtOnce, InDoubt, committed
@@ -68,6 +70,7 @@ class ChangeOver:
     ) -> None:
         quick = tuple(replace(each, lock_timeout_ms=_LOCK_MS) for each in plan.statements)
         self._plan = replace(plan, statements=quick)
+        self._today = as_today(self._plan)
         self._door = door
         self._prepared: Prepared | None = None
         self._write: Callable[[], None] = lambda: None
@@ -79,6 +82,7 @@ class ChangeOver:
         self._tried = 0
         self._transaction = ""
         self._in_doubt = False
+        self._ordered: dict[str, Any] = {}
         self._traces: tuple[StatementTrace, ...] = ()
 
     @property
@@ -104,7 +108,7 @@ class ChangeOver:
             who = self._in_the_way()
             if not who:
                 self.never_mind()
-                self._prepared, self._write_later = self._door.prepare(self._plan)
+                self._prepared, self._write_later = self._door.prepare(self._today)
                 return
             self._tried += 1
             if self._tried >= self._attempts:
@@ -155,6 +159,7 @@ class ChangeOver:
 
         Raises:
             LockNotAcquired: somebody was in the way in all tries; main has the change-over, and says so.
+            DatabaseUnreachable: main, or our turn there, is lost, and stays so; the same.
         """
         self.never_mind()
         if self._in_doubt and not self._traces:
@@ -178,9 +183,27 @@ class ChangeOver:
                     raise
                 time.sleep(random.uniform(0.05, min(1.0, 0.1 * 2**tried)))  # noqa: S311 - jitter
                 continue
+            except DatabaseUnreachable as error:
+                self._undo_without_turn(error)
+                break
             write()
             break
         self._traces, self._in_doubt = (), False
+
+    def _undo_without_turn(self, lost: DatabaseUnreachable) -> None:
+        """Main was away, and our turn went with it: do what is done for whoever died in the middle of it."""
+        self._say(f"{undone(self._plan).statements[0].why}: {lost.message}; waiting for main")
+        until = time.monotonic() + _PATIENT_SECONDS
+        while True:
+            try:
+                return taking_back.taken_back(self._ordered, until)
+            except taking_back.NotTakenBack as error:
+                lost.message += f"; the change-over is not taken back: {error}"
+                raise lost from None
+            except psycopg.Error:
+                if time.monotonic() > until:
+                    raise lost from None
+                time.sleep(random.uniform(0.1, 1.0))  # noqa: S311 - jitter
 
     def now(self) -> None:
         """Apply it where nobody is asked to wait."""
@@ -196,13 +219,13 @@ class ChangeOver:
         self._order(unless=transaction)
 
     def _order(self, unless: str = "") -> None:
-        order = {
+        self._ordered = {
             **self._door.whereabouts(),
             "transaction": self._transaction,
             "unless": unless,
             "statements": [each.sql for each in undone(self._plan).statements],
         }
-        self._tell(json.dumps(order))
+        self._tell(json.dumps(self._ordered))
 
     def _is_done(self, seconds: float) -> bool:
         """Whether the COMMIT whose answer was lost is done; it is in doubt no more."""
@@ -216,7 +239,7 @@ class ChangeOver:
 
     def _in_the_way(self) -> Sequence[str]:
         """Sessions with a transaction of a second or more that hold a lock in the way; younger ones come and go."""
-        found = [each for statement in self._plan.statements for each in blockers(self._main, statement)]
+        found = [each for statement in self._today.statements for each in blockers(self._main, statement)]
         return tuple(dict.fromkeys(str(each) for each in found if each.seconds >= 1))
 
     def _words(self) -> str:

@@ -11,11 +11,12 @@ import psycopg
 import pytest
 
 from orchestrator.database import Connection, connect
-from orchestrator.errors import LockNotAcquired, StatementFailed
-from orchestrator.migration.changeover import undone
+from orchestrator.errors import DatabaseUnreachable, LockNotAcquired, StatementFailed
+from orchestrator.migration.changeover import as_today, undone
 from orchestrator.migration.plan import LockMode, Plan, Statement
 from orchestrator.postgres.apply import apply
 from orchestrator.postgres.at_once import IDLE_MS, AtOnce, InDoubt, committed
+from orchestrator.postgres.blockers import blockers
 from orchestrator.steps.changeover import ChangeOver
 
 Make = Callable[..., Any]
@@ -135,6 +136,30 @@ class Cut:
         raise psycopg.OperationalError("the line is cut")
 
 
+def test_who_reads_a_table_that_will_have_another_name_is_found(main: Any) -> None:
+    """A plan calls it as it will be called; nobody holds a lock on a table of that name."""
+    renamed = Statement(
+        sql="ALTER TABLE public.t RENAME TO t2",
+        why="rename",
+        lock=LockMode.ACCESS_EXCLUSIVE,
+        lock_on=("public.t2",),
+        lock_timeout_ms=50,
+    )
+    plan = replace(PLAN, statements=(renamed,))
+    with main.connect("a long report") as reader, main.connect() as look:
+        reader.execute("begin")
+        reader.execute("select from t")
+        assert [each.application for each in blockers(look, as_today(plan).statements[0])] == [
+            "a long report"
+        ]
+        ready = AtOnce(connect(main.uri, purpose="test"), as_today(plan))
+        ready.ready()
+        with pytest.raises(
+            LockNotAcquired, match=r"lock on public\.t in 50 ms; in the way: pid \d+ \(a long report"
+        ):
+            ready.go()
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_a_commit_whose_answer_is_lost_is_looked_up(main: Any, there: bool) -> None:
     change = AtOnce(Cut(main.connect(), there=there), PLAN)  # type: ignore[arg-type]
@@ -207,6 +232,51 @@ def test_whoever_has_the_turn_by_now_decides(main: Any) -> None:
         assert take_back(main, done, holder=pid).returncode == 0
         dying.join()
     assert names(main) == ["a", "c"]
+
+
+class Door:
+    """To main, for whoever has the turn, as long as its session is there."""
+
+    def __init__(self, main: Any, turn: Connection) -> None:
+        self.main, self.turn = main, turn
+
+    def prepare(self, plan: Plan) -> Any:
+        try:
+            self.turn.execute("select")
+        except psycopg.Error:
+            raise DatabaseUnreachable("the session that holds the turn on main was cut off") from None
+        made = AtOnce(connect(self.main.uri, purpose="test"), plan)
+        made.ready()
+        return made, lambda: None
+
+    def connect(self, seconds: float) -> Connection:
+        return connect(self.main.uri, purpose="test", patience_seconds=seconds)
+
+    def whereabouts(self) -> dict[str, Any]:
+        return {"uri": self.main.uri, "turn": TURN, "holder": self.turn.info.backend_pid}
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_whoever_lost_the_turn_takes_back_what_nobody_else_decides_about(main: Any, taken: bool) -> None:
+    """Main's compute is started again between the renames and the later version's health."""
+    said: list[str] = []
+    with main.connect("promote") as turn, main.connect("promote again") as other:
+        turn.execute("select pg_advisory_lock(%s)", (TURN,))
+        change = ChangeOver(PLAN, Door(main, turn), turn, attempts=4, say=said.append)
+        change.now()
+        assert names(main) == ["b", "d"]
+        turn.close()
+        if taken:
+            other.execute("select pg_advisory_lock(%s)", (TURN,))
+            with pytest.raises(DatabaseUnreachable) as lost:
+                change.undo()
+            assert "is not taken back: somebody else changes production now" in lost.value.message
+            assert names(main) == ["b", "d"]
+        else:
+            change.undo()
+            change.undo()  # once
+            assert names(main) == ["a", "c"]
+    assert any("waiting for main" in each for each in said)
 
 
 def test_what_cannot_be_taken_back_says_so_and_shows_no_password(main: Any) -> None:
