@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.checks import locks
 from orchestrator.checks.preflight import preflight
 from orchestrator.checks.report import Severity
 from orchestrator.checks.rows import count_rows
@@ -40,7 +41,8 @@ def base(branch):
     return inspect(branch)
 
 
-def test_the_report_of_the_shop(branch, uri, base, goal):
+def test_the_report_of_the_shop(branch, uri, base, goal, monkeypatch):
+    monkeypatch.setattr(locks, "LONG_PAUSE_MS", 600_000.0)  # a slow machine is no fault of a plan's
     plan = make_plan(base, goal, answers=RENAME, assume_defaults=True).plan
     assert plan is not None
     tables = [key.name for key in base.of_kind("table")]
