@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from neon_embedded import Running, ensure_running, stop
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 # Some images ask Python to keep no bytecode; then each of the hundreds of processes here would compile the product.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# An example may take as long as it takes, here as under `CI=true`, where Hypothesis asks for no speed by itself.
+settings.register_profile(
+    "any speed", parent=settings(), deadline=None, suppress_health_check=(HealthCheck.too_slow,)
+)
+settings.load_profile("any speed")
 
 #: A run's homes take one or two gigabytes; the rest is for who works on the machine.
 _HOMES_BYTES, _MEMORY_BYTES = 6 << 30, 8 << 30
