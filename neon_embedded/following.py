@@ -37,6 +37,7 @@ _PAUSE_SECONDS: Final = 60.0
 #: A spare that is further behind than this is slower than a copy, perhaps (88 MB took 1.1 s to replay).
 _MOST_BEHIND: Final = 64_000_000
 _CATCH_UP_SECONDS: Final = 10.0
+_SENDER_MILLISECONDS: Final = 5_000
 #: Left free beside one more copy; below this alone, spares go to make room.
 _RESERVE_BYTES: Final = 512_000_000
 
@@ -320,8 +321,13 @@ def _aim(standby: Postmaster, spare: SpareRow, port: int) -> None:
 
 
 def _drop_slots(connection: Superuser, names: list[str]) -> None:
-    """Let go of WAL that nobody follows any more; a slot whose sender is just ending is left for the next look."""
+    """Let go of WAL that nobody follows any more; a sender that is slow to see that its spare has ended, is ended."""
     with suppress(psycopg.errors.ObjectInUse, psycopg.errors.UndefinedObject):
+        connection.execute(
+            "select pg_terminate_backend(active_pid, %s) from pg_replication_slots"
+            " where slot_name = any(%s) and active",
+            (_SENDER_MILLISECONDS, names),
+        )
         connection.execute(
             "select pg_drop_replication_slot(slot_name) from pg_replication_slots"
             " where slot_name = any(%s) and not active",
