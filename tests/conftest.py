@@ -1,5 +1,6 @@
 """What every room's tests share: one embedded Neon per run, the versions under test in the header."""
 
+import inspect
 import os
 import shutil
 import sys
@@ -9,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -53,6 +55,20 @@ if "TMPDIR" not in os.environ and _room_in_memory():
         "PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir()
     )  # what pytest keeps stays on the disk
     os.environ["TMPDIR"] = tempfile.tempdir = "/dev/shm"
+
+# A loaded machine needs longer than httpx waits by itself, 5 s for each part; what nobody ever answers a test's own
+# time-out ends. It is one value for all of httpx, given to every function and client as its default.
+_WAITS = inspect.signature(httpx.get).parameters["timeout"].default
+_WAITS.connect = _WAITS.read = _WAITS.write = _WAITS.pool = 120.0
+
+# Nor does an example have to be quick.
+settings.register_profile(
+    "patient",
+    settings.get_profile(settings.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("patient")
 
 
 def pytest_report_header() -> list[str]:

@@ -18,11 +18,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.acceptance.shop import RENAME, Shop
+from tests.browser import PATIENCE
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-#: A person waits so long for a step; nothing here takes it.
-PATIENCE = 90_000
 
 
 @contextmanager
@@ -59,6 +58,7 @@ class Person:
 
     def __init__(self, browser: Browser, origin: str, secret: str, size: dict[str, int], scheme: str) -> None:
         self.context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        self.context.set_default_timeout(PATIENCE)
         self.page: Page = self.context.new_page()
         self.faults: list[str] = []
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
@@ -104,12 +104,12 @@ def test_the_whole_story_on_the_dashboard(shop: Shop, chromium: Browser) -> None
         ada.page.get_by_text("New preview").click()
         ada.page.get_by_label("Name").fill("pr-1")
         ada.page.get_by_role("button", name="Make it").click()
-        expect(ada.page.get_by_text("question that facts cannot decide")).to_be_visible(timeout=PATIENCE)
+        expect(ada.page.get_by_text("question that facts cannot decide")).to_be_visible()
         ada.look("question")
         ada.page.locator("input[type=radio][value=name]").check()
         assert RENAME in ada.page.content()
         ada.page.get_by_role("button", name="Answer and go on").click()
-        expect(ada.page.get_by_role("heading", name="pr-1 ready")).to_be_visible(timeout=PATIENCE)
+        expect(ada.page.get_by_role("heading", name="pr-1 ready")).to_be_visible()
         expect(ada.page.get_by_role("heading", name="What changes in the schema")).to_be_visible()
         url = ada.page.locator(".head dl a").first.get_attribute("href")
         assert url is not None
@@ -117,7 +117,7 @@ def test_the_whole_story_on_the_dashboard(shop: Shop, chromium: Browser) -> None
 
         # Its author may not approve it, says the setting, and so does the page.
         expect(ada.page.get_by_text("somebody else has to approve it").first).to_be_visible()
-        expect(ada.page.locator(".look img")).to_be_visible(timeout=PATIENCE)
+        expect(ada.page.locator(".look img")).to_be_visible()
         ada.look("preview")
         ada.go("/previews/pr-1/approve")
         expect(ada.page.get_by_text("You cannot do this now")).to_be_visible()
@@ -126,7 +126,7 @@ def test_the_whole_story_on_the_dashboard(shop: Shop, chromium: Browser) -> None
         # The log, live: a request that is made now is seen without loading anything again.
         ada.go("/previews/pr-1/logs")
         httpx.get(f"{url}/customers/1?seen-live", trust_env=False)
-        expect(ada.page.locator("#log")).to_contain_text("seen-live", timeout=PATIENCE)
+        expect(ada.page.locator("#log")).to_contain_text("seen-live")
         ada.look("logs")
 
         # Somebody else, on a phone, in the dark: wakes it, approves and promotes it, seeing what that will do.
@@ -137,20 +137,20 @@ def test_the_whole_story_on_the_dashboard(shop: Shop, chromium: Browser) -> None
         bob.look("preview")
         ada.go("/previews/pr-1/sleep")
         ada.page.get_by_role("button", name="Put to sleep").click()
-        expect(bob.page.get_by_text("asleep for")).to_be_visible(timeout=PATIENCE)
+        expect(bob.page.get_by_text("asleep for")).to_be_visible()
         bob.page.get_by_role("link", name="Wake").click()
         bob.page.get_by_role("button", name="Wake").click()
         # The page before it does not say that it sleeps either: its story tells when it is awake.
-        expect(bob.page.locator(".story .awake")).to_have_count(1, timeout=PATIENCE)
-        expect(bob.page.get_by_text("asleep for")).to_have_count(0, timeout=PATIENCE)
+        expect(bob.page.locator(".story .awake")).to_have_count(1)
+        expect(bob.page.get_by_text("asleep for")).to_have_count(0)
         assert httpx.get(url, trust_env=False).status_code == 200
         bob.page.get_by_role("link", name="Approve").click()
         bob.page.get_by_label(re.compile("deletes_data")).first.check()
         bob.page.get_by_label("A sentence to keep with it").fill("looked at it on the train")
         bob.look("approve")
         bob.page.get_by_role("button", name="Approve").click()
-        expect(bob.page.get_by_text("looked at it on the train").first).to_be_visible(timeout=PATIENCE)
-        expect(ada.page.get_by_text("Approved by bob")).to_be_visible(timeout=PATIENCE)
+        expect(bob.page.get_by_text("looked at it on the train").first).to_be_visible()
+        expect(ada.page.get_by_text("Approved by bob")).to_be_visible()
         bob.page.get_by_role("link", name="Promote", exact=True).click()
         bob.look("promote")
 
@@ -158,13 +158,13 @@ def test_the_whole_story_on_the_dashboard(shop: Shop, chromium: Browser) -> None
         bob.page.get_by_label("Only what the running version").focus()
         bob.page.keyboard.press("Space")
         bob.page.keyboard.press("Enter")
-        expect(bob.page.get_by_text("Production has the first half of this")).to_be_visible(timeout=PATIENCE)
+        expect(bob.page.get_by_text("Production has the first half of this")).to_be_visible()
         assert "full_name" not in shop.columns(shop.uri(), "customers")
         bob.look()
         bob.page.get_by_role("link", name="Promote the rest").click()
         bob.look()
         bob.page.get_by_role("button", name="Promote the rest").click()
-        expect(bob.page.get_by_role("heading", name="pr-1 closed")).to_be_visible(timeout=PATIENCE)
+        expect(bob.page.get_by_role("heading", name="pr-1 closed")).to_be_visible()
         bob.page.get_by_role("link", name="Promotions").click()
         bob.page.get_by_role("link", name="pr-1").first.click()
         expect(bob.page.get_by_text("asked by")).to_be_visible()
@@ -190,7 +190,7 @@ def test_a_page_whose_stream_a_newer_one_has_looks_by_itself(shop: Shop, chromiu
 
         for page in (*newer, ada.page):
             page.bring_to_front()
-            expect(page.get_by_role("link", name="pr-1")).to_be_visible(timeout=PATIENCE)
+            expect(page.get_by_role("link", name="pr-1")).to_be_visible()
         assert ada.faults == []
 
 
