@@ -23,6 +23,7 @@ from neon_client import (
     Unauthorized,
 )
 from neon_client.retry import Patience
+from tests.hurried import Hurried
 
 PROJECT = {"id": "p-1", "name": "shop"}
 
@@ -174,8 +175,10 @@ def test_a_read_is_repeated_when_the_network_fails(script: Script, client: NeonC
 
 
 def hurried(script: Script) -> NeonClient:
+    """Who gives up soon where the script has no answer."""
     patience = Patience(sleep=script.slept.append)
-    return NeonClient(api_key="sesame", base_url=script.base_url, timeout_seconds=0.2, patience=patience)
+    transport = Hurried(lambda: script.answers[0] is STALL)
+    return NeonClient(api_key="sesame", base_url=script.base_url, transport=transport, patience=patience)
 
 
 def test_a_read_that_gets_no_answer_in_time_is_repeated(script: Script) -> None:

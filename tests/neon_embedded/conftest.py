@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -23,6 +25,7 @@ from neon_embedded.history import bases_of, care_for_history
 from neon_embedded.home import Home
 from neon_embedded.plane import Plane
 from neon_embedded.postmaster import Postmaster
+from neon_embedded.processes import running
 from neon_embedded.rows import BaseRow, BranchRow
 from neon_embedded.store import Store
 
@@ -80,7 +83,11 @@ class World:
         )
 
     def connect(self, branch_id: str) -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(self.uri(branch_id).reveal(), autocommit=True, connect_timeout=10)
+        return psycopg.connect(self.uri(branch_id).reveal(), autocommit=True, connect_timeout=60)
+
+    def settle(self) -> None:
+        """An answer comes before its operations ended when they take long, on a busy machine."""
+        self.client.wait(self.project, self.client.pending(self.project, None))
 
     def directories(self) -> set[str]:
         return {each.name for each in (self.running.home / "branches").iterdir()}
@@ -114,6 +121,18 @@ def embedded_http_without_faults(embedded: Running) -> int:
     return httpx.post(f"{embedded.base_url}/embedded/faults", json={"locked": 1}, headers=headers).status_code
 
 
+@contextmanager
+def standing(branch: Path) -> Iterator[None]:
+    """The compute in a branch's directory stands still: it takes no new session, and changes nothing."""
+    pid = running(branch / "data")
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 class Past:
     """A project of these tests' own whose main has a history, with counted moments in it."""
 
@@ -138,8 +157,7 @@ class Past:
 
     def done_delete(self, what: str) -> None:
         where = f"projects/{self.world.project}/branches/{self.world.main}/{what}"
-        answer = self.world.http.delete(where)
-        assert answer.status_code == 200, answer.text
+        self.ended(self.world.http.delete(where))
 
     def done(self, answer: httpx.Response) -> str:
         """The branch of an answer, when all its operations ended well."""

@@ -103,6 +103,7 @@ def test_a_branch_without_compute(world: World) -> None:
     assert answer["endpoints"] == []
     assert "connection_uris" not in answer
     branch = answer["branch"]["id"]
+    world.settle()
     assert world.client.branch(world.project, branch).current_state == "ready"
     made = world.client.create_endpoint(world.project, branch)
     assert made.current_state == "active"

@@ -28,7 +28,7 @@ def created(world: World) -> CreatedBranch:
 
 def connects(world: World, branch_id: str, host: str) -> bool:
     try:
-        psycopg.connect(world.uri(branch_id).with_host(host).reveal(), connect_timeout=5).close()
+        psycopg.connect(world.uri(branch_id).with_host(host).reveal(), connect_timeout=60).close()
     except psycopg.OperationalError:
         return False
     return True

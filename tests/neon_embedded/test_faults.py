@@ -3,8 +3,9 @@
 import pytest
 
 from neon_client import NeonClient, NotFound, OperationFailed, QuotaExceeded
+from tests.hurried import Hurried
 
-from .conftest import World
+from .conftest import World, standing
 
 
 @pytest.mark.parametrize("fault", ["locked", "rate_limited", "unavailable"])
@@ -83,10 +84,11 @@ def test_slow_operations_are_waited_for(world: World) -> None:
 
 def test_two_changes_at_once_are_locked_out(world: World) -> None:
     world.arm(slow_operation=1)
-    first = world.http.post(f"projects/{world.project}/branches", json={"branch": {"name": "first"}})
-    assert first.status_code == 201
-    assert {each["status"] for each in first.json()["operations"]} <= {"scheduling", "running"}
-    second = world.http.post(f"projects/{world.project}/branches", json={"branch": {"name": "second"}})
+    with standing(world.running.home / "branches" / world.main):  # who copies it waits
+        first = world.http.post(f"projects/{world.project}/branches", json={"branch": {"name": "first"}})
+        assert first.status_code == 201
+        assert {each["status"] for each in first.json()["operations"]} <= {"scheduling", "running"}
+        second = world.http.post(f"projects/{world.project}/branches", json={"branch": {"name": "second"}})
     assert second.status_code == 423
     assert "conflicting operations" in second.json()["message"]
     # The client waits its turn.
@@ -126,8 +128,11 @@ def test_the_operations_list_lags(world: World) -> None:
 
 def test_a_slow_answer_is_waited_for_or_asked_again(world: World) -> None:
     world.arm(slow=1)
+    first = iter([True])
     with NeonClient(
-        api_key=world.running.api_key, base_url=world.running.base_url, timeout_seconds=0.2
+        api_key=world.running.api_key,
+        base_url=world.running.base_url,
+        transport=Hurried(lambda: next(first, False)),
     ) as hurried:
         assert hurried.project(world.project).id == world.project
     world.arm(slow=1)

@@ -22,7 +22,6 @@ def test_a_branch_tells_its_size_and_how_long_it_was_awake(world: World) -> None
     aged(directory / "data", 400)
     first = world.client.branch(world.project, made.branch.id)
     assert first.logical_size is not None
-    assert abs(first.logical_size - used_bytes(directory)) < 2**20
     assert 400 <= first.extra["active_time_seconds"] < 400 + 300
     assert first.extra["compute_time_seconds"] == first.extra["active_time_seconds"] // 4
 
@@ -39,6 +38,7 @@ def test_a_branch_tells_its_size_and_how_long_it_was_awake(world: World) -> None
     world.client.suspend_endpoint(world.project, endpoint.id)
     asleep = world.client.branch(world.project, made.branch.id)
     assert awake_for(directory) == 0
+    assert asleep.logical_size == used_bytes(directory)  # nobody writes there any more
     assert asleep.extra["active_time_seconds"] >= 400
     assert (
         asleep.extra["active_time_seconds"]

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neon_embedded import stop
+from neon_embedded import schedules, stop
 from neon_embedded.branches import create_branch
 from neon_embedded.errors import Refusal
 from neon_embedded.rows import BranchRow, SnapshotRow
@@ -66,14 +66,24 @@ def kept() -> Iterator[Kept]:
     shutil.rmtree(folder)
 
 
-def test_taken_once_when_due(kept: Kept) -> None:
+def test_taken_once_when_due(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC).replace(minute=30)
+
+    class HalfPast(datetime):
+        """No hour begins while we look."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return now
+
+    monkeypatch.setattr(schedules, "datetime", HalfPast)
     plane, main = kept.plane, kept.main.id
     items = [{"frequency": "daily", "hour": 3, "retention_seconds": 7200}, {"frequency": "hourly"}]
     put_schedule(plane, kept.project_id, main, {"schedule": items})
     assert schedule_of(plane, kept.project_id, main) == items
     take_scheduled(plane)
     assert plane.store.all(SnapshotRow) == []
-    since = (datetime.now(UTC) - timedelta(days=2)).isoformat()
+    since = (now - timedelta(days=2)).isoformat()
     plane.store.change(BranchRow, {"id": main}, backup_schedule={"schedule": items, "since": since})
     for _ in range(2):
         take_scheduled(plane)
@@ -81,11 +91,7 @@ def test_taken_once_when_due(kept: Kept) -> None:
     assert (daily.manual, hourly.manual, hourly.expires_at) == (False, False, None)
     assert daily.name.startswith("main daily ")
     assert daily.expires_at is not None
-    assert (
-        timedelta(hours=1)
-        < datetime.fromisoformat(daily.expires_at) - datetime.now(UTC)
-        <= timedelta(hours=2)
-    )
+    assert datetime.fromisoformat(daily.expires_at) == now.replace(microsecond=0) + timedelta(hours=2)
     put_schedule(plane, kept.project_id, main, {"schedule": []})
     assert schedule_of(plane, kept.project_id, main) == []
 

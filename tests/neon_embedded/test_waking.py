@@ -44,9 +44,16 @@ def data_of(world: World, branch_id: str) -> Path:
     return world.running.home / "branches" / branch_id / "data"
 
 
-def connect_all(uri: ConnectionURI, count: int) -> list[pq.PGconn]:
-    """Many connections begun within a moment, as a crowd does; then each is brought to its end."""
-    begun = [pq.PGconn.connect_start(uri.reveal().encode()) for _ in range(count)]
+def connect_all(server: int, uri: ConnectionURI, count: int) -> list[pq.PGconn]:
+    """Many connections begun within a moment, as a crowd does; then each is brought to its end.
+
+    The server, by its process id, stands still for that moment: ours may be a long one.
+    """
+    os.kill(server, signal.SIGSTOP)
+    try:
+        begun = [pq.PGconn.connect_start(uri.reveal().encode()) for _ in range(count)]
+    finally:
+        os.kill(server, signal.SIGCONT)
     for each in begun:
         while (reached := each.connect_poll()) not in {
             pq.PollingStatus.OK,
@@ -90,7 +97,7 @@ def test_a_connection_wakes_it_and_later_ones_go_directly(world: World, sleeper:
 
 
 def test_a_crowd_starts_one_postmaster(world: World, sleeper: CreatedBranch) -> None:
-    crowd = connect_all(world.uri(sleeper.branch.id), 20)
+    crowd = connect_all(world.running.pid, world.uri(sleeper.branch.id), 20)
     assert [each.error_message for each in crowd if each.status != pq.ConnStatus.OK] == []
     [log] = [data_of(world, sleeper.branch.id).parent / "postgres.log"]
     assert log.read_text().count("ready to accept connections") == 2  # its first start, and this one
@@ -102,12 +109,15 @@ def test_a_crowd_starts_one_postmaster(world: World, sleeper: CreatedBranch) -> 
 def test_it_sleeps_when_idle_and_not_while_somebody_works(world: World) -> None:
     created = world.client.create_branch(world.project, name="idle", parent_id=world.main)
     endpoint = created.endpoints[0].id
-    world.http.patch(
-        f"projects/{world.project}/endpoints/{endpoint}", json={"endpoint": {"suspend_timeout_seconds": 1}}
-    ).raise_for_status()
+
+    def sleeps_after(seconds: int) -> None:
+        where, what = f"projects/{world.project}/endpoints/{endpoint}", {"suspend_timeout_seconds": seconds}
+        world.http.patch(where, json={"endpoint": what}).raise_for_status()
+
     data = data_of(world, created.branch.id)
     with world.connect(created.branch.id) as connection:
         connection.execute("begin")
+        sleeps_after(1)
         connection.execute("select pg_sleep(4)")  # longer than its time, and in a transaction afterwards
         assert running(data) is not None
         connection.execute("commit")
@@ -115,6 +125,7 @@ def test_it_sleeps_when_idle_and_not_while_somebody_works(world: World) -> None:
         until("it says so", lambda: state(world, created.branch.id) == "idle")
         with pytest.raises(psycopg.OperationalError):
             connection.execute("select 1")
+    sleeps_after(300)
     with world.connect(created.branch.id) as connection:
         assert connection.execute("select 1").fetchone() == (1,)
     assert any(

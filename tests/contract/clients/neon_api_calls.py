@@ -22,6 +22,19 @@ def patiently(call, *arguments, **named):
             time.sleep(0.2)
 
 
+def settled():
+    """An answer of Neon's comes before its operations ended; so does ours on a busy machine."""
+    deadline = time.monotonic() + 60
+    while any(value(each.status) in ("scheduling", "running") for each in api.operations(project).operations):
+        if time.monotonic() > deadline:
+            raise TimeoutError("operations do not end")
+        time.sleep(0.1)
+
+
+def value(member):
+    return getattr(member, "value", member)
+
+
 api = NeonAPI(os.environ["NEON_API_KEY"], base_url=os.environ["NEON_API_HOST"] + "/")  # the slash is required
 seen: dict[str, object] = {"login": api.me().login}
 made = patiently(api.project_create, project={"name": "python"})
@@ -48,8 +61,10 @@ seen["revealed"] = bool(api.role_password_reveal(project, branch, "app"))
 seen["reset"] = patiently(api.role_password_reset, project, branch, "app").role.name
 patiently(api.role_delete, project, branch, "app")
 endpoint = api.endpoints(project).endpoints[-1].id
-seen["suspended"] = patiently(api.endpoint_suspend, project, endpoint).endpoint.current_state
-seen["started"] = patiently(api.endpoint_start, project, endpoint).endpoint.current_state
+for name, change in (("suspended", api.endpoint_suspend), ("started", api.endpoint_start)):
+    patiently(change, project, endpoint)
+    settled()
+    seen[name] = api.endpoint(project, endpoint).endpoint.current_state
 for pooled in (False, True):  # sent as "False" and "True"
     uri = api.connection_uri(project, database_name="neondb", role_name="neondb_owner", pooled=pooled).uri
     seen[f"uri {pooled}"] = uri.partition("://")[0]
@@ -67,4 +82,4 @@ try:
 except NeonAPIError as error:
     seen["gone"] = json.loads(str(error))["message"].startswith("branch not found")
 patiently(api.project_delete, project)
-json.dump(seen, sys.stdout, default=lambda member: member.value)
+json.dump(seen, sys.stdout, default=value)
