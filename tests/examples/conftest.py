@@ -50,7 +50,7 @@ def server() -> Iterator[Server]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # a pipe would be inherited by the server, and never end
             stderr=subprocess.DEVNULL,
-            timeout=60,
+            timeout=240,
         )
         assert done.returncode == 0, f"{command[0]} failed: see {directory}"
 

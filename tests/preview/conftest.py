@@ -163,7 +163,7 @@ def docker_bench(docker_runtime: DockerRuntime, busybox: Image) -> Bench:
             port=8000,
             command=("/bin/httpd", "-f", "-p", "{port}", "-h", "/www"),
             environment={"DATABASE_URL": "postgresql://app:pass-word@db/shop"},
-            health=HealthCheck(timeout_seconds=30),
+            health=HealthCheck(timeout_seconds=120),
         ),
         shell=lambda script: ("/bin/sh", "-c", script),
     )
@@ -182,7 +182,7 @@ def process_bench(process_runtime: ProcessRuntime, tmp_path: Path) -> Bench:
             command=("python", "app.py"),
             working_directory=app,
             environment={"DATABASE_URL": "postgresql://app:pass-word@db/shop"},
-            health=HealthCheck(timeout_seconds=30),
+            health=HealthCheck(timeout_seconds=120),
         ),
         shell=lambda script: ("/bin/sh", "-c", script),
     )

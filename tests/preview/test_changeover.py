@@ -84,7 +84,7 @@ def edge(tmp_path: Path) -> Iterator[Edge]:
 def production(process_bench: Bench, edge: Edge, tmp_path: Path) -> Iterator[Production]:
     (tmp_path / "app" / "app.py").write_text(APP)
     (tmp_path / "ground").write_text("one")
-    health = HealthCheck(timeout_seconds=5, interval_seconds=0.05)
+    health = HealthCheck(timeout_seconds=60, interval_seconds=0.05)
     made = Production(process_bench.runtime, process_bench.spec(health=health), edge)
     made.drain_seconds = 1.0
     made.put("one", GROUND=str(tmp_path / "ground"))

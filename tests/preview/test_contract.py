@@ -10,6 +10,9 @@ import pytest
 from preview import Candidate, HealthCheck, LaunchFailed, PortInUse, Unhealthy, UnknownCandidate
 from preview.ports import FIRST, LAST
 
+#: However late it begins to answer, so long it answers badly.
+STEADY = {"timeout_seconds": 120, "steady_seconds": 0.5}
+
 
 def get(candidate: Candidate, path: str) -> str:
     with urllib.request.urlopen(candidate.url + path, timeout=10) as answer:
@@ -32,7 +35,7 @@ def test_a_started_candidate_serves_with_its_environment(bench):
 
 def test_an_equal_spec_keeps_the_candidate_and_more_patience_does_not_replace_it(bench):
     first = bench.runtime.start(bench.serving)
-    again = bench.runtime.start(bench.spec(health=HealthCheck(timeout_seconds=31)))
+    again = bench.runtime.start(bench.spec(health=HealthCheck(timeout_seconds=121)))
     assert again == first
 
 
@@ -89,7 +92,7 @@ def test_one_that_ended_is_started_again(bench, tmp_path):
 
 def test_one_that_answers_badly_is_unhealthy_with_the_last_status_and_stays_for_its_log(bench):
     with pytest.raises(Unhealthy) as caught:
-        bench.runtime.start(bench.spec(health=HealthCheck(path=bench.sick(), timeout_seconds=1.5)))
+        bench.runtime.start(bench.spec(health=HealthCheck(path=bench.sick(), **STEADY)))
     assert caught.value.status == "HTTP 503"
     assert bench.sick() in caught.value.message
     seen = bench.runtime.observe(bench.serving.name)
@@ -172,7 +175,7 @@ def test_one_that_does_not_get_well_again_is_said_with_its_log(bench):
     with pytest.raises(Unhealthy) as caught:
         bench.runtime.wake(
             bench.serving.name,
-            HealthCheck(path=bench.sick(), timeout_seconds=1.5),
+            HealthCheck(path=bench.sick(), **STEADY),
             lambda: bench.serving,
         )
     assert caught.value.status == "HTTP 503"

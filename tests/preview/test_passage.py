@@ -96,7 +96,7 @@ def answer(uri: ConnectionURI, port: int, **options: str) -> str:
     wanted = {"host": "localhost", "hostaddr": "127.0.0.1", "sslmode": "require", **options}
     try:
         with psycopg.connect(
-            uri.reveal(), port=port, connect_timeout=10, gssencmode="disable", **wanted
+            uri.reveal(), port=port, connect_timeout=60, gssencmode="disable", **wanted
         ) as connection:
             row = connection.execute("select repeat('x', 300000)").fetchone()
             return f"{len(row[0])}" if row else ""
@@ -171,7 +171,7 @@ def test_a_statement_is_cancelled_through_it(keeper: Doorkeeper, branch: tuple[C
 
 def talk(port: int, *said: bytes) -> bytes:
     """All that is answered to these words until the end."""
-    with socket.create_connection(("127.0.0.1", port), 10) as there:
+    with socket.create_connection(("127.0.0.1", port), 60) as there:
         for each in said:
             there.sendall(each)
         there.shutdown(socket.SHUT_WR)
@@ -259,7 +259,7 @@ def visit(port: int, name: str | None) -> bytes:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         with (
-            socket.create_connection(("127.0.0.1", port), 10) as there,
+            socket.create_connection(("127.0.0.1", port), 60) as there,
             context.wrap_socket(there, server_hostname=name) as tls,
         ):
             return tls.recv(100)
@@ -286,7 +286,7 @@ def test_who_speaks_first_is_heard_at_once(keeper: Doorkeeper) -> None:
     """A mail server greets before anybody said a word, and speaks no TLS."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = keeper.open(Way((("localhost", server.getsockname()[1]),)))
-        with socket.create_connection(("127.0.0.1", port), 10) as there:
+        with socket.create_connection(("127.0.0.1", port), 60) as there:
             connection, _ = server.accept()
             with connection:
                 connection.sendall(b"220 ready\r\n")
@@ -334,7 +334,7 @@ def test_a_plain_request_reaches_the_name_that_is_allowed_and_no_other(
     keeper: Doorkeeper, pages: int
 ) -> None:
     port = keeper.open(Way((("localhost", pages),)))
-    client = http.client.HTTPConnection("localhost", port, timeout=10)
+    client = http.client.HTTPConnection("localhost", port, timeout=60)
     for size in (1, 300_000):  # a client that keeps connections opens another one
         client.request("POST", "/", b"x" * size)
         assert len(client.getresponse().read()) == size

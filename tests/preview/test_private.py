@@ -67,20 +67,21 @@ class Side:
         self.runtime, self.folder = runtime, folder
         (folder / "rules").mkdir(parents=True)
 
-    def rule(self, owner: str, value: dict[str, Any]) -> tuple[str, ...]:
+    def rule(self, owner: str, value: dict[str, Any], *, seconds: float = 120) -> tuple[str, ...]:
+        """What it cannot do of its rules, after so long."""
         (self.folder / "rules" / f"{owner}.json").write_text(json.dumps(value))
         spec = CandidateSpec(
             name="side",
             command=("python", "-m", "preview.sidecar", str(self.folder)),
             working_directory=self.folder,
             port=0,
-            health=HealthCheck(timeout_seconds=30),
+            health=HealthCheck(timeout_seconds=120),
         )
-        return followed(self.runtime.start(spec).url, self.folder, seconds=10)
+        return followed(self.runtime.start(spec).url, self.folder, seconds=seconds)
 
 
 def ask(host: str, port: int, path: str) -> str:
-    connection = http.client.HTTPConnection(host, port, timeout=10)
+    connection = http.client.HTTPConnection(host, port, timeout=60)
     connection.request("GET", path)
     body = connection.getresponse().read().decode()
     connection.close()
@@ -98,7 +99,7 @@ def test_a_closed_network_lets_through_what_is_passed_on_and_nothing_else(
         image=busybox,
         port=8000,
         command=("/bin/httpd", "-f", "-p", "{port}", "-h", "/www"),
-        health=HealthCheck(timeout_seconds=30),
+        health=HealthCheck(timeout_seconds=120),
         private=private,
     )
     service = replace(
@@ -164,7 +165,7 @@ def test_an_open_private_network_publishes_and_neighbours_know_each_other(
         image=busybox,
         port=8000,
         command=("/bin/httpd", "-f", "-p", "{port}", "-h", "/www"),
-        health=HealthCheck(timeout_seconds=30),
+        health=HealthCheck(timeout_seconds=120),
         private=Private(name=name, alias="app"),
     )
     worker = replace(
@@ -200,7 +201,7 @@ def test_only_neighbours_come_to_an_address_that_says_who(side: Side, listener: 
         }
         assert side.rule("app", rule) == ()
         for port in (way, mail):
-            with socket.create_connection(("127.0.0.1", port), 10) as there:
+            with socket.create_connection(("127.0.0.1", port), 60) as there:
                 assert bool(there.recv(1)) is answers
     assert listener.count == 1
 
@@ -210,7 +211,7 @@ def test_mail_is_kept_and_sent_to_nobody(side: Side) -> None:
         port = probe.getsockname()[1]
     assert side.rule("app", {"mail": {"bind": ["127.0.0.1"], "port": port}}) == ()
 
-    with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
         client.sendmail(
             "shop@example.com", ["a@example.com", "b@example.com"], "Subject: hello\r\n\r\ntext\r\n"
         )
@@ -224,7 +225,7 @@ def test_mail_is_kept_and_sent_to_nobody(side: Side) -> None:
 def test_a_port_that_somebody_else_has_is_said_and_taken_later(side: Side, listener: Listener) -> None:
     rule = {"ways": [{"bind": "127.0.0.1", "port": listener.port, "to": [["127.0.0.1", 1]]}]}
     (side.folder / "rules" / "x.json").write_text(json.dumps(rule))
-    refused = side.rule("y", {})
+    refused = side.rule("y", {}, seconds=10)
     assert len(refused) == 1
     assert refused[0].startswith(f"127.0.0.1:{listener.port}: ")
 

@@ -4,6 +4,7 @@ import http.client
 import socket
 import textwrap
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 from preview import CandidateSpec, HealthCheck, Image, LaunchFailed, Runtime, Unhealthy
 from preview.draining import connections_to, drained
 from preview.edge import Edge
+from preview.ports import free_ports
 from preview.released import Release, Released
 from preview.rollout import LABEL, Rollout
 from tests.preview.conftest import Bench
@@ -52,9 +54,8 @@ class Killed(BaseException):
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that no client of this machine is given before we have it."""
+    return next(free_ports(uuid.uuid4().hex))
 
 
 @pytest.fixture
@@ -109,7 +110,9 @@ class Production:
 @pytest.fixture
 def production(process_bench: Bench, edge: Edge, tmp_path: Path) -> Production:
     (tmp_path / "app" / "app.py").write_text(APP)
-    return Production(process_bench.runtime, process_bench.spec(health=HealthCheck(timeout_seconds=20)), edge)
+    return Production(
+        process_bench.runtime, process_bench.spec(health=HealthCheck(timeout_seconds=120)), edge
+    )
 
 
 class Load:
