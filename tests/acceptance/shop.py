@@ -4,9 +4,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from typing import Any
 import psycopg
 
 from neon_client import NeonClient
+from preview.supervise import birth
 from tests.acceptance import warm
 
 SHOP = Path(__file__).resolve().parents[2] / "examples" / "shop"
@@ -69,6 +73,14 @@ class Shop:
 
     def json(self, *words: str, expect: int | None = 0) -> Any:
         return json.loads(self.preview(*words, "--json", expect=expect).stdout)
+
+    def log(self, words: str, *command: str) -> str:
+        """What `logs` says once these words are in it: what an app says comes to its log by way of another process."""
+        until = time.monotonic() + 120
+        while words not in (said := self.preview("logs", *command).stdout):
+            assert time.monotonic() < until, said
+            time.sleep(0.05)
+        return said
 
     @property
     def project_id(self) -> str:
@@ -148,6 +160,16 @@ def orphaned_postgres(home: Path) -> list[str]:
         if place and place[1].startswith(bytes(home)) and not Path(os.fsdecode(place[1])).exists():
             found.append(f"postgres {pid} on {os.fsdecode(place[1])}")
     return found
+
+
+def end(pids: list[int]) -> None:
+    """kill -9, and wait until they are gone: one may end with another, and none has ended as soon as it is told to."""
+    those = {pid: birth(pid) for pid in pids}
+    for pid in those:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    while any(born is not None and birth(pid) == born for pid, born in those.items()):
+        time.sleep(0.01)
 
 
 def processes_with(variable: str) -> list[int]:

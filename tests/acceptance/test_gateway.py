@@ -4,9 +4,10 @@ import json
 import os
 import signal
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from neon_client import NeonClient
 from preview.caddy import Caddy
 from preview.docker import DockerRuntime
 from preview.ports import free_ports
-from tests.acceptance.shop import RENAME, Shop, processes_running
+from tests.acceptance.shop import RENAME, Shop, end, processes_running
 
 
 @pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
@@ -66,17 +67,11 @@ def sidecar_of(shop: Shop, up: dict[str, Any]) -> list[int]:
     return processes_running(f"preview.sidecar\0{shop.home}/sides/preview-pr-1-{up['id']}")
 
 
-def _kill(processes: list[int]) -> None:
-    for pid in processes:
-        with suppress(ProcessLookupError):  # it ends with its supervisor
-            os.kill(pid, signal.SIGKILL)
-
-
 def test_a_preview_has_a_name_sleeps_and_wakes_on_the_first_request(
     make_shop: Callable[..., Shop], runtime: str
 ) -> None:
     shop = make_shop(orders=100, runtime=runtime)
-    port = next(free_ports(f"acceptance-{os.getpid()}"))
+    port = next(free_ports(f"acceptance-{uuid.uuid4().hex}"))
     shop.settings(lambda text: f"{text}\n[gateway]\nenabled = true\nport = {port}\n")
     caddy = Caddy(shop.home / "gateway" / "caddy")
     up = shop.json("up", "pr-1", "--answer", f"{RENAME}=name")
@@ -104,7 +99,7 @@ def test_a_preview_has_a_name_sleeps_and_wakes_on_the_first_request(
             # As after a restart of the machine: what stands beside it is gone, too.
             sidecar = sidecar_of(shop, up)
             assert sidecar
-            _kill(sidecar)
+            end(sidecar)
             with ThreadPoolExecutor(20) as pool:
                 answers = list(pool.map(lambda _: ask(port, "pr-1"), range(20)))
             assert {answer.status_code for answer in answers} == {200}
@@ -114,7 +109,7 @@ def test_a_preview_has_a_name_sleeps_and_wakes_on_the_first_request(
             assert (woken["state"], woken["sleeping_since"], woken["url"]) == ("ready", None, up["url"])
             assert httpx.get(up["url"], trust_env=False).status_code == 200
             # Awake, only what stands beside it is brought back.
-            _kill(sidecar_of(shop, up))
+            end(sidecar_of(shop, up))
             assert "started its sidecar again" in shop.preview("reconcile", "pr-1").stdout
             assert sidecar_of(shop, up)
             assert ask(port, "pr-1").status_code == 200

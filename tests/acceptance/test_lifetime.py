@@ -1,7 +1,5 @@
 """How long previews live, what is left over, what is brought back: by the commands, on the embedded stack."""
 
-import os
-import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,7 +8,7 @@ import httpx
 import pytest
 
 from orchestrator.database import connect
-from tests.acceptance.shop import Shop
+from tests.acceptance.shop import Shop, end
 
 Make = Callable[..., Shop]
 
@@ -154,8 +152,7 @@ def test_every_limit_refuses_before_anything_is_made(make_small_shop: Make) -> N
 def test_an_app_that_died_is_seen_and_brought_back(make_small_shop: Make) -> None:
     shop = make_small_shop()
     url = shop.preview("up", "pr-1").stdout.strip()
-    for pid in shop.processes(url):
-        os.kill(pid, signal.SIGKILL)
+    end(shop.processes(url))
     dead = shop.json("show", "pr-1")
     assert dead["parts"]["app"]["well"] is False
     assert dead["parts"]["branch"]["well"] is True
@@ -176,8 +173,7 @@ def test_another_app_than_the_one_that_was_looked_at_is_not_started(make_small_s
     shop = make_small_shop()
     url = shop.preview("up", "pr-1").stdout.strip()
     (shop.folder / "app.py").write_text((shop.folder / "app.py").read_text() + "# changed\n")
-    for pid in shop.processes(url):
-        os.kill(pid, signal.SIGKILL)
+    end(shop.processes(url))
     failed = shop.preview("reconcile", "pr-1", expect=1)
     assert "`preview up pr-1` builds it from the sources as they are" in failed.stdout
 

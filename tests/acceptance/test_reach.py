@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from neon_embedded import ensure_running
-from tests.acceptance.test_server import Server, everything_that_can_be_read, free_port, secrets_of
+from tests.acceptance.test_server import Server, everything_that_can_be_read, secrets_of
 from tests.acceptance.tool import Tool
 
 #: An app that tries what it is told to, from inside.
@@ -89,8 +89,8 @@ def server(blank_tool: Tool) -> Iterator[Server]:
         SETTINGS.format(name=tool.name, runtime="docker", egress="closed")
     )
     tool.on(tool.uri(), "create table customers (id int primary key); insert into customers values (1)")
-    made = Server(shop=tool, port=free_port())
-    made.start("serve", "--port", str(made.port), "--workers", "2")
+    made = Server(shop=tool)
+    made.start("serve", "--port", "0", "--workers", "2")
     try:
         yield made
     finally:

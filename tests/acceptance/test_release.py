@@ -3,23 +3,22 @@
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
-from tests.acceptance.shop import ALLOW_FAX, RENAME, Shop
+from preview.ports import free_ports
+from tests.acceptance.shop import ALLOW_FAX, RENAME, Shop, end
 
 
 @pytest.fixture
 def address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    return f"127.0.0.1:{next(free_ports(uuid.uuid4().hex))}"  # no client of this machine gets such a one meanwhile
 
 
 @pytest.fixture
@@ -220,8 +219,7 @@ def test_on_the_way_back_nobody_notices_either(released_shop: Shop, address: str
 def test_a_reboot_is_followed_by_start(released_shop: Shop, address: str) -> None:
     shop = released_shop
     before = shop.json("release", "status")
-    for pid in shop.processes(""):
-        os.kill(pid, signal.SIGKILL)  # the app and its supervisor
+    end(shop.processes(""))  # the app and its supervisor
     shop.preview("release", "stop", "--yes")
     assert shop.json("release", "status")["seen"] == {"app": "gone", "address": "down"}
 

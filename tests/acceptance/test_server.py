@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ import httpx
 import pytest
 
 from neon_embedded import ensure_running
-from tests.acceptance.shop import ALLOW_FAX, RENAME, Shop
+from tests.acceptance.shop import ALLOW_FAX, RENAME, Shop, end
 
 ANSWER = f"{RENAME}=name"
 
@@ -27,7 +26,7 @@ class Server:
     """`preview serve` on a shop, and people who use it."""
 
     shop: Shop
-    port: int
+    port: int = 0
     processes: "list[subprocess.Popen[str]]" = field(default_factory=list)
 
     @property
@@ -45,7 +44,10 @@ class Server:
         )
         self.processes.append(process)
         assert process.stdout is not None
-        assert process.stdout.readline()
+        said = process.stdout.readline()
+        assert said
+        if words[0] == "serve":  # which chose its port by itself, the first time
+            self.port = int(said.strip().rpartition(":")[2])
         return process
 
     def token(self, role: str, who: str) -> str:
@@ -59,19 +61,13 @@ class Server:
         return away
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def serving(shop: Shop, *, workers: int = 2) -> Iterator[Server]:
     shop.settings(
         lambda text: f"{text}\n[server]\nlocal_processes = true\n[access]\nauthor_may_approve = false\n"
     )
-    server = Server(shop=shop, port=free_port())
-    server.start("serve", "--port", str(server.port), "--workers", str(workers))
+    server = Server(shop=shop)
+    server.start("serve", "--port", "0", "--workers", str(workers))
     try:
         yield server
     finally:
@@ -181,8 +177,7 @@ def test_a_team_brings_up_approves_promotes_and_nobody_reaches_production(
     assert {**by_server, "strangers": None} == {**here, "strangers": None}
     assert "admin" in ada.preview("sweep", expect=4).stderr
     assert ada.json("mail", "pr-1") == []
-    for pid in shop.processes(url):
-        os.kill(pid, signal.SIGKILL)
+    end(shop.processes(url))
     assert "started the app again" in ada.json("reconcile", "pr-1")[0]["done"][-1]
     assert httpx.get(f"{ada.json('show', 'pr-1')['url']}/healthz").status_code == 200
     found = {each["subject"]: each["status"] for each in root.json("doctor", "--server", expect=None)}
