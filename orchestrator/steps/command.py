@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from neon_client.models import ConnectionURI
-from orchestrator.database import LOOPBACK
-from orchestrator.errors import Refused
+from orchestrator.database import ALL_ROWS, LOOPBACK, ROWS_HIDDEN
+from orchestrator.errors import Refused, StepFailed
 from orchestrator.lifecycle import Preview
 from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
@@ -16,6 +16,8 @@ from preview.spec import Image, Resources, TaskSpec
 
 #: How many of its last lines the diary keeps.
 KEPT_LINES = 400
+#: How PostgreSQL refuses what a policy would change, as tools pass it on.
+_HIDDEN = "affected by row-level security policy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,11 @@ class Command:
             environment={
                 **{k: v for k, v in given.items() if k != "NEON_API_KEY"},
                 **dict.fromkeys(("DATABASE_URL", *migration.url_names), uri.reveal()),
-                "PGOPTIONS": f"-c lock_timeout={migration.lock_timeout_ms}",
+                # Drivers that know nothing of it go without; whoever wants some rows hidden says so itself.
+                "PGOPTIONS": " ".join(
+                    f"-c {name}={value}"
+                    for name, value in {"lock_timeout": migration.lock_timeout_ms, **ALL_ROWS}.items()
+                ),
                 "PREVIEW_NAME": preview.name,
             },
             labels=labels(preview),
@@ -141,6 +147,12 @@ class Command:
         try:
             with translating("the migration command"):
                 runtime.run(spec, say)
+        except StepFailed as error:
+            if any(_HIDDEN in line for line in lines):
+                error.hint = (
+                    f"{ROWS_HIDDEN}; a command that means what it may see says `SET row_security = on`"
+                )
+            raise
         finally:
             if not main:
                 self._candidates.leave(preview, "migrate")

@@ -23,6 +23,7 @@ def test_what_the_command_makes_is_planned_rehearsed_and_promoted(tool: Tool) ->
     assert "applying 2.sql" in done.stderr
     assert "connecting to postgresql://shop_owner:***@" in done.stderr
     assert "lock_timeout 2s" in done.stderr
+    assert "row_security off" in done.stderr
     assert httpx.get(done.stdout.strip(), trust_env=False).status_code == 200
     ready = tool.json("show", "pr-1")
     sql = "\n".join(each["sql"] for each in ready["plan"]["statements"])

@@ -23,7 +23,8 @@ import os, pathlib, psycopg
 assert "NEON_API_KEY" not in os.environ
 print("connecting to", os.environ["DATABASE_URL"])
 with psycopg.connect(os.environ["DIRECT_URL"], autocommit=True) as db:
-    print("lock_timeout", db.execute("show lock_timeout").fetchone()[0])
+    for name in ("lock_timeout", "row_security"):
+        print(name, db.execute(f"show {name}").fetchone()[0])
     db.execute(
         "create table if not exists schema_migrations"
         " (id serial primary key, version text unique, at timestamptz default now())"

@@ -1,8 +1,11 @@
 """A role that policies bind: our sessions are told of rows that they would not see, the app's queries run as ever."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,12 +17,16 @@ from orchestrator.checks.report import Severity
 from orchestrator.checks.rows import NOT_COUNTED, count_rows
 from orchestrator.database import ROWS_HIDDEN, Connection
 from orchestrator.errors import StatementFailed, StepFailed
+from orchestrator.lifecycle import Preview, State, Wanted
 from orchestrator.migration.own import own_step, pending
 from orchestrator.migration.plan import Plan
 from orchestrator.migration.planner import make_plan
 from orchestrator.postgres.apply import apply
+from orchestrator.settings import Settings
 from orchestrator.steps.border import translating
+from orchestrator.steps.command import Command
 from orchestrator.steps.project import NeonProject
+from preview.process import ProcessRuntime
 
 NOTES = """
 create table notes (id int primary key, tenant int not null, text text);
@@ -113,6 +120,53 @@ def test_rows_that_a_policy_hides_are_never_passed_over_in_silence(
     with reading(there) as connection:
         assert count_rows(connection, ["public.notes"]) == {"public.notes": 5}
     assert there.value("select count(text) from notes") == 5
+
+
+class Here:
+    """Runs the migration command on this machine, and main is a database of it."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, home: Path, uri: str) -> None:
+        self._runtime, self._uri = ProcessRuntime(home=home), uri
+
+    def runtime(self, _: Preview) -> ProcessRuntime:
+        return self._runtime
+
+    def image(self, *_: Any) -> None: ...
+
+    def reachable(self, _: Any, uri: Any) -> Any:
+        return uri
+
+    def passed_on(self) -> dict[str, str]:
+        return {}
+
+    def reveal(self) -> str:
+        return self._uri
+
+
+def test_a_migration_command_is_told_too(there: Any, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    preview = Preview(
+        id="0123abcd", name="pr-1", project="p", state=State.PROMOTING, wanted=Wanted.READY, facts={}, error=None,
+        created_by="ada", created_at=now, updated_at=now, expires_at=None,
+    )  # fmt: skip
+    here: Any = Here(tmp_path / "home", there.uri.replace("user=postgres", f"user={there.name}_app"))
+
+    def promote(*texts: str) -> None:
+        run = "import os, sys, psycopg\nwith psycopg.connect(os.environ['DATABASE_URL']) as db:\n"
+        run += "    for each in sys.argv[1:]: db.execute(each)"
+        project = {"id": "p", "database": "shop"}
+        migration = {"command": [sys.executable, "-c", run, *texts], "promote_with": "command"}
+        settings = {"project": project, "migration": migration, "directory": tmp_path}
+        Command(Settings.model_validate(settings), here).promote(preview, here, lambda _: None)
+
+    with pytest.raises(StepFailed) as refused:
+        promote("delete from notes")
+    assert refused.value.hint.startswith(ROWS_HIDDEN)
+    assert there.value("select count(*) from notes") == 10
+    promote("set row_security = on", "set app.tenant = '1'", "delete from notes")
+    assert there.value("select count(*) from notes") == 5
 
 
 def test_what_a_table_of_its_owner_is_checked_for_goes_on(there: Any) -> None:
