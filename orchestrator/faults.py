@@ -5,6 +5,7 @@ nobody can forget one. Off unless $PREVIEW_FAULT is set; then the doors are open
 
     PREVIEW_FAULT="record FILE"                                  write down each point that is passed
     PREVIEW_FAULT="kill neon POST projects/branches after#2"     SIGKILL at the second passing of that point
+    PREVIEW_FAULT="stop neon POST projects/branches after#2"     SIGSTOP there
     PREVIEW_FAULT="error docker start before#1"                  it fails: not begun, or done and the answer lost
 """
 
@@ -52,8 +53,10 @@ class _Order:
     @classmethod
     def read(cls, text: str) -> "_Order":
         act, _, what = text.partition(" ")
-        if act not in {"record", "kill", "error"} or not what:
-            raise ValueError(f"${VARIABLE} is `record FILE`, `kill POINT#N` or `error POINT#N`, not {text!r}")
+        if act not in {"record", "kill", "stop", "error"} or not what:
+            raise ValueError(
+                f"${VARIABLE} is `record FILE`, `kill POINT#N`, `stop POINT#N` or `error POINT#N`, not {text!r}"
+            )
         return cls(act, what if act == "record" or "#" in what else f"{what}#1")
 
 
@@ -90,6 +93,9 @@ def point(name: str) -> None:
         elif here == order.what:
             if order.act == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if order.act == "stop":
+                os.kill(os.getpid(), signal.SIGSTOP)
+                return
             raise Planted(here)
 
 

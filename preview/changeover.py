@@ -160,9 +160,9 @@ class ChangeOver:
                 finally:
                     # Ctrl-C too: the earlier version serves again from here on, and needs what it had.
                     if not sent:
-                        if done:
-                            say("taking back what was changed between the versions")
                         self._change.undo()
+                        if done:  # said afterwards: who says something to a terminal may have to wait for it
+                            say("took back what was changed between the versions")
             self.held = Held(*((after - before) * 1000 for before, after in pairwise(times)))
         if not sent:
             raise Unhealthy(

@@ -3,12 +3,14 @@
 Run as a program, `holding.py FOLDER TARGET SECONDS [RESCUE...]`: it says that it is there, and when its standard input
 is closed or the time is over while visitors are held, it sends them to TARGET. Whoever held them says OVER at the end;
 when he has said something else and is gone without that, he is dead, and RESCUE is run with what he said, before they
-are let go, or afterwards when he died beyond his time. Standard library only.
+are let go, or afterwards when he died beyond his time. Who is stopped then (Ctrl-Z, SIGSTOP) is ended: he would come
+back to what is another by then. Standard library only.
 """
 
 import fcntl
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +24,9 @@ NOBODY = "unix//nonexistent/preview-holds-its-visitors"
 OVER = b"over\n"
 #: What is to be taken back has so long at least, however late he died: visitors find nothing whole before that.
 _RESCUE_SECONDS = 5.0
+#: Who is looked at by a tool is stopped for a moment; who is stopped for so long waits for a person.
+_STOPPED_SECONDS = 0.5
+_LOOK_SECONDS = 0.05
 
 
 def read(folder: Path) -> str | None:
@@ -59,11 +64,11 @@ def write(folder: Path, target: str, *, only_if: str | None = None) -> bool:
         os.close(lock)
 
 
-def heard(seconds: float | None) -> tuple[bytes, bool]:
+def heard(seconds: float) -> tuple[bytes, bool]:
     """What was said on standard input until it was closed, or the time was over; and whether it was closed."""
-    until, said = time.monotonic() + seconds if seconds is not None else None, b""
-    while until is None or until > time.monotonic():
-        if until is not None and not select.select([0], [], [], max(0.0, until - time.monotonic()))[0]:
+    until, said = time.monotonic() + seconds, b""
+    while until > time.monotonic():
+        if not select.select([0], [], [], max(0.0, until - time.monotonic()))[0]:
             break
         more = os.read(0, 1 << 16)
         if not more:
@@ -72,16 +77,39 @@ def heard(seconds: float | None) -> tuple[bytes, bool]:
     return said, False
 
 
+def stopped(pid: int) -> bool:
+    """Whether a process stands still until somebody lets it go on; False where that cannot be seen."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] in (b"T", b"t")
+    except (OSError, IndexError):
+        return False
+
+
+def ended(pid: int) -> bool:
+    """End our parent if he is stopped, and stays so; whether that was done."""
+    until = time.monotonic() + _STOPPED_SECONDS
+    while stopped(pid) and os.getppid() == pid:
+        if time.monotonic() > until:
+            os.kill(pid, signal.SIGKILL)
+            return True
+        time.sleep(_LOOK_SECONDS)
+    return False
+
+
 def main(arguments: list[str]) -> int:
     """Wait for the end of whoever holds."""
+    holder = os.getppid()
     folder, target, seconds, rescue = Path(arguments[0]), arguments[1], float(arguments[2]), arguments[3:]
     until = time.monotonic() + seconds
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     said, closed = heard(seconds)
-    if not closed:
-        write(folder, target, only_if=NOBODY)
-        said += heard(None)[0]  # who only takes too long sees to the rest himself, unless he dies over it
+    while not closed:
+        # Who only takes too long sees to the rest himself, unless he dies over it.
+        if not (said and read(folder) in (NOBODY, target) and ended(holder)):
+            write(folder, target, only_if=NOBODY)
+        more, closed = heard(_LOOK_SECONDS)
+        said += more
     # Where they go elsewhere by now, what was changed is what they need there.
     if said and not said.endswith(OVER) and rescue and read(folder) in (NOBODY, target):
         with suppress(OSError, subprocess.SubprocessError):

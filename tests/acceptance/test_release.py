@@ -160,17 +160,21 @@ def test_killed_in_the_middle_of_a_release_the_next_promotion_ends_right(
 
 
 @pytest.mark.prove
+@pytest.mark.parametrize("fault", ["kill", "stop"])
 def test_killed_between_the_renames_and_the_new_version_they_are_taken_back(
-    released_shop: Shop, address: str
+    released_shop: Shop, address: str, fault: str
 ) -> None:
-    """Visitors wait, and then find the earlier version as it was; the next promotion ends it."""
+    """Visitors wait, and then find the earlier version as it was; the next promotion ends it.
+
+    Stopped (Ctrl-Z, SIGSTOP) it is killed by its watchdog before they have waited too long.
+    """
     shop = released_shop
     shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
     with Visitors(address) as visitors:
         killed = subprocess.run(
             shop.command("promote", "pr-1", "--allow", ALLOW_FAX),
             cwd=shop.folder,
-            env=shop.env(PREVIEW_FAULT="kill sql promote pr-1: commit after#1"),
+            env=shop.env(PREVIEW_FAULT=f"{fault} sql promote pr-1: commit after#1"),
             capture_output=True,
             text=True,
             check=False,

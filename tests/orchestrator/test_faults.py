@@ -91,16 +91,24 @@ def test_it_breaks_an_effect_before_it_began_or_after_it_was_done(
     assert seen == done
 
 
-def test_it_kills_exactly_there(order: Callable[[str], None], tmp_path: Path) -> None:
+@pytest.mark.parametrize("act", ["kill", "stop"])
+def test_it_kills_exactly_there_or_stops(order: Callable[[str], None], tmp_path: Path, act: str) -> None:
     child = os.fork()
     if child == 0:
-        order("kill thing before")
+        order(f"{act} thing before")
         (tmp_path / "reached").touch()
         faults.around("thing", (tmp_path / "passed").touch, RuntimeError)
         os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
+    _, status = os.waitpid(child, os.WUNTRACED)
     assert [each.name for each in tmp_path.iterdir()] == ["reached"]
+    if act == "stop":
+        assert os.WSTOPSIG(status) == signal.SIGSTOP
+        os.kill(child, signal.SIGCONT)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert (tmp_path / "passed").exists()
+    else:
+        assert os.WTERMSIG(status) == signal.SIGKILL
 
 
 def test_statements_that_change_something_are_points_and_looks_are_not(

@@ -1,5 +1,7 @@
 """Two versions that fit no common ground change places: visitors wait, none fails; what goes wrong is taken back."""
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -270,6 +272,54 @@ def test_who_is_killed_when_his_time_is_over_has_it_taken_back_too(tmp_path: Pat
     while not ran.exists() or not ran.read_text():
         waited.wait(0.01)
     assert ran.read_text() == "take it back\n"
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_who_is_stopped_while_they_wait_is_ended_and_it_is_taken_back(tmp_path: Path, late: bool) -> None:
+    """Ctrl-Z, SIGSTOP: nobody knows when he would go on; they have what they need meanwhile, and find it once more."""
+    write(tmp_path, "127.0.0.1:1")
+    ran = tmp_path / "ran"
+    held = "import os, signal, sys; from pathlib import Path; from preview.edge import Edge\n"
+    held += "write = 'import sys; open(sys.argv[1], chr(119)).write(sys.stdin.read())'\n"
+    held += "rescue = (sys.executable, '-I', '-c', write, sys.argv[2])\n"
+    held += "with Edge(Path(sys.argv[1]), '127.0.0.1:2').held(0.05, rescue) as tell:\n"
+    held += "    tell('take it back')\n    print('held', flush=True)\n"
+    held += "    if len(sys.argv) > 3:\n        sys.stdin.readline()\n"
+    held += "    os.kill(os.getpid(), signal.SIGSTOP)\n    Path(sys.argv[2]).write_text('went on')"
+    child = subprocess.Popen(
+        [sys.executable, "-c", held, str(tmp_path), str(ran), *(["late"] if late else [])],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    waited = threading.Event()
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"held\n"
+    if late:  # beyond his time, over his own way back
+        while read(tmp_path) != "127.0.0.1:1":
+            waited.wait(0.01)
+    child.communicate(b"go on\n")
+    assert child.returncode == -signal.SIGKILL
+    while not ran.exists() or not ran.read_text():
+        waited.wait(0.01)
+    assert ran.read_text() == "take it back\n"
+    while read(tmp_path) == NOBODY:
+        waited.wait(0.01)
+    assert read(tmp_path) == "127.0.0.1:1"
+
+
+def test_who_is_stopped_and_has_changed_nothing_lives(tmp_path: Path) -> None:
+    write(tmp_path, "127.0.0.1:1")
+    held = "import os, signal, sys; from pathlib import Path; from preview.edge import Edge\n"
+    held += (
+        "with Edge(Path(sys.argv[1]), '127.0.0.1:2').held(0.05):\n    os.kill(os.getpid(), signal.SIGSTOP)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", held, str(tmp_path)])
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+    waited = threading.Event()
+    while read(tmp_path) == NOBODY:
+        waited.wait(0.01)
+    child.send_signal(signal.SIGCONT)
+    assert child.wait() == 0
+    assert read(tmp_path) == "127.0.0.1:1"
 
 
 def test_whoever_held_them_and_lives_takes_back_himself(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """What is done while others wait: ready beforehand, all or nothing, and known when the answer to COMMIT is lost."""
 
 import json
+import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,6 +21,7 @@ from orchestrator.postgres.apply import apply
 from orchestrator.postgres.at_once import IDLE_MS, AtOnce, InDoubt, committed
 from orchestrator.postgres.blockers import blockers
 from orchestrator.steps.changeover import ChangeOver
+from preview.holding import NOBODY, read, write
 
 Make = Callable[..., Any]
 
@@ -277,6 +281,41 @@ def test_whoever_lost_the_turn_takes_back_what_nobody_else_decides_about(main: A
             change.undo()  # once
             assert names(main) == ["a", "c"]
     assert any("waiting for main" in each for each in said)
+
+
+STOPPED = """
+import os, signal, sys
+from pathlib import Path
+from orchestrator.database import connect
+from preview.edge import Edge
+from tests.orchestrator.postgres.test_at_once import PLAN, TURN, ChangeOver, Door
+
+class Main:
+    uri = sys.argv[2]
+
+turn = connect(Main.uri, purpose="the turn")
+turn.execute("select pg_advisory_lock(%s)", (TURN,))
+change = ChangeOver(PLAN, Door(Main, turn), turn, attempts=1, say=print)
+change.ready()
+with Edge(Path(sys.argv[1]), "127.0.0.1:2").held(0.05, change.rescue) as tell:
+    assert change.act(tell)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+def test_who_is_stopped_between_the_renames_and_the_later_version_has_them_taken_back(
+    main: Any, tmp_path: Path
+) -> None:
+    """Ctrl-Z or SIGSTOP: visitors would find the earlier version on names that it does not know."""
+    write(tmp_path, "127.0.0.1:1")
+    stopped = subprocess.run(
+        [sys.executable, "-c", STOPPED, str(tmp_path), main.uri], capture_output=True, text=True, check=False
+    )
+    assert stopped.returncode == -signal.SIGKILL, stopped.stderr
+    waited = threading.Event()
+    while names(main) != ["a", "c"] or read(tmp_path) == NOBODY:
+        waited.wait(0.01)
+    assert read(tmp_path) == "127.0.0.1:1"
 
 
 def test_what_cannot_be_taken_back_says_so_and_shows_no_password(main: Any) -> None:
