@@ -3,6 +3,7 @@
 Touches main's PostgreSQL and the promotion's history.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -42,6 +43,10 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1
   and ((l.classid::bigint << 32) | l.objid::bigint) = turn.key
 order by a.backend_start limit 1
 """
+
+#: How long the turn of one who was killed is waited for, and how often it is looked for.
+_FORERUNNER_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
 
 
 class OnMain:
@@ -87,17 +92,41 @@ class OnMain:
         Raises:
             PromotionUnderWay: somebody else has it; says who, since when, and at which statement.
         """
-        with (
-            self._project.connect_main(purpose) as main,
-            advisory_lock(main, self.key) as granted,
-        ):
-            if not granted:
+        with self._project.connect_main(purpose) as main:
+            self._outlive(main, promotion_id)
+            with advisory_lock(main, self.key) as granted:
+                if not granted:
+                    raise PromotionUnderWay(
+                        f"production is being changed by the {self._holder(main) or 'promotion that just ended'}",
+                        hint="try again when it is done, or wait for it: add --wait",
+                    )
+                self._promotions.record(promotion_id, "locked", detail={"pid": main.info.backend_pid})
+                yield main
+
+    def _outlive(self, main: Connection, promotion_id: str) -> None:
+        """Wait for the session of whoever did this very thing before us and was killed.
+
+        Nobody else does it while we do: it is dead, and PostgreSQL learns that when the statement ends that runs there.
+
+        Raises:
+            PromotionUnderWay: it still runs after a while; says where, and how it is ended.
+        """
+        until = time.monotonic() + _FORERUNNER_SECONDS
+        while (pid := self._forerunner(main, promotion_id)) is not None:
+            if time.monotonic() > until:
                 raise PromotionUnderWay(
-                    f"production is being changed by the {self._holder(main) or 'promotion that just ended'}",
-                    hint="try again when it is done, or wait for it: add --wait",
+                    f"whoever did this before was killed, and server process {pid} on production does not know it yet: "
+                    "it will when its statement ends",
+                    hint="try again then, or add --wait; on production "
+                    f"`select pg_terminate_backend({pid})` ends it now",
                 )
-            self._promotions.record(promotion_id, "locked", detail={"pid": main.info.backend_pid})
-            yield main
+            time.sleep(_LOOK_SECONDS)
+
+    def _forerunner(self, main: Connection, promotion_id: str) -> int | None:
+        """The server process that has the turn for this very promotion or revert; None: nobody's, or another's."""
+        row = main.execute(_HOLDER, (self.key,)).fetchone()
+        known = self._promotions.running(row[0]) if row is not None else None
+        return row[0] if row is not None and known is not None and known.id == promotion_id else None
 
     def holder(self) -> str:
         """Who has the turn now, in words; empty when nobody has."""

@@ -1,12 +1,16 @@
 """A promotion with everything around it: restore point, proof, history, and the turn on main."""
 
 import threading
+import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
+from orchestrator.database import lock_key, try_advisory_lock
 from orchestrator.errors import OrchestratorError, PromotionUnderWay, Refused, StatementFailed
 from orchestrator.lifecycle import State
+from orchestrator.steps import on_main
 from tests.orchestrator.promotion.conftest import Yard
 
 SCHEMA = """
@@ -122,6 +126,47 @@ def test_a_restore_point_of_a_dead_run_is_replaced_and_one_of_a_resumed_promotio
     assert [each.kind for each in found.events].count("resumed") == 2
     assert [each["number"] for each in found.statements].count(1) >= 1
     assert found.state == "done"
+
+
+def test_the_turn_of_this_very_promotion_that_was_killed_is_waited_for(
+    make_yard: MakeYard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard = make_yard(SCHEMA)
+    yard.on("development", CHANGE)
+    yard.up()
+
+    def die(text: str) -> None:
+        if text.startswith("comparing main"):
+            raise KeyboardInterrupt
+
+    yard.told.on_detail = die
+    with pytest.raises(KeyboardInterrupt):
+        yard.promote()
+    yard.told.on_detail = lambda _text: None
+    looks = list[float]()
+    with yard.connect() as dead:
+        # A statement runs in its session, so that PostgreSQL does not look whether anybody is there.
+        assert try_advisory_lock(dead, lock_key("promotion", yard.project_id, "shop"))
+        pid, promotion = dead.info.backend_pid, yard.last().id
+        with yard.open() as rooms:
+            promotions = rooms.store.promotions(rooms.project.key)
+            promotions.record(promotion, "locked", detail={"pid": pid})
+            monkeypatch.setattr(on_main, "_FORERUNNER_SECONDS", 0.0)
+            room = on_main.OnMain(rooms.project, promotions, lock_attempts=1)
+            with pytest.raises(PromotionUnderWay, match=f"server process {pid} ") as caught:
+                room.turn(promotion, "promote pr-1").__enter__()
+            assert f"pg_terminate_backend({pid})" in caught.value.hint
+
+        def look_again(seconds: float) -> None:
+            looks.append(seconds)
+            dead.close()
+
+        monkeypatch.setattr(on_main, "_FORERUNNER_SECONDS", 60.0)
+        monkeypatch.setattr(on_main, "time", SimpleNamespace(monotonic=time.monotonic, sleep=look_again))
+        yard.promote()
+
+    assert looks
+    assert (yard.last().id, yard.last().state) == (promotion, "done")
 
 
 @pytest.mark.prove
