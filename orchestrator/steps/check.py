@@ -1,6 +1,7 @@
 """checking -> ready: look at what the rehearsal left, and at main's sessions. Reads PostgreSQL, writes nothing."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 
 from orchestrator.checks.compatibility import CHECK as COMPATIBILITY
@@ -55,13 +56,17 @@ class CheckStep:
             translating("checking the branch"),
             self._project.connect_reading(facts["branch"]["id"], "check") as connection,
             lending(self._project.neon, self._project.id, facts["branch"]["id"]),
+            ExitStack() as todo,
         ):
             plan = Plan.from_json(facts["plan"])
             queries = QueryLook(
                 plan=plan, before=facts.get("queries"), connection=connection, slower=self._slower
             )
-            runs = WorkloadLook(lambda say: self._workload.run(preview, connection, say))
-            versions = CompatibilityLook(self._compatibility, preview, plan)
+            today = self._compatibility.today(preview)
+            today.handed_on = self._workload.has_files()
+            todo.callback(today.forget)
+            runs = WorkloadLook(lambda say: self._workload.run(preview, connection, today, say))
+            versions = CompatibilityLook(self._compatibility, preview, plan, today)
             back = WayBackLook(self._way_back, preview)
             report = run_all(
                 connection,

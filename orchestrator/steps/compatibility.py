@@ -59,12 +59,13 @@ class CompatibilityLook:
     compatibility: "Compatibility"
     preview: Preview
     plan: Plan
+    today: Ground
     cells: tuple[Cell, ...] = ()
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def look(self, say: Say) -> tuple[Finding, ...]:
         """Try all four."""
-        findings, self.cells = self.compatibility.run(self.preview, self.plan, say, self.stopped)
+        findings, self.cells = self.compatibility.run(self.preview, self.plan, self.today, say, self.stopped)
         return findings
 
     def stop(self) -> None:
@@ -118,7 +119,7 @@ class Compatibility:
                 self._candidates.stop_trial(preview, version)
 
     def run(
-        self, preview: Preview, plan: Plan, say: Say, stopped: threading.Event
+        self, preview: Preview, plan: Plan, today: Ground, say: Say, stopped: threading.Event
     ) -> tuple[tuple[Finding, ...], tuple[Cell, ...]]:
         """Findings and the four cells; not looked at where nobody says which version runs now.
 
@@ -127,6 +128,7 @@ class Compatibility:
         Args:
             preview: whose; its branch may have children meanwhile.
             plan: what was applied to its branch.
+            today: where today's schema is (``today``).
             say: told what is done, in any thread.
             stopped: set by another thread, when no trial is to be begun any more.
 
@@ -141,8 +143,11 @@ class Compatibility:
         longest = self._settings.app.health_timeout_seconds
         patience = dict.fromkeys(versions, Patience(seconds=longest))
         cells: dict[tuple[str, str], Cell] = {}
-        with self._ground(preview, "old") as old, self._ground(preview, "new") as new:
+        with today as old, self._ground(preview, "new") as new:
             grounds = {"old": old, "new": new}
+            if not stopped.is_set():
+                # First the one that main may have a spare for: who waits for a copy would keep it waiting too.
+                old.make()
             for turn in _ROUNDS:
 
                 def tried(schema: str, say: Say, turn: Mapping[str, str] = turn) -> tuple[Cell, float | None]:
@@ -165,6 +170,10 @@ class Compatibility:
                         )
         found = tuple(cells[each] for each in CELLS)
         return judge(found, plan), found
+
+    def today(self, preview: Preview) -> Ground:
+        """A branch of main, to be: not made before the trials begin."""
+        return self._ground(preview, "old")
 
     def _ground(self, preview: Preview, schema: str) -> Ground:
         return Ground(

@@ -1,12 +1,14 @@
 """Throw-away branches on which versions of the app are tried: one a schema, lent to one after the other. Touches Neon.
 
 A branch on which nobody wrote is as good as a fresh one. Whoever writes is given a transaction's number: when none was
-given since it was lent, the next one has it too; else the next one gets a fresh branch.
+given since it was lent, the next one has it too; else the next one gets a fresh branch. After the last version, whoever
+needs an untouched copy of main may go on with it.
 """
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -31,7 +33,7 @@ _LOOK_SECONDS = 0.05
 
 @dataclass(kw_only=True)
 class Ground:
-    """The branch of one schema; gone at the end of its block.
+    """The branch of one schema; gone at the end of its block, unless it is handed on.
 
     Attributes:
         project: where.
@@ -40,6 +42,7 @@ class Ground:
         endpoint_settings: what it is created with.
         scrub: run on a child of main before anybody sees it; those of the preview's branch are scrubbed by birth.
         changing: held while the project is changed.
+        handed_on: somebody else goes on with it after the block (``rest``), if nobody wrote there.
     """
 
     project: NeonProject
@@ -48,8 +51,10 @@ class Ground:
     endpoint_settings: Callable[[Preview], Mapping[str, Any] | None]
     scrub: Callable[[str], None]
     changing: threading.Lock
+    handed_on: bool = False
     _branch: str = field(default="", init=False)
     _number: str = field(default="", init=False)
+    _lent: bool = field(default=False, init=False)
 
     def __enter__(self) -> "Ground":
         self._end()  # a dead run's
@@ -58,15 +63,37 @@ class Ground:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
-
-    def uri(self) -> ConnectionURI:
-        """Of a branch on which nobody wrote; whoever had it before has ended."""
-        if self._branch and not self._is_untouched():
+        if kind is not None or not self.handed_on or not self._branch or not self._is_untouched():
             self._end()
+
+    @contextmanager
+    def rest(self) -> Iterator[str]:
+        """The branch that was handed on, and gone at the end of this block; empty: there is none."""
+        try:
+            yield self._branch
+        finally:
+            if self._branch:
+                self._end()
+
+    def forget(self) -> None:
+        """Remove what was handed on and nobody took; what cannot be removed now, `discard` finds."""
+        if self._branch:
+            with suppress(OrchestratorError):
+                self._end()
+
+    def make(self) -> None:
+        """Have a branch on which nobody wrote; whoever had it before has ended."""
+        if self._lent and not self._is_untouched():
+            self._end()
+        self._lent = False
         if not self._branch:
             self._branch = self._made()
             self._number = self._used()[0]
+
+    def uri(self) -> ConnectionURI:
+        """Of a branch on which nobody wrote, lent from now on."""
+        self.make()
+        self._lent = True
         return self.project.uri(self._branch)
 
     def _made(self) -> str:
@@ -109,6 +136,6 @@ class Ground:
         return (str(row[0]), bool(row[1])) if row else ("", True)
 
     def _end(self) -> None:
-        self._branch = ""
+        self._branch, self._lent = "", False
         with self.changing:
             self.project.remove_trial(self.preview, self.schema)

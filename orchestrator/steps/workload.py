@@ -1,6 +1,7 @@
 """The workload around a rehearsal: its files read, an untouched branch made for it and removed. Touches Neon.
 
 Here a second branch is needed: queries are executed by turns, so that a busy moment of the machine hurts both alike.
+Where the versions of the app left one on which nobody wrote, that is it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from orchestrator.lifecycle import Preview
 from orchestrator.settings import Settings
 from orchestrator.steps.backstop import throwaway_end
 from orchestrator.steps.border import translating
+from orchestrator.steps.ground import Ground
 from orchestrator.steps.project import NeonProject, annotations, untouched_name
 
 
@@ -70,14 +72,22 @@ class Workload:
             found += read_workload(name, content)
         return tuple(found)
 
+    def has_files(self) -> bool:
+        """Whether there is anything to run, as far as the names of files tell."""
+        try:
+            return any(self._settings.directory.glob(self._settings.report.workload))
+        except (OSError, ValueError, NotImplementedError):  # no pattern: who runs it says so
+            return False
+
     def run(
-        self, preview: Preview, migrated: Connection, detail: Callable[[str], None]
+        self, preview: Preview, migrated: Connection, today: Ground, detail: Callable[[str], None]
     ) -> tuple[tuple[Finding, ...], tuple[Measured, ...]]:
         """Measure; findings and figures.
 
         Args:
             preview: whose.
             migrated: a reading connection to its branch.
+            today: perhaps has a branch of main that is handed on.
             detail: told what is done.
         """
         items = self.items()
@@ -85,16 +95,23 @@ class Workload:
             why = f"no file fits {self._settings.report.workload}: nothing was measured by running it"
             return (not_looked_at(CHECK, "workload", why),), ()
         slower = self._settings.report.slower
-        with self._untouched(preview, detail) as untouched:
+        with self._untouched(preview, today, detail) as untouched:
             detail(f"running {len(items)} queries on both branches")
             measured = run_workload(items, untouched, migrated, slower=slower)
         return run_findings(measured, slower), measured
 
     @contextmanager
-    def _untouched(self, preview: Preview, detail: Callable[[str], None]) -> Iterator[Connection]:
-        """A connection to a fresh copy of main, which is gone at the end of the block."""
+    def _untouched(
+        self, preview: Preview, today: Ground, detail: Callable[[str], None]
+    ) -> Iterator[Connection]:
+        """A connection to a copy of main on which nobody wrote, which is gone at the end of the block."""
         project, name = self._project, untouched_name(preview)
         project.remove_untouched(preview)  # a dead run's
+        with today.rest() as branch_id:
+            if branch_id:
+                with project.connect_reading(branch_id, "workload") as connection:
+                    yield connection
+                return
         try:
             with translating(f"making branch {name}"):
                 detail(f"branching {project.main.name} to compare with")

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import psycopg
@@ -23,7 +24,7 @@ def project(embedded: Running) -> Iterator[NeonProject]:
         neon.delete_project(made.id)
 
 
-def a_ground(project: NeonProject, scrubbed: list[str]) -> Ground:
+def a_ground(project: NeonProject, scrubbed: list[str], *, handed_on: bool = False) -> Ground:
     now = datetime.now(UTC)
     preview = Preview(
         id="0123abcd", name="pr-1", project=project.key, wanted=Wanted.READY, state=State.CHECKING,
@@ -37,6 +38,7 @@ def a_ground(project: NeonProject, scrubbed: list[str]) -> Ground:
         endpoint_settings=lambda _: None,
         scrub=scrubbed.append,
         changing=threading.Lock(),
+        handed_on=handed_on,
     )
 
 
@@ -82,3 +84,42 @@ def test_what_a_dead_run_left_is_gone_before_anything_is_made(project: NeonProje
         ground.uri()
         assert project.neon.find_branch(project.id, name) is not None
     assert project.neon.find_branch(project.id, name) is None
+
+
+def test_only_a_branch_on_which_nobody_wrote_is_handed_on_and_whoever_takes_it_ends_it(
+    project: NeonProject,
+) -> None:
+    ground = a_ground(project, [], handed_on=True)
+    name = trial_name(ground.preview, "old")
+
+    def there() -> str:
+        found = project.neon.find_branch(project.id, name)
+        return found.id if found else ""
+
+    with ground:
+        ground.make()
+        made = there()
+        with psycopg.connect(ground.uri().reveal()) as reader:
+            reader.execute("select 1")
+    assert there() == made
+    with suppress(ZeroDivisionError), ground.rest() as left:
+        assert left == made
+        raise ZeroDivisionError
+    assert there() == ""
+    with ground.rest() as left:
+        assert left == ""
+
+    with ground, psycopg.connect(ground.uri().reveal(), autocommit=True) as writer:
+        writer.execute("create table t (id int)")
+    with ground.rest() as left:
+        assert left == there() == ""
+
+    with suppress(ZeroDivisionError), ground:
+        ground.uri()
+        raise ZeroDivisionError
+    assert there() == ""
+
+    with ground:
+        ground.uri()
+    ground.forget()
+    assert there() == ""
