@@ -1,6 +1,7 @@
 """How the client's verbs are done: waiting, looking up what was lost, paging. Knows no verb of Neon's by name."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -75,6 +76,12 @@ class Calls:
             sleep=self._patience.sleep,
             clock=self._patience.clock,
         )
+
+    @contextmanager
+    def turn(self, project_id: str) -> Iterator[None]:
+        """For a block, this thread alone changes the project through this client: nobody parts what is one."""
+        with self._wire.turn(project_id):
+            yield
 
     def until(self, reached: Callable[[], bool], otherwise: str, timeout_seconds: float = 300) -> None:
         """Look until it is so. Raises OperationTimeout with ``otherwise``."""

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -143,11 +143,11 @@ class Compatibility:
         longest = self._settings.app.health_timeout_seconds
         patience = dict.fromkeys(versions, Patience(seconds=longest))
         cells: dict[tuple[str, str], Cell] = {}
-        with today as old, self._ground(preview, "new") as new:
-            grounds = {"old": old, "new": new}
+        with today as old, ExitStack() as stack:
             if not stopped.is_set():
                 # First the one that main may have a spare for: who waits for a copy would keep it waiting too.
                 old.make()
+            grounds = {"old": old, "new": stack.enter_context(self._ground(preview, "new"))}
             for turn in _ROUNDS:
 
                 def tried(schema: str, say: Say, turn: Mapping[str, str] = turn) -> tuple[Cell, float | None]:

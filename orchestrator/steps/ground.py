@@ -99,7 +99,8 @@ class Ground:
     def _made(self) -> str:
         project, name = self.project, trial_name(self.preview, self.schema)
         parent = project.main.id if self.schema == "old" else self.preview.facts["branch"]["id"]
-        with self.changing, translating(f"making branch {name}"):
+        # Without the turn, a branch that is made waits for its passwords behind another one's gigabytes.
+        with self.changing, project.neon.turn(project.id), translating(f"making branch {name}"):
             branch = project.neon.create_branch(
                 project.id,
                 name=name,
