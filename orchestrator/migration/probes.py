@@ -11,6 +11,9 @@ from orchestrator.schema.names import Key, dotted, literal, quote
 from orchestrator.schema.objects import Constraint
 from orchestrator.schema.texts import with_renamed
 
+#: How many of the rows that hold one value are named.
+NAMED = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Today:
@@ -168,9 +171,11 @@ class Probing:
                 f"SELECT count(*) FROM (SELECT 1 FROM {self.name}{filled} GROUP BY {by} HAVING count(*) > 1) AS same"
             ),
             sample_sql=(
-                f"SELECT string_agg({label}, ' and ' ORDER BY {label}) FROM "
-                f"(SELECT *, ctid, count(*) OVER (PARTITION BY {by}) AS preview_tmp_same"
-                f" FROM {self.name}{filled}) AS same WHERE preview_tmp_same BETWEEN 2 AND 20 GROUP BY {by} LIMIT 5"
+                f"SELECT string_agg({label}, ' and ' ORDER BY preview_tmp_number)"
+                f" FILTER (WHERE preview_tmp_number <= {NAMED})"
+                f" || CASE WHEN count(*) > {NAMED} THEN ' (of ' || count(*) || ')' ELSE '' END FROM "
+                f"(SELECT *, ctid, row_number() OVER (PARTITION BY {by} ORDER BY ctid) AS preview_tmp_number"
+                f" FROM {self.name}{filled}) AS same GROUP BY {by} HAVING count(*) > 1 LIMIT 5"
             ),
             remedy="make the values different or remove the rows that are there twice",
         )
@@ -192,6 +197,26 @@ class Probing:
             sample_sql=f"SELECT {self.keys('here.')} {source} LIMIT 5",
             remedy=f"add the missing rows to {target}, or correct or remove these rows",
         )
+
+    def too_large(self, column: str, before: str, after: str) -> tuple[Probe, ...]:
+        """Numbers that a type with fewer decimals has no room for once they are rounded; else nothing to ask.
+
+        A float goes to numeric by way of double precision: ``real`` alone would be read with six digits.
+        """
+        digits = _digits(before, after)
+        if digits is None:
+            return ()
+        name = self.column(column)
+        exact = f"{name}::numeric" if before.startswith("numeric") else f"{name}::double precision::numeric"
+        rounded = f"pg_catalog.round({exact}, {digits})::text"
+        probe = self.where(
+            f"{name} IS NOT NULL AND NOT pg_catalog.pg_input_is_valid({rounded}, {literal(after).strip()})",
+            kind="cast",
+            subject=f"{self.name}.{name}",
+            problem=f"{{count}} rows of {self.name} have a number in {name} that is too large for {after}",
+            remedy="correct these numbers, or choose a type that holds them",
+        )
+        return (probe,)
 
     def misfits(self, column: str, before: str, after: str) -> Probe:
         """Values that are no value of a new type, or lose digits as one (pg_input_is_valid: PostgreSQL 16)."""

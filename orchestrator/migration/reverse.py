@@ -253,9 +253,15 @@ def _narrowed(base: Snapshot, goal: Snapshot, done: Renames) -> Iterator[Loss]:
         name = quote(names.get(key, key).path[-1])
         there = types.using(before.type, after.type, name) or f"{name}::{after.type}"
         back = types.using(after.type, before.type, f"({there})") or f"({there})::{before.type}"
+        differs = f"({back})::text IS DISTINCT FROM {name}::text"
+        if types.is_string(
+            before.type
+        ):  # What is no such value does not come back either, and must not end the count.
+            fits = f"pg_catalog.pg_input_is_valid({name}::text, {literal(after.type).strip()})"
+            differs = f"CASE WHEN {name} IS NULL OR {fits} THEN {differs} ELSE true END"
         yield Loss(
             kind="before",
             on=key.name,
             detail=f"values of {key.name} that do not survive {before.type} to {after.type} and back",
-            count_sql=f"SELECT count(*) FROM {table} WHERE ({back})::text IS DISTINCT FROM {name}::text",
+            count_sql=f"SELECT count(*) FROM {table} WHERE {differs}",
         )

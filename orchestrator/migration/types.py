@@ -88,6 +88,12 @@ def using(before: str, after: str, column: str) -> str | None:
     return f"{column}::text::{after}"
 
 
+def is_string(text: str) -> bool:
+    """Whether values of the type are text, so that what they hold may be no value of another type at all."""
+    parsed = TypeName.parse(text)
+    return parsed.name in _STRINGS and not parsed.array
+
+
 def _assignable(old: TypeName, new: TypeName) -> bool:
     if old.name == new.name or new.name in _STRINGS or (old.name, new.name) in _TIMES:
         return True

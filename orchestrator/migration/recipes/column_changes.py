@@ -255,7 +255,9 @@ def _retype_dangers(
         detail = f"a value of {key.name} that is no {after.type} makes this fail"
         hazards.append(hazard("may_fail_on_data", key.name, detail))
         if not any(each in work.makes | work.found.changed for each in work.goal.needs.get(key, ())):
-            probes.append(work.probing(table).misfits(key.path[-1], before.type, after.type))
+            asked = (key.path[-1], before.type, after.type)
+            probing = work.probing(table)
+            probes += [probing.misfits(*asked), *probing.too_large(*asked)]
     if types.TypeName.parse(before.type).name != types.TypeName.parse(after.type).name:
         detail = f"code that expects {before.type} in {key.name} gets {after.type}"
         hazards.append(hazard("breaks_running_code", key.name, detail))

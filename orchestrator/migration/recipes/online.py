@@ -402,9 +402,7 @@ class _Rewrite:
             if types.may_not_fit(each.before.type, each.after.type) and each.answer == FAIL:
                 detail = f"a value of {each.key.name} that is no {each.after.type} makes this fail"
                 hazards.append(hazard("may_fail_on_data", each.key.name, detail))
-                probes.append(
-                    self.work.probing(self.table).misfits(
-                        each.key.path[-1], each.before.type, each.after.type
-                    )
-                )
+                asked = (each.key.path[-1], each.before.type, each.after.type)
+                probing = self.work.probing(self.table)
+                probes += [probing.misfits(*asked), *probing.too_large(*asked)]
         return tuple(hazards), tuple(probes)
