@@ -174,9 +174,10 @@ class Guards:
         given = frozenset(allow)
         refused = self.refused_hazards(Plan.from_json(preview.facts["plan"]), given)
         if refused:
+            verb = "approve" if beforehand else "promote"
             raise HazardNotAllowed(
                 f"{preview.name}: {'; '.join(hazard.detail for hazard in refused)}",
-                hint=f"if that is wanted: {promote_command(preview.name, refused)}",
+                hint=f"if that is wanted: {promote_command(preview.name, refused, given=given, verb=verb)}",
             )
         blocked = unallowed(Report.from_json(preview.facts["report"]), self.allowed | given)
         if blocked:

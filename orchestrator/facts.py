@@ -115,10 +115,19 @@ def answer_command(preview: Preview, questions: Iterable[Question]) -> str:
     return f"preview answer {preview.name} {' '.join(words)}"
 
 
-def promote_command(name: str, allowed: Iterable[Hazard | Finding]) -> str:
-    """The command that promotes and allows these by name, fit for a shell whatever the objects are called."""
-    flags = [word for each in allowed for word in ("--allow", each.name)]
-    return shlex.join(["preview", "promote", name, *flags])
+def promote_command(
+    name: str, allowed: Iterable[Hazard | Finding], *, given: Iterable[str] = (), verb: str = "promote"
+) -> str:
+    """The command that promotes and allows these by name, fit for a shell whatever the objects are called.
+
+    Args:
+        name: the preview's.
+        allowed: what has to be allowed.
+        given: what was allowed already, by name; it has to be said again.
+        verb: another command that takes the same flags.
+    """
+    names = [*sorted(given), *(each.name for each in allowed)]
+    return shlex.join(["preview", verb, name, *(word for each in names for word in ("--allow", each))])
 
 
 def clicked(facts: Mapping[str, Any]) -> str | None:

@@ -300,8 +300,10 @@ def test_a_report_that_blocks_stops_the_promotion(world: World) -> None:
 
 def test_an_approval_is_bound_to_its_facts_and_says_which_of_them_moved(world: World) -> None:
     world.controller().up("pr-1", answers={})
-    with pytest.raises(HazardNotAllowed):
-        world.controller().approve("pr-1", allow=[])
+    with pytest.raises(HazardNotAllowed) as caught:
+        world.controller().approve("pr-1", allow=["performance:queries"])
+    flags = "--allow performance:queries --allow deletes_data:public.customers.fax"
+    assert caught.value.hint == f"if that is wanted: preview approve pr-1 {flags}"
     approved = world.controller().approve("pr-1", allow=["deletes_data"], note="seen with Bo")
     assert approved.state is State.READY
     assert approved.facts["approval"]["note"] == "seen with Bo"
