@@ -136,10 +136,10 @@ class Compatibility:
             SettingsError: the file of requests makes no sense.
             StepFailed: a branch cannot be made, or the runtime does not answer.
         """
+        requests = self._requests()
         versions = self._versions(preview)
         if isinstance(versions, str):
-            return (not_looked_at(CHECK, "running version", versions),), ()
-        requests = self._requests()
+            return (not_looked_at(CHECK, "running version", versions), *self._unasked(len(requests) - 1)), ()
         longest = self._settings.app.health_timeout_seconds
         patience = dict.fromkeys(versions, Patience(seconds=longest))
         cells: dict[tuple[str, str], Cell] = {}
@@ -217,6 +217,14 @@ class Compatibility:
             "current": Version(image=current, command=command),
             "new": Version(image=image, command=tuple(app.container_command)),
         }
+
+    def _unasked(self, number: int) -> tuple[Finding, ...]:
+        """What the file of requests would have told of the new version, too: both are tried together."""
+        if not number:
+            return ()
+        asked = f"{number} request{'s' if number > 1 else ''} of {self._settings.report.requests}"
+        why = "it is tried beside the running version"
+        return (not_looked_at(CHECK, "new version", f"{asked} not asked: {why}"),)
 
     def _requests(self) -> tuple[Request, ...]:
         """Health first, then the file's."""
