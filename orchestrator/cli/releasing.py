@@ -1,12 +1,14 @@
 """The commands about production's app: `preview release status|start|stop|logs`. Verb to render only."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.cli.given import AsJson, Quiet, assembled_here
-from orchestrator.errors import UsageError
+from orchestrator.errors import StepFailed, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.bootstrap import Assembly
@@ -62,7 +64,9 @@ def start(
     with render.Progress(quiet=quiet) as progress, assembled_here(progress) as rooms:
         _assert_ours(rooms)
         if image is None and context is None:
-            if rooms.releases.start(lambda line: progress.say(f"  {line}")) is None:
+            with _told_why(rooms):
+                started = rooms.releases.start(lambda line: progress.say(f"  {line}"))
+            if started is None:
                 raise UsageError(
                     "nothing was released here yet",
                     hint="`preview release start --image IMAGE` or `--context FOLDER` begins with today's version",
@@ -111,6 +115,24 @@ def logs(
         with translating("reading the log of production"):
             for line in rooms.releases.logs(tail=tail, follow=follow):
                 render.result(line.rstrip("\n"))
+
+
+@contextmanager
+def _told_why(rooms: "Assembly") -> Iterator[None]:
+    """Say it where a promotion stopped half-way: what ran before may not survive what that has changed already."""
+    from orchestrator.facts import previews_json
+
+    try:
+        yield
+    except StepFailed as error:
+        found = [each for each in rooms.store.live() if each.project == rooms.project.key]
+        names = [each["name"] for each in previews_json(rooms.store, found) if each["stopped"]]
+        if names:
+            error.hint = (
+                f"the promotion of {names[0]} stopped half-way, and this version may not survive what it has changed: "
+                f"`preview promote {names[0]}` goes on with it, `preview revert` takes it back"
+            )
+        raise
 
 
 def _assert_ours(rooms: "Assembly") -> None:

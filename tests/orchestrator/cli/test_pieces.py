@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from orchestrator.cli.app import app
 from orchestrator.cli.inside import psql_environment
 from orchestrator.cli.pages import dashboard
 from orchestrator.cli.previews import next_command
+from orchestrator.cli.releasing import _told_why
 from orchestrator.cli.serving import serve
 from orchestrator.cli.stage import Stage, alone
 from orchestrator.errors import Busy, Refused, StepFailed, UsageError
@@ -263,3 +265,20 @@ def test_a_command_that_needs_no_container_does_not_read_the_engines_client() ->
     asked = "import sys, orchestrator.bootstrap; sys.exit('docker' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
+
+
+def test_production_that_does_not_come_up_is_told_which_promotion_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A machine that went down between a change-over's renames and the new version."""
+    live = (SimpleNamespace(project="p", name="pr-1"), SimpleNamespace(project="other", name="pr-2"))
+    rooms: Any = SimpleNamespace(store=SimpleNamespace(live=lambda: live), project=SimpleNamespace(key="p"))
+    for stopped in (True, False):
+        monkeypatch.setattr(
+            "orchestrator.facts.previews_json",
+            lambda _, found, stopped=stopped: [{"name": each.name, "stopped": stopped} for each in found],
+        )
+        with pytest.raises(StepFailed, match="not healthy") as failed, _told_why(rooms):
+            raise StepFailed("not healthy", hint="its log")
+        assert ("`preview promote pr-1` goes on with it" in failed.value.hint) == stopped
+        assert (failed.value.hint == "its log") != stopped
