@@ -244,7 +244,7 @@ def _offered(
         yield (
             "promote",
             "Go on with the promotion",
-            ("Compares main with what was rehearsed and runs what remains.", *promoting),
+            ("Compares production with what was rehearsed and runs what remains.", *promoting),
         )
         yield "rebase", "Rehearse again", sentences.REBASING
     elif state == "promoting" and value.get("stopped"):
@@ -252,7 +252,11 @@ def _offered(
     elif state == "failed":
         yield "up", "Try again", ("Goes on where it failed; a rehearsal begins on a fresh branch.",)
     elif state == "waiting":
-        yield "up", "Plan again", ("Reads the goal again, if you changed it instead of answering.",)
+        yield (
+            "up",
+            "Plan again",
+            ("Reads the goal, the wanted schema, again: for when you changed that instead of answering.",),
+        )
     elif state == "closed" and value.get("kept_until"):
         yield "restore", "Restore", tuple(sentences.restoring(value["kept_until"]))
     if state not in ("closed", "discarding"):

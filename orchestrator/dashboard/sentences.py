@@ -21,11 +21,11 @@ class Allow:
 
 
 UP_TO_DATE = (
-    "Looks whether goal, main or the app's sources have changed since; what changed is rehearsed again.",
+    "Looks whether the goal, production or the app's sources have changed since; what changed is rehearsed again.",
     "A yes that was given for what was rehearsed before does not hold for what is new.",
 )
 REBASING = (
-    "Rehearses again on a fresh branch of main as it is now; answers are kept.",
+    "Rehearses again on a fresh branch of production as it is now; answers are kept.",
     "This one stays up until the new one is ready.",
     "What somebody wrote into the preview's database while testing is gone then.",
 )
@@ -39,7 +39,7 @@ def approving(value: Mapping[str, Any], page: Page) -> Iterator[str]:
     )
     yield "Nothing runs yet: somebody promotes it."
     yield (
-        "The yes is bound to the plan, main's schema, the goal, the image, the answers and the report. "
+        "The yes is bound to the plan, production's schema, the goal, the image, the answers and the report. "
         "When one of them moves, it does not hold any more."
     )
 
@@ -69,7 +69,7 @@ def promoting(page: Page, value: Mapping[str, Any], *, keep_days: int, releases:
         )
     if releases and value.get("image"):
         yield releases
-    yield "Afterwards main is compared with what was rehearsed."
+    yield "Afterwards production is compared with what was rehearsed."
 
 
 def finishing(value: Mapping[str, Any], *, releases: str) -> Iterator[str]:
@@ -80,7 +80,7 @@ def finishing(value: Mapping[str, Any], *, releases: str) -> Iterator[str]:
     yield "Whoever still runs the old version of the app may notice that."
     if releases and value.get("image"):
         yield releases
-    yield "Afterwards main is compared with what was rehearsed."
+    yield "Afterwards production is compared with what was rehearsed."
 
 
 def halves(early: Sequence[int], late: Sequence[int]) -> tuple[str, str]:

@@ -80,7 +80,8 @@ _KINDS = (
         title="drops an index",
         blocks=False,
         effect="Queries that this index made fast read the whole table from here on.",
-        advice="Look at idx_scan in pg_stat_user_indexes on main: while it grows, keep the index for one more release.",
+        advice="Look at idx_scan in pg_stat_user_indexes on production: while it grows, keep the index for one more "
+        "release.",
     ),
     HazardKind(
         code="breaks_running_code",

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.pages.view import duration
+from orchestrator.migration.hazards import CATALOGUE
+from orchestrator.pages.view import duration, locked
 
 WORDS = {
     "done": "it is on production, and was proved",
@@ -13,6 +14,14 @@ WORDS = {
     "failed": "it stopped after it had begun; running it again goes on",
     "refused": "it was refused, and nothing was done",
     "superseded": "another one took its place, and nothing more is done in it",
+}
+#: What a yes was bound to, as it is called on the page.
+_BOUND = {
+    "main_fingerprint": "production's schema",
+    "goal_fingerprint": "the goal's schema",
+    "branch_fingerprint": "the branch's schema",
+    "image": "image",
+    "report_digest": "report",
 }
 #: For the colours that report pages have.
 _TONES = {"done": "ok", "failed": "blocked", "refused": "attention"}
@@ -28,8 +37,8 @@ class Did:
         at, took: when it began, and how long it took.
         tries: how often its transaction was tried.
         waited_for: whom it waited for.
-        locks: what it locked, in words.
-        hazards: their codes.
+        locks: what it locked and who had to wait, in words.
+        hazards: what they are called, in words.
     """
 
     number: int
@@ -135,9 +144,7 @@ def _approval(value: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "given", "before the promotion" if given["beforehand"] else "by whoever promoted"
     if given.get("allowed"):
         yield "allowed by name", ", ".join(given["allowed"])
-    for name in ("main_fingerprint", "goal_fingerprint", "branch_fingerprint", "image", "report_digest"):
-        if given.get(name):
-            yield name.replace("_", " "), str(given[name])
+    yield from ((words, str(given[name])) for name, words in _BOUND.items() if given.get(name))
 
 
 def _point(point: Mapping[str, Any] | None) -> Iterable[tuple[str, str]]:
@@ -148,14 +155,14 @@ def _point(point: Mapping[str, Any] | None) -> Iterable[tuple[str, str]]:
         yield "made in", duration(point["made_ms"])
         yield "opened and compared in", duration(point["opened_ms"])
         yield "kept until", _time(point["expires_at"])
-    yield "LSN", str(point.get("lsn") or "")
+    yield "place in production's log (LSN)", str(point.get("lsn") or "")
     yield "time", _time(point["at"]) if point.get("at") else ""
 
 
 def _did(statements: Iterable[Mapping[str, Any]]) -> Iterable[Did]:
     for each in statements:
         trace = each["trace"]
-        locks = ", ".join(f"{mode} on {relation}" for relation, mode in trace.get("locks", ()))
+        taken = [(relation, mode) for relation, mode in trace.get("locks", ())]
         yield Did(
             number=each["number"],
             why=each["why"],
@@ -164,9 +171,11 @@ def _did(statements: Iterable[Mapping[str, Any]]) -> Iterable[Did]:
             took=duration(trace["milliseconds"]),
             tries=each["tries"],
             waited_for=tuple(each["waited_for"]),
-            locks=locks
-            or (f"{each['lock']} on {', '.join(each['lock_on'])}" if each["lock_on"] else "nothing"),
-            hazards=", ".join(hazard["code"] for hazard in each["hazards"]),
+            locks=locked(taken or [(relation, each["lock"]) for relation in each["lock_on"]]),
+            hazards=", ".join(
+                CATALOGUE[code].title if code in CATALOGUE else code
+                for code in dict.fromkeys(hazard["code"] for hazard in each["hazards"])
+            ),
         )
 
 
@@ -176,7 +185,7 @@ def _proof(proof: Mapping[str, Any] | None) -> Iterable[tuple[str, str]]:
     yield "schema", "equal to what it had to become" if proof.get("equal") else "not equal"
     yield "fingerprint", proof["fingerprint"]
     if proof.get("analyzed"):
-        yield "analyzed", ", ".join(proof["analyzed"])
+        yield "statistics taken anew", ", ".join(proof["analyzed"])
     if proof.get("password_changed"):
         yield "password", "that of the role is the restore point's now"
 

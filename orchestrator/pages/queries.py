@@ -71,7 +71,7 @@ def _tables(measures: Mapping[str, Any]) -> Iterable[QueryTable]:
     if workload:
         yield QueryTable(
             title="Workload",
-            words="Run on an untouched copy of main and on the migrated branch by turns; milliseconds are medians.",
+            words="Run by turns on an untouched copy of production and on the migrated branch; milliseconds: medians.",
             headings=(
                 "query",
                 "ms before",

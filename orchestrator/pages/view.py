@@ -169,7 +169,7 @@ def _acts(statements: Iterable[Mapping[str, Any]]) -> Iterable[Act]:
             number=number,
             why=statement["why"],
             sql=statement["sql"],
-            declared=f"{statement['lock']} on {', '.join(statement['lock_on'])}" if locks else "",
+            declared=locked((each, statement["lock"]) for each in statement["lock_on"]) if locks else "",
             took=tuple((relation, name, mode.blocks) for relation, name, mode in modes),
             milliseconds=took,
             share=round(100 * took / longest) if took and longest else 0,
@@ -188,11 +188,22 @@ def _acts(statements: Iterable[Mapping[str, Any]]) -> Iterable[Act]:
         )
 
 
+def locked(taken: Iterable[tuple[str, str]]) -> str:
+    """What was locked, the strongest lock first: ``a, b (AccessExclusiveLock: blocks reads and writes)``."""
+    by_mode: dict[LockMode, list[str]] = {}
+    for relation, name in taken:
+        by_mode.setdefault(LockMode(name), []).append(relation)
+    by_mode.pop(LockMode.NONE, None)
+    strongest_first = sorted(by_mode.items(), key=lambda pair: -pair[0].strength)
+    said = (f"{', '.join(relations)} ({mode}: blocks {mode.blocks})" for mode, relations in strongest_first)
+    return "; ".join(said) or "nothing"
+
+
 def _measured(trace: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     rows = sum(each[1] for each in trace.get("rows_read", ()))
     if rows:
         yield "rows read", f"{rows:,}"
-    for key, word in (("wal_bytes", "WAL"), ("temp_bytes", "temporary files")):
+    for key, word in (("wal_bytes", "log (WAL)"), ("temp_bytes", "temporary files")):
         if trace.get(key):
             yield word, size(trace[key])
 

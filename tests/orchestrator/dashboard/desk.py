@@ -272,9 +272,9 @@ def ran(text: str, *, sql: str) -> dict[str, Any]:
         "tries": 1,
         "waited_for": [text],
         "hazards": [{"code": text}],
-        "lock": "ACCESS EXCLUSIVE",
+        "lock": "AccessExclusiveLock",
         "lock_on": [text],
-        "trace": {"milliseconds": 3.0, "locks": [[text, "ACCESS EXCLUSIVE"]]},
+        "trace": {"milliseconds": 3.0, "locks": [[text, "AccessExclusiveLock"]]},
     }
 
 

@@ -27,7 +27,7 @@ def test_a_promotion_has_a_page_and_a_way_back(
     assert made.id in browser.get("/promotions").text
     page = browser.get(f"/promotions/{made.id}").text
     assert "add it" in page
-    assert "took 3.0 ms; locked ACCESS EXCLUSIVE on add it" in page
+    assert "took 3.0 ms; locked add it (AccessExclusiveLock: blocks reads and writes)" in page
     developer = browse("dan")
     form = {"csrf": word(developer.get("/").text)}
     assert developer.post(f"/promotions/{made.id}/revert", data=form).status_code == 403

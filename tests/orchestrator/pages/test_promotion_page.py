@@ -104,7 +104,7 @@ def test_it_answers_who_what_when_and_how_long() -> None:
 
     for wanted in (
         *("promotion 0a1b2c3d of pr-1", "ada@laptop", "eve@laptop", "before the promotion", "f" * 64),
-        *("2 tries", "waited: try 1 of 12: in the way: pid 7 (pg_dump)", "12 ms", "deletes_data"),
+        *("2 tries", "waited: try 1 of 12: in the way: pid 7 (pg_dump)", "12 ms", "deletes data"),
         *("restore/pr-1-aabbccdd-0a1b2c3d", "2026-12-05", "about 1,001", "public.clients", "gone"),
         *("container", "pr-1-x r:2", "99999999 (done), bob@laptop", "rows are gone"),
     ):
@@ -135,4 +135,29 @@ def test_what_is_not_there_is_left_out() -> None:
 def test_a_restore_point_without_a_branch_still_tells_the_place() -> None:
     shown = past_page(value(restore_point={"branch": None, "lsn": "0/7", "at": "2026-11-28T12:00:01+00:00"}))
 
-    assert ("LSN", "0/7") in shown.restore_point
+    assert ("place in production's log (LSN)", "0/7") in shown.restore_point
+
+
+def test_locks_say_who_waits_for_them_the_strongest_first() -> None:
+    (statement,) = value()["statements"]
+    took = [
+        ["public.a", "RowExclusiveLock"],
+        ["public.b", "AccessExclusiveLock"],
+        ["public.c", "AccessExclusiveLock"],
+    ]
+
+    (quick, measured, free) = past_page(
+        value(
+            statements=[
+                {**statement, "trace": {"milliseconds": 1.0, "locks": []}},
+                {**statement, "trace": {"milliseconds": 1.0, "locks": took}},
+                {**statement, "lock": "none", "trace": {"milliseconds": 1.0, "locks": []}},
+            ]
+        )
+    ).statements
+
+    assert quick.locks == "public.customers (AccessExclusiveLock: blocks reads and writes)"
+    assert measured.locks == (
+        "public.b, public.c (AccessExclusiveLock: blocks reads and writes); public.a (RowExclusiveLock: blocks nothing)"
+    )
+    assert free.locks == "nothing"
