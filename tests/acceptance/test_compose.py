@@ -11,15 +11,21 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import docker
 import httpx
 import pytest
 
 from neon_client import NeonClient
 from neon_embedded import Running, ensure_running, stop
+from preview.docker import DockerRuntime
 from preview.ports import free_ports
+from preview.private_network import ensure_private
+from preview.spec import Private
 from tests.acceptance.shop import Shop
 from tests.acceptance.small import GOAL, make_small
 
@@ -197,48 +203,84 @@ def test_a_team_is_served_and_restarts_cut_nothing_that_they_need_not(team: Team
         "PREVIEW_TOKEN": token,
         "PREVIEW_HOME": str(small.home),
     }
-    url = run(*small.command("up", "pr-1"), env=client, cwd=small.folder).strip()
-    assert url == f"https://pr-1.{DOMAIN}:{team.gateway}"
-    host = f"pr-1.{DOMAIN}"
+    name = team.environment["COMPOSE_PROJECT_NAME"]  # nobody else's preview on this engine is called so
+    url = run(*small.command("up", name), env=client, cwd=small.folder).strip()
+    host = f"{name}.{DOMAIN}"
+    assert url == f"https://{host}:{team.gateway}"
     assert team.get(host, "/").status_code == 401
     seen = team.get(host, "/", **{"X-Preview-Token": token})
     assert (seen.status_code, seen.text) == (200, "ok")
     assert not team.answers(f"nobody.{DOMAIN}", "/", 200)  # no certificate for a name that nobody has
 
-    # What this machine serves on all its addresses is not for the preview; its branch is.
-    asks = "label=dev.preview.name=pr-1"
-    (container,) = run("docker", "ps", "--quiet", "--filter", asks).split()
-    with socket.create_server(("0.0.0.0", 0)) as everywhere:
-        port = everywhere.getsockname()[1]
-        assert not reaches(container, f"('host.docker.internal', {port})")
+    # What this machine serves on all its addresses is not for the preview, nor for one whose network is open. A branch
+    # is: at the network's own address, and for an open one at the address of this machine that containers know.
+    mine = ("--filter", f"label=dev.preview.name={name}")
+    (container,) = run("docker", "ps", "--quiet", *mine).split()
+    with (
+        on_an_open_network(name) as (open_, bridge),
+        socket.create_server(("0.0.0.0", 0)) as everywhere,
+        socket.create_server((bridge, 0)) as single,
+    ):
+        port, own = (f"('host.docker.internal', {each.getsockname()[1]})" for each in (everywhere, single))
+        assert not reaches(container, port)
+        assert not reaches(open_, port)
         assert reaches(container, BRANCH)
+        assert reaches(open_, own)
         team("stop", "firewall")
-        assert reaches(container, f"('host.docker.internal', {port})")
+        assert reaches(container, port)
+        assert reaches(open_, port)
         team("start", "firewall")
-        until("the firewall", lambda: not reaches(container, f"('host.docker.internal', {port})"))
+        until("the firewall", lambda: not reaches(container, port))
+        assert not reaches(open_, port)
         assert reaches(container, BRANCH)
+        assert reaches(open_, own)
 
     def there() -> bool:
         return team.answers(host, "/", 200, **{"X-Preview-Token": token})
 
     # What is asked is looked up anew, and nothing that serves a preview runs in these two.
-    for name in ("server", "gate"):
-        team("restart", name)
-        until(f"the preview after a restart of {name}", there)
+    for service in ("server", "gate"):
+        team("restart", service)
+        until(f"the preview after a restart of {service}", there)
     until("the server", lambda: _up(f"{server}/readyz"))
     # The worker's container holds the ways in and out: they come back by themselves, or by who asks.
     team("restart", "worker")
-    run(*small.command("reconcile", "pr-1"), env=client, cwd=small.folder)
+    run(*small.command("reconcile", name), env=client, cwd=small.folder)
     until("the preview after a restart of the worker", there)
     team("restart", "store")
     until("the server", lambda: _up(f"{server}/readyz"))
     assert '"state": "ready"' in run(*small.command("list", "--json"), env=client, cwd=small.folder)
-    run(*small.command("discard", "pr-1"), env=client, cwd=small.folder)
-    assert not run("docker", "ps", "--all", "--quiet", "--filter", "label=dev.preview.name=pr-1").strip()
+    run(*small.command("discard", name), env=client, cwd=small.folder)
+    assert not run("docker", "ps", "--all", "--quiet", *mine).strip()
 
 
 #: What an app dials, in words of Python.
 BRANCH = "(lambda url: (url.hostname, url.port))(urllib.parse.urlsplit(os.environ['DATABASE_URL']))"
+
+
+@contextmanager
+def on_an_open_network(name: str) -> Iterator[tuple[str, str]]:
+    """A container on such a network as a preview has with `egress = "open"`, and this machine's address for it."""
+    client: Any = docker.from_env()
+    private = Private(name=f"{name}-open", alias="app", closed=False)
+    container = None
+    try:
+        ensure_private(client, private, {})
+        container = client.containers.run(
+            "preview-base:python3",
+            ["sleep", "infinity"],
+            detach=True,
+            init=True,
+            network=private.name,
+            extra_hosts={"host.docker.internal": "host-gateway"},
+        )
+        yield container.id, DockerRuntime().host_address().bind
+    finally:
+        if container is not None:
+            container.remove(force=True)
+        for network in client.networks.list(names=[private.name]):
+            network.remove()
+        client.close()
 
 
 def reaches(container: str, place: str) -> bool:
