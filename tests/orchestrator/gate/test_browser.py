@@ -122,3 +122,28 @@ def test_no_page_of_the_app_has_a_hand_on_the_login_page(visitor: tuple[House, B
         }"""
     )
     assert page.evaluate("document.querySelector('iframe').contentDocument") is None
+
+
+def test_what_a_script_sets_for_the_parent_domain_is_no_login_and_no_cookie_named_host(
+    visitor: tuple[House, BrowserContext],
+) -> None:
+    """What is left: the others' apps get its other cookies, which come without a word of who set them."""
+    house, context = visitor
+    house.preview("pr-1")
+    house.preview("evil")
+    page = context.new_page()
+    log_in(page, house, "pr-1", house.token())
+    log_in(page, house, "evil", house.token())
+    page.evaluate(
+        """() => {
+            const parent = "; Domain=preview.test; Path=/; Secure";
+            for (const name of ["__Host-preview-gate", "__host-preview-gate", "preview-gate", "__Host-app", "app"])
+                document.cookie = `${name}=planted${parent}`;
+            document.cookie = `=__Host-preview-gate=planted${parent}`;
+        }"""
+    )
+    go(page, at(house, "pr-1", "/page"))  # let in by the gate's own cookie, which is as it was
+    given = page.evaluate("fetch('/headers').then(answer => answer.json())")["headers"]
+    assert [value for name, value in given if name == "cookie"] == ["app=planted"]
+    context.clear_cookies(domain="pr-1.preview.test")
+    assert page.evaluate("fetch('/headers').then(answer => answer.status)") == 401
