@@ -41,7 +41,7 @@ class Probe:
     """A question to the data that must have an empty answer, or the statement will fail or lose something.
 
     Attributes:
-        kind: ``null`` | ``check`` | ``unique`` | ``foreign_key`` | ``cast`` | ``rows_at_stake``.
+        kind: ``null`` | ``check`` | ``unique`` | ``foreign_key`` | ``cast`` | ``range`` | ``rows_at_stake``.
         subject: the constraint or column in question, e.g. ``public.orders.total``.
         problem: a sentence with ``{count}`` in it, e.g. ``{count} rows of public.orders have no note``.
         count_sql: one row, one bigint: how many rows are in the way.

@@ -211,7 +211,7 @@ class Probing:
         rounded = f"pg_catalog.round({exact}, {digits})::text"
         probe = self.where(
             f"{name} IS NOT NULL AND NOT pg_catalog.pg_input_is_valid({rounded}, {literal(after).strip()})",
-            kind="cast",
+            kind="range",
             subject=f"{self.name}.{name}",
             problem=f"{{count}} rows of {self.name} have a number in {name} that is too large for {after}",
             remedy="correct these numbers, or choose a type that holds them",
