@@ -1,6 +1,7 @@
 """The whole story in a real browser: from an empty list to promoted, on the dashboard only, wide and narrow.
 
-The pictures in docs/pictures are taken here: with PREVIEW_PICTURES=1 they are written anew.
+The pictures in docs/pictures are taken here, but those of the list (tests/orchestrator/dashboard/test_seen.py): with
+PREVIEW_PICTURES=1 they are written anew.
 """
 
 import os
@@ -17,7 +18,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.acceptance.shop import RENAME, Shop
+from tests.acceptance.shop import ALLOW_FAX, RENAME, Shop
 from tests.browser import PATIENCE
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
@@ -131,7 +132,7 @@ def test_the_whole_story_on_the_dashboard(shop: Shop, chromium: Browser) -> None
 
         # Somebody else, on a phone, in the dark: wakes it, approves and promotes it, seeing what that will do.
         bob = Person(chromium, origin, people["bob"], NARROW, "dark")
-        bob.look("list")
+        bob.look()
         bob.page.get_by_role("link", name="pr-1", exact=True).click()
         expect(bob.page.get_by_role("link", name="Approve")).to_be_visible()
         bob.look("preview")
@@ -172,10 +173,48 @@ def test_the_whole_story_on_the_dashboard(shop: Shop, chromium: Browser) -> None
 
         ada.go("/?all=1")
         expect(ada.page.get_by_text("approved by bob")).to_be_visible()
-        ada.look("list")
+        ada.look()
         assert (ada.faults, bob.faults) == ([], [])
     assert {"full_name"} <= shop.columns(shop.uri(), "customers")
     assert shop.json("list") == []
+
+
+@pytest.mark.prove
+def test_what_is_half_way_is_discarded_by_force_by_whoever_ticks_that_they_know(
+    shop: Shop, chromium: Browser
+) -> None:
+    shop.preview("up", "pr-1", "--answer", f"{RENAME}=name")
+    shop.preview("promote", "pr-1", "--phase", "expand", "--allow", ALLOW_FAX)
+    half_way = shop.columns(shop.uri(), "customers")
+    preview = shop.json("show", "pr-1")
+    with serving(shop) as (origin, _):
+        ada = Person(chromium, origin, token(shop, "ada", "admin"), NARROW, "light")
+        ada.go("/previews/pr-1")
+        ada.page.get_by_role("link", name="Discard by force").click()
+        expect(ada.page.get_by_text("Production is left as it is now, half-way")).to_be_visible()
+        expect(ada.page.get_by_text("Nobody can go on with this promotion afterwards")).to_be_visible()
+        ada.look()
+
+        # One tick is not enough: the browser sends nothing.
+        button = ada.page.get_by_role("button", name="Discard by force")
+        ticks = ada.page.get_by_role("group", name="Say that you know").get_by_role("checkbox")
+        expect(ticks).to_have_count(2)
+        ticks.first.check()
+        button.click()
+        assert ada.page.evaluate("document.querySelector('form.card').checkValidity()") is False
+        assert shop.json("show", "pr-1")["state"] == "ready"
+
+        ticks.last.check()
+        button.click()
+        expect(ada.page.get_by_role("heading", name="Previews")).to_be_visible()
+        expect(ada.page.get_by_text("No previews.")).to_be_visible(timeout=PATIENCE)
+        ada.go("/previews/pr-1")
+        expect(ada.page.get_by_role("heading", name="pr-1 closed")).to_be_visible(timeout=PATIENCE)
+        ada.look()
+        assert ada.faults == []
+    assert shop.json("list") == []
+    assert shop.columns(shop.uri(), "customers") == half_way
+    assert shop.leftovers(preview) == []
 
 
 @pytest.mark.prove

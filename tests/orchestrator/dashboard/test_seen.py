@@ -1,6 +1,7 @@
 """Every page in every state, in a real browser: wide and narrow, light and dark, no serious fault of accessibility.
 
 With PREVIEW_LOOK=DIRECTORY each is kept there as a picture, to be looked at.
+Those of the list in docs/pictures are list-1280-light and list-390-light of these.
 """
 
 import os
