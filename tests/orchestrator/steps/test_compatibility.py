@@ -27,7 +27,7 @@ def told(folder: Path, requests: str | None) -> list[str]:
         cast("Any", None), load(file), NO_RUNTIME, lambda _preview: None, scrub=cast("Any", None)
     )
     preview, plan = cast("Preview", SimpleNamespace(facts={})), cast("Plan", None)
-    found, cells = trial.run(preview, plan, lambda _text: None, threading.Event())
+    found, cells = trial.run(preview, plan, trial.today(preview), lambda _text: None, threading.Event())
     assert cells == ()
     return [f"{each.severity.value} {each.subject}: {each.message}" for each in found]
 
