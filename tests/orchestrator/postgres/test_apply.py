@@ -395,7 +395,21 @@ def test_a_statement_outside_of_transactions_is_watched_by_a_second_session(
         "CREATE TABLE t (a int); CREATE INDEX i ON t (a)",
     )
     plan = planned(main.inspect(), goal)
-    [trace] = apply(main.connect, plan)
+    traces: list[StatementTrace] = []
+    # It waits for an older writer until it was looked at, however quick the machine or late the look.
+    waits = "select clock_timestamp() from pg_locks where not granted"
+    looked = "select from pg_stat_activity where query like %s and state = 'idle' and query_start > %s"
+    with main.connect("an older writer") as writer, main.connect("looks") as looks:
+        writer.execute("begin; insert into t values (0)")
+        run = threading.Thread(target=lambda: traces.extend(apply(main.connect, plan)))
+        run.start()
+        while not (since := looks.execute(waits).fetchone()):
+            assert run.is_alive()
+        while not looks.execute(looked, ("%l.granted and l.relation >= 16384%", since[0])).fetchall():
+            assert run.is_alive()
+        writer.execute("commit")
+        run.join()
+    [trace] = traces
     assert "CONCURRENTLY" in plan.statements[0].sql
     assert ("public.t", "ShareUpdateExclusiveLock") in trace.locks
     assert trace.wal_bytes is not None
