@@ -32,7 +32,8 @@ OrchestratorError                 exit 1
 └─ StepFailed                              a step of a preview could not be done
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class OrchestratorError(Exception):
@@ -46,6 +47,7 @@ class OrchestratorError(Exception):
         retryable: whether doing the same again later may work.
         nothing_done: whether a step that raised it left its world exactly as it was; a promotion that ends so
             leaves the preview ready, not failed.
+        facts: what the preview's row is to remember of a step that raised it, by name; JSON.
     """
 
     exit_code: ClassVar[int] = 1
@@ -57,6 +59,7 @@ class OrchestratorError(Exception):
         self.message = message
         self.hint = hint
         self.detail = detail
+        self.facts: Mapping[str, Any] = {}
 
 
 class UsageError(OrchestratorError):

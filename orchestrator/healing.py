@@ -41,7 +41,7 @@ class Part:
     """One thing of a preview: wanted and seen.
 
     Attributes:
-        name: ``promotion``, ``branch``, ``compute``, ``app`` or ``url``.
+        name: ``promotion`` or ``run``, while it is worked on; ``branch``, ``compute``, ``app`` or ``url``.
         wanted: what should be there, in words.
         seen: what is there, in words.
         well: whether that is as it should be; None: it was not looked at.
@@ -65,15 +65,22 @@ class Healed:
         name: whose.
         done: what was brought about, in words.
         cannot: what could not, and the next command.
+        left: what was left alone, because somebody else has it or may be about to, in words.
     """
 
     name: str
     done: tuple[str, ...] = ()
     cannot: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """All attributes by name."""
-        return {"name": self.name, "done": list(self.done), "cannot": list(self.cannot)}
+        return {
+            "name": self.name,
+            "done": list(self.done),
+            "cannot": list(self.cannot),
+            "left": list(self.left),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,14 +115,18 @@ class Healing:
 
     def look(self, preview: Preview) -> tuple[Part, ...]:
         """Wanted and seen of each thing; what cannot be looked at says so. Wakes no compute and no app."""
-        return (*self._of_promotion(preview), *self._of_neon(preview), *self._of_app(preview))
+        return (*self._of_work(preview), *self._of_neon(preview), *self._of_app(preview))
 
-    def _of_promotion(self, preview: Preview) -> tuple[Part, ...]:
-        if preview.state is not State.PROMOTING:
+    def _of_work(self, preview: Preview) -> tuple[Part, ...]:
+        if not preview.state.working:
             return ()
-        worked_on = bool(self.store.worked_on([preview.id]))
-        seen = "under way" if worked_on else "stopped half-way, and nobody goes on with it"
-        return (Part(name="promotion", wanted="under way", seen=seen, well=worked_on),)
+        name = "promotion" if preview.state is State.PROMOTING else "run"
+        if self.store.worked_on([preview.id]):
+            return (Part(name=name, wanted="under way", seen="under way", well=True),)
+        if name == "run" and _rests(preview):
+            return (Part(name=name, wanted="under way", seen=_rests(preview), well=None),)
+        stopped = "stopped half-way, and nobody goes on with it"
+        return (Part(name=name, wanted="under way", seen=stopped, well=False),)
 
     def _of_neon(self, preview: Preview) -> tuple[Part, ...]:
         known = preview.facts.get("branch")
@@ -186,7 +197,7 @@ class Healing:
         """Bring one preview to what was last asked for, as far as nobody has to decide anything.
 
         Returns:
-            What was done, and what could not be; a preview that another process works on is left to it.
+            What was done, what could not be, and what was left to another process that works on it.
         """
         return self.reconcile_all((preview,))[0]
 
@@ -203,8 +214,8 @@ class Healing:
     def _reconcile(self, preview: Preview) -> Healed:
         try:
             return self._end(preview) or self._bring_back(preview)
-        except Busy:
-            return Healed(name=preview.name)
+        except Busy as busy:
+            return Healed(name=preview.name, left=(busy.message,))
         except OrchestratorError as error:
             return Healed(name=preview.name, cannot=(f"{error.message}; {error.hint}".rstrip("; "),))
 
@@ -238,8 +249,10 @@ class Healing:
     def _go_on(self, preview: Preview) -> Healed:
         """A working row: somebody works on it, or somebody died while he did."""
         name = preview.name
-        if datetime.now(UTC) - preview.updated_at < _FRESH:
-            return Healed(name=name)
+        if rests := _rests(preview):
+            # Only looked at: whoever is about to take it must not find it taken by us.
+            held = bool(self.store.worked_on([preview.id]))
+            return Healed(name=name, left=("it is being worked on" if held else rests,))
         with self.store.lease(preview.id):
             pass  # Busy: it is being worked on
         if preview.state is State.PROMOTING:
@@ -339,3 +352,14 @@ class Healing:
         outcomes = self.reconcile_all(each for each in self.store.live() if each.project == self.project.key)
         asleep = self.put_idle_to_sleep()
         return (*outcomes, *(Healed(name=name, done=(FELL_ASLEEP,)) for name in asleep))
+
+
+def _rests(preview: Preview) -> str:
+    """Why a working row that nobody holds is left alone yet; empty: whoever worked on it is dead."""
+    still = _FRESH - (datetime.now(UTC) - preview.updated_at)
+    if still <= timedelta(0):
+        return ""
+    seconds = int(still.total_seconds()) + 1
+    return (
+        f"nobody holds it; whoever asked for it may be about to, so it is left to them for {seconds} s more"
+    )

@@ -137,7 +137,7 @@ def reconcile(
 
     with render.Progress(quiet=quiet) as progress, assembled(progress) as rooms:
         outcomes = rooms.healing.mend(name)
-        healed = [each for each in outcomes if each.done or each.cannot]
+        healed = [each for each in outcomes if each.done or each.cannot or each.left]
     if as_json:
         render.result_json([each.to_json() for each in outcomes])
     else:
@@ -146,6 +146,8 @@ def reconcile(
                 render.result(f"{each.name}: {text}")
             for text in each.cannot:
                 render.result(f"{each.name}: cannot: {text}")
+            for text in each.left:
+                render.result(f"{each.name}: left alone: {text}")
         if not healed:
             render.console().print("  all is as it should be", markup=False)
     cannot = [f"{each.name}: {text}" for each in healed for text in each.cannot]

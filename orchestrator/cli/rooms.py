@@ -111,6 +111,10 @@ class Healed(Protocol):
     def cannot(self) -> Sequence[str]:
         """What could not."""
 
+    @property
+    def left(self) -> Sequence[str]:
+        """What was left alone."""
+
     def to_json(self) -> dict[str, Any]:
         """All of it."""
 

@@ -108,6 +108,7 @@ class Engine:
             to=to,
             kind="refused" if refused else "failed",
             note=error.message,
+            facts=error.facts,
             error={
                 "message": error.message,
                 "hint": error.hint,

@@ -160,7 +160,10 @@ def _acts(statements: Iterable[Mapping[str, Any]]) -> Iterable[Act]:
         # A transaction keeps its locks: whoever waits for the first statement's waits through the next ones too.
         group = statement.get("group") if statement.get("transactional", True) else None
         before = held[1] if group is not None and held[0] == group else LockMode.NONE
-        strongest = max((before, *(mode for _, _, mode in modes)), key=lambda mode: mode.strength)
+        taken = (
+            [mode for _, _, mode in modes] if trace else [LockMode(statement["lock"])]
+        )  # not run: as declared
+        strongest = max((before, *taken), key=lambda mode: mode.strength)
         held = (group, strongest)
         if group is None and not modes:  # too quick to be seen: what it declared is all that is known
             strongest = LockMode(statement["lock"])

@@ -286,7 +286,12 @@ class RemoteRooms:
         """See orchestrator.healing."""
         told = self._ask("reconcile", "", {"name": name})
         return tuple(
-            Healed(name=each["name"], done=tuple(each["done"]), cannot=tuple(each["cannot"]))
+            Healed(
+                name=each["name"],
+                done=tuple(each["done"]),
+                cannot=tuple(each["cannot"]),
+                left=tuple(each.get("left", ())),  # a server of before does not say
+            )
             for each in told["outcomes"]
         )
 

@@ -10,9 +10,11 @@ from dataclasses import replace
 
 from orchestrator.checks.books import read_books
 from orchestrator.checks.drops import drops
+from orchestrator.checks.looking import not_looked_at
 from orchestrator.checks.names import touched_tables
+from orchestrator.checks.preflight import CHECK as PREFLIGHT
 from orchestrator.checks.preflight import preflight
-from orchestrator.checks.report import Finding, Severity, blocking, in_lines
+from orchestrator.checks.report import Finding, Report, Severity, blocking, in_lines
 from orchestrator.checks.rows import count_rows
 from orchestrator.checks.second_look import second_look
 from orchestrator.checks.stakes import open_questions
@@ -50,6 +52,10 @@ from orchestrator.steps.project import NeonProject
 from orchestrator.steps.queries import PastQueries
 from orchestrator.steps.telling import Telling, plan_with_traces, retyped, summary, table_names
 from orchestrator.steps.way_back import counted, facts_of
+
+_NOT_RUN = (
+    "it was not run: its locks, values, queries, both versions of the app and its way back were not looked at"
+)
 
 
 class MigrateStep:
@@ -174,7 +180,7 @@ class MigrateStep:
                 },
             )
         findings = softened(preflight(connection, plan), plan)
-        _refuse_what_would_fail(findings)
+        _refuse_what_would_fail(preview.name, plan, findings)
         detail("counting rows and summing up values")
         tables = [table for table in table_names(base) if table not in {*books, *wanted.books}]
         since = moment(connection)
@@ -322,15 +328,21 @@ def _unused(answers: Sequence[str]) -> str:
     return f" (not needed: the answer to {', '.join(answers)})" if answers else ""
 
 
-def _refuse_what_would_fail(findings: Sequence[Finding]) -> None:
+def _refuse_what_would_fail(name: str, plan: Plan, findings: Sequence[Finding]) -> None:
+    """Leave a report for who must mend the rows: the plan as it would have run, and what it would have met."""
     blocked = blocking(findings)
-    if blocked:
-        raise StepFailed(
-            f"the migration would fail on the data: {blocked[0].subject}"
-            + (f" and {len(blocked) - 1} more" if len(blocked) > 1 else ""),
-            detail=in_lines(blocked),
-            hint="mend the rows in production or change the goal, then run `preview up` again",
-        )
+    if not blocked:
+        return
+    error = StepFailed(
+        f"the migration would fail on the data: {blocked[0].subject}"
+        + (f" and {len(blocked) - 1} more" if len(blocked) > 1 else ""),
+        detail=in_lines(blocked),
+        hint=f"mend the rows in production or change the goal, then run `preview up {name}` again; "
+        f"`preview report {name}` has it to pass on",
+    )
+    report = Report(findings=(*findings, not_looked_at(PREFLIGHT, "migration", _NOT_RUN)))
+    error.facts = {"plan": plan_with_traces(plan, ()), "report": report.to_json()}
+    raise error
 
 
 def _assert_reached(after: Snapshot, goal: Snapshot, compare: Compare, *, own: bool) -> None:

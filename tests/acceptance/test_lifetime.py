@@ -1,5 +1,6 @@
 """How long previews live, what is left over, what is brought back: by the commands, on the embedded stack."""
 
+import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -149,6 +150,24 @@ def test_every_limit_refuses_before_anything_is_made(make_small_shop: Make) -> N
     shop.preview("up", "pr-1")  # the one that is there is no new one
 
 
+def test_a_run_that_was_killed_is_said_to_rest_then_gone_on_with(make_small_shop: Make) -> None:
+    shop = make_small_shop()
+    shop.preview(
+        "up", "pr-1", expect=-signal.SIGKILL, PREVIEW_FAULT="kill neon POST projects/branches after#1"
+    )
+
+    assert shop.json("show", "pr-1")["parts"]["run"]["well"] is None
+    left = shop.preview("reconcile", "pr-1").stdout
+    assert left.startswith("pr-1: left alone: nobody holds it")
+    in_store(shop, "update preview_control.preview set updated_at = updated_at - interval '1 hour'")
+    stopped = shop.preview("show", "pr-1").stderr
+    assert "run: wanted under way, seen stopped half-way, and nobody goes on with it" in stopped
+    assert "next: preview reconcile pr-1" in stopped
+
+    assert shop.preview("reconcile", "pr-1").stdout == "pr-1: went on where it had stopped, branching\n"
+    assert answers(shop.json("show", "pr-1")["url"])
+
+
 def test_an_app_that_died_is_seen_and_brought_back(make_small_shop: Make) -> None:
     shop = make_small_shop()
     url = shop.preview("up", "pr-1").stdout.strip()
@@ -165,7 +184,7 @@ def test_an_app_that_died_is_seen_and_brought_back(make_small_shop: Make) -> Non
     assert after["report"] == dead["report"]
     assert all(part["well"] for part in after["parts"].values()), after["parts"]
     assert "healed" in {each["kind"] for each in shop.json("history", "pr-1")}
-    assert shop.json("reconcile") == [{"name": "pr-1", "done": [], "cannot": []}]
+    assert shop.json("reconcile") == [{"name": "pr-1", "done": [], "cannot": [], "left": []}]
 
 
 @pytest.mark.prove

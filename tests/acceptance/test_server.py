@@ -169,7 +169,11 @@ def test_a_team_brings_up_approves_promotes_and_nobody_reaches_production(
         assert asks(server, ada, "POST", path, {}).status_code in (403, 422), path
 
     root = server.by(server.token("admin", "root"), folder)
-    assert ada.json("reconcile") == shop.json("reconcile") == [{"name": "pr-1", "done": [], "cannot": []}]
+    assert (
+        ada.json("reconcile")
+        == shop.json("reconcile")
+        == [{"name": "pr-1", "done": [], "cannot": [], "left": []}]
+    )
     assert ada.preview("reconcile", "pr-1").stderr == shop.preview("reconcile", "pr-1").stderr
     by_server, here = root.json("sweep"), shop.json("sweep")
     assert by_server.keys() == here.keys()
