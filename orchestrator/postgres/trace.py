@@ -40,7 +40,7 @@ group by l.relation
 _WAL = "select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0')::int8"
 _LOCKS = """
 select l.relation::int8, l.mode, c.relfilenode::int8
-from pg_catalog.pg_locks l join pg_catalog.pg_class c on c.oid = l.relation
+from pg_catalog.pg_locks l left join pg_catalog.pg_class c on c.oid = l.relation
 where l.pid = pg_catalog.pg_backend_pid() and l.locktype = 'relation' and l.granted and l.relation >= 16384
 """
 
@@ -211,7 +211,7 @@ class Tracer:
             if (oid, mode) not in self.held:
                 locks.append((self.names[oid], mode))
                 self.held.add((oid, mode))
-            if file != self.files[oid]:
+            if file is not None and file != self.files[oid]:  # what was dropped has none, and its lock all the same
                 rewritten.append(self.names[oid])
                 self.files[oid] = file
         return locks, rewritten

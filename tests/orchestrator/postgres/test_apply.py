@@ -416,6 +416,14 @@ def test_a_statement_outside_of_transactions_is_watched_by_a_second_session(
     assert trace.wal_bytes > 1_000_000
 
 
+def test_the_trace_has_the_lock_of_what_is_gone(database: Callable[..., Any]) -> None:
+    table, view = "CREATE TABLE t (a int)", "CREATE VIEW v AS SELECT a FROM t"
+    main, goal = pair(database, f"{table}; {view}", table)
+    [trace] = apply(main.connect, planned(main.inspect(), goal))
+    assert trace.locks == (("public.v", "AccessExclusiveLock"),)
+    assert trace.rewritten == ()
+
+
 def test_the_trace_counts_the_rows_that_were_read(database: Callable[..., Any]) -> None:
     main, goal = pair(
         database,
