@@ -211,7 +211,8 @@ class Tracer:
             if (oid, mode) not in self.held:
                 locks.append((self.names[oid], mode))
                 self.held.add((oid, mode))
-            if file is not None and file != self.files[oid]:  # what was dropped has none, and its lock all the same
+            # What was dropped has no file, and its lock all the same.
+            if file is not None and file != self.files[oid]:
                 rewritten.append(self.names[oid])
                 self.files[oid] = file
         return locks, rewritten
