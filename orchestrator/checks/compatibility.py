@@ -61,9 +61,14 @@ def breaking(plan: Plan) -> tuple[str, ...]:
 
 
 def judge(cells: Sequence[Cell], plan: Plan) -> tuple[Finding, ...]:
-    """What the four cells say: whether a pause is needed, whether the new version works, which may come first."""
+    """What the cells say: whether a pause is needed, whether the new version works, which may come first.
+
+    Args:
+        cells: all four, or the new version's two where the running one is not known.
+        plan: what makes today's schema the new one.
+    """
     by = {(cell.version, cell.schema): cell for cell in cells}
-    findings = [*_running(by, plan), _new(by)]
+    findings = [*(_running(by, plan) if ("current", "new") in by else ()), _new(by)]
     before = by["new", "old"].failed
     if before:
         message = (

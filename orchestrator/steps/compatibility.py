@@ -40,6 +40,10 @@ _SHORTEST_PATIENCE = 10.0
 _SHORTEST_STEADY = 1.5
 #: Which version meets which schema, two at a time: first where it should work, which tells how long it takes to start.
 _ROUNDS = ({"old": "current", "new": "new"}, {"old": "new", "new": "current"})
+#: The same where nobody says which version runs now.
+_ALONE = ({"new": "new"}, {"old": "new"})
+_FOLDER_WANTED = "give report.current_context, the folder of the version that runs in production"
+_IMAGE_WANTED = "give report.current_image, the image that runs in production"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +125,10 @@ class Compatibility:
     def run(
         self, preview: Preview, plan: Plan, today: Ground, say: Say, stopped: threading.Event
     ) -> tuple[tuple[Finding, ...], tuple[Cell, ...]]:
-        """Findings and the four cells; not looked at where nobody says which version runs now.
+        """Findings and the four cells; those of the new version where nobody says which one runs now.
 
-        The two versions are tried side by side: each mostly waits, for its branch and until it is healthy.
+        The two versions are tried side by side: each mostly waits, for its branch and until it is healthy. The new one
+        alone is tried for its requests: that it gets healthy is known from the preview's own start.
 
         Args:
             preview: whose; its branch may have children meanwhile.
@@ -137,9 +142,10 @@ class Compatibility:
             StepFailed: a branch cannot be made, or the runtime does not answer.
         """
         requests = self._requests()
-        versions = self._versions(preview)
-        if isinstance(versions, str):
-            return (not_looked_at(CHECK, "running version", versions), *self._unasked(len(requests) - 1)), ()
+        versions, unknown = self._versions(preview)
+        missed = [not_looked_at(CHECK, "running version", unknown)] if unknown else []
+        if unknown and all(each.only == "current" for each in requests[1:]):
+            return tuple(missed), ()
         longest = self._settings.app.health_timeout_seconds
         patience = dict.fromkeys(versions, Patience(seconds=longest))
         cells: dict[tuple[str, str], Cell] = {}
@@ -148,7 +154,7 @@ class Compatibility:
                 # First the one that main may have a spare for: who waits for a copy would keep it waiting too.
                 old.make()
             grounds = {"old": old, "new": stack.enter_context(self._ground(preview, "new"))}
-            for turn in _ROUNDS:
+            for turn in _ALONE if unknown else _ROUNDS:
 
                 def tried(schema: str, say: Say, turn: Mapping[str, str] = turn) -> tuple[Cell, float | None]:
                     if stopped.is_set():
@@ -159,8 +165,11 @@ class Compatibility:
                     )
                     return self._cell(preview, plan, trial, grounds[schema], requests, say)
 
-                with Beside(partial(tried, "new"), lambda: self.stop(preview)) as other:
-                    seen = {"old": tried("old", say), "new": other.result(say)}
+                if len(turn) == 1:
+                    seen = {schema: tried(schema, say) for schema in turn}
+                else:
+                    with Beside(partial(tried, "new"), lambda: self.stop(preview)) as other:
+                        seen = {"old": tried("old", say), "new": other.result(say)}
                 for schema, (cell, took) in seen.items():
                     cells[cell.version, schema] = cell
                     if took is not None:
@@ -168,8 +177,8 @@ class Compatibility:
                             seconds=min(longest, max(_SHORTEST_PATIENCE, 3 * took)),
                             steady=max(_SHORTEST_STEADY, 3 * took),
                         )
-        found = tuple(cells[each] for each in CELLS)
-        return judge(found, plan), found
+        found = tuple(cells[each] for each in CELLS if each in cells)
+        return (*missed, *judge(found, plan)), found
 
     def today(self, preview: Preview) -> Ground:
         """A branch of main, to be: not made before the trials begin."""
@@ -185,8 +194,8 @@ class Compatibility:
             changing=self._changing,
         )
 
-    def _versions(self, preview: Preview) -> Mapping[str, Version] | str:
-        """The two versions, or why the running one is not known."""
+    def _versions(self, preview: Preview) -> tuple[Mapping[str, Version], str]:
+        """The two versions, and why the running one is not among them; empty when it is."""
         report, app = self._settings.report, self._settings.app
         known = preview.facts.get("image")
         image = Image(reference=known["reference"], id=known["id"]) if known else None
@@ -194,37 +203,27 @@ class Compatibility:
             live = self._live()
             new = Version(command=tuple(app.command), folder=self._settings.path(app.context))
             if not report.current_context and live is not None and live.folder:
-                return {"current": Version(command=live.command, folder=Path(live.folder)), "new": new}
+                return {"current": Version(command=live.command, folder=Path(live.folder)), "new": new}, ""
             if not report.current_context:
-                return "give report.current_context, the folder of the version that runs in production"
+                return {"new": new}, _FOLDER_WANTED
             folder = self._settings.path(report.current_context)
             if not folder.is_dir():
                 raise SettingsError(f"report.current_context: there is no folder {report.current_context}")
             command = tuple(report.current_command or app.command)
-            return {"current": Version(command=command, folder=folder), "new": new}
+            return {"current": Version(command=command, folder=folder), "new": new}, ""
+        new = Version(image=image, command=tuple(app.container_command))
         live = self._live()
         released = live.image.reference if live and live.image and live.runtime == "docker" else None
         reference = report.current_image or released or self._last_image()
         if not reference:
-            return "give report.current_image, the image that runs in production"
+            return {"new": new}, _IMAGE_WANTED
         try:
             with translating(f"getting the image {reference}"):
                 current = self._candidates.runtime(preview).image(reference)
         except StepFailed as error:
-            return f"{error.message}; give report.current_image, the image that runs in production"
+            return {"new": new}, f"{error.message}; {_IMAGE_WANTED}"
         command = tuple(report.current_command or app.container_command)
-        return {
-            "current": Version(image=current, command=command),
-            "new": Version(image=image, command=tuple(app.container_command)),
-        }
-
-    def _unasked(self, number: int) -> tuple[Finding, ...]:
-        """What the file of requests would have told of the new version, too: both are tried together."""
-        if not number:
-            return ()
-        asked = f"{number} request{'s' if number > 1 else ''} of {self._settings.report.requests}"
-        why = "it is tried beside the running version"
-        return (not_looked_at(CHECK, "new version", f"{asked} not asked: {why}"),)
+        return {"current": Version(image=current, command=command), "new": new}, ""
 
     def _requests(self) -> tuple[Request, ...]:
         """Health first, then the file's."""

@@ -60,6 +60,25 @@ def test_a_version_that_breaks_on_the_new_schema_is_found_and_nothing_is_left(co
     assert common_shop.leftovers(ready) == []
 
 
+def test_without_a_running_version_the_new_one_is_asked_alone(common_shop: Shop) -> None:
+    (common_shop.folder / "checks").mkdir()
+    wrong = '[[request]]\nname = "wrong"\npath = "/customers"\ntext = "not there"\n'
+    (common_shop.folder / "checks" / "requests.toml").write_text(REQUESTS + wrong)
+
+    ready = common_shop.json(*UP)
+
+    assert found(ready)["running version"]["severity"] == "not_looked_at"
+    new = found(ready)["new version"]
+    assert new["severity"] == "blocked"
+    assert "fails 1 of 3 requests: wrong (HTTP 200 without the text)" in new["message"]
+    assert "migrate first" in found(ready)["order of release"]["message"]
+    made = ready["report"]["measures"]["compatibility"]
+    assert made["columns"] == ["new version, today's schema", "new version, new schema"]
+    assert [cell.startswith("FAILS") for cell in made["rows"][1][1:]] == [True, False]
+    common_shop.preview("discard", "pr-1")
+    assert common_shop.leftovers(ready) == []
+
+
 def test_the_same_version_on_a_schema_that_only_grew_needs_no_pause(make_shop: Callable[..., Shop]) -> None:
     shop = make_shop(orders=50)
     gone = "drop table shipments, order_items, orders, products, customers cascade; drop type order_status"
