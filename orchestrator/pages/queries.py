@@ -63,7 +63,9 @@ def _tables(measures: Mapping[str, Any]) -> Iterable[QueryTable]:
         )
     if versions := measures.get("compatibility"):
         yield QueryTable(
-            title="Two versions, two schemas" if len(versions["columns"]) > 2 else "The new version, two schemas",
+            title="Two versions, two schemas"
+            if len(versions["columns"]) > 2
+            else "The new version, two schemas",
             words="Each version was started on a branch of its own and asked the same requests.",
             headings=("request", *versions["columns"]),
             rows=tuple((_judged(cells), name, tuple(cells)) for name, *cells in versions["rows"]),
