@@ -254,9 +254,8 @@ def _narrowed(base: Snapshot, goal: Snapshot, done: Renames) -> Iterator[Loss]:
         there = types.using(before.type, after.type, name) or f"{name}::{after.type}"
         back = types.using(after.type, before.type, f"({there})") or f"({there})::{before.type}"
         differs = f"({back})::text IS DISTINCT FROM {name}::text"
-        if types.is_string(
-            before.type
-        ):  # What is no such value does not come back either, and must not end the count.
+        if types.is_string(before.type):
+            # What is no such value does not come back either, and must not end the count.
             fits = f"pg_catalog.pg_input_is_valid({name}::text, {literal(after.type).strip()})"
             differs = f"CASE WHEN {name} IS NULL OR {fits} THEN {differs} ELSE true END"
         yield Loss(

@@ -24,6 +24,19 @@ CHANGE = "alter table customers add column note text; create index on orders (to
 MakeYard = Callable[..., Yard]
 
 
+def promote_dying_at(yard: Yard, words: str) -> None:
+    """A promotion that goes as far as to say this; the next one goes to its end."""
+
+    def die(text: str) -> None:
+        if text.startswith(words):
+            raise KeyboardInterrupt
+
+    yard.told.on_detail = die
+    with pytest.raises(KeyboardInterrupt):
+        yard.promote()
+    yard.told.on_detail = lambda _text: None
+
+
 def test_all_of_it_is_written_down(make_yard: MakeYard) -> None:
     yard = make_yard(SCHEMA)
     yard.on("development", CHANGE)
@@ -94,30 +107,17 @@ def test_a_restore_point_of_a_dead_run_is_replaced_and_one_of_a_resumed_promotio
     yard.up()
 
     # Dies right after the branch was made: main goes on, and the next run takes a fresh one.
-    def die(text: str) -> None:
-        if text.startswith("opening the restore point"):
-            raise KeyboardInterrupt
-
-    yard.told.on_detail = die
-    with pytest.raises(KeyboardInterrupt):
-        yard.promote()
+    promote_dying_at(yard, "opening the restore point")
     first = next(each for each in yard.neon.branches(yard.project_id) if each.name.startswith("restore/"))
     yard.main("insert into orders values (1000, 1)")
 
     # Dies in the middle of the statements: the state before the first of them is what must be kept.
-    def die_later(text: str) -> None:
-        if text.startswith("2/"):
-            raise KeyboardInterrupt
-
-    yard.told.on_detail = die_later
-    with pytest.raises(KeyboardInterrupt):
-        yard.promote()
+    promote_dying_at(yard, "2/")
     second = next(each for each in yard.neon.branches(yard.project_id) if each.name.startswith("restore/"))
     assert second.name == first.name
     assert second.id != first.id
     yard.main("insert into orders values (1001, 1)")
 
-    yard.told.on_detail = lambda _text: None
     yard.promote()
 
     assert [each for each in yard.branches() if each.startswith("restore/")] == [second.name]
@@ -135,14 +135,7 @@ def test_the_turn_of_this_very_promotion_that_was_killed_is_waited_for(
     yard.on("development", CHANGE)
     yard.up()
 
-    def die(text: str) -> None:
-        if text.startswith("comparing main"):
-            raise KeyboardInterrupt
-
-    yard.told.on_detail = die
-    with pytest.raises(KeyboardInterrupt):
-        yard.promote()
-    yard.told.on_detail = lambda _text: None
+    promote_dying_at(yard, "comparing main")
     looks = list[float]()
     with yard.connect() as dead:
         # A statement runs in its session, so that PostgreSQL does not look whether anybody is there.
