@@ -164,6 +164,21 @@ def test_values_that_read_differently_though_nobody_wrote_them_are_told(branch):
     assert looked.found()["public.t.mood"].severity is Severity.ATTENTION
 
 
+def test_a_label_more_changes_no_value_that_is_there(branch):
+    schema = f"{SCHEMA}; alter table t add column moods mood[] default '{{good,bad}}'"
+    looked = Looked(branch, schema)
+    ways = {each.name: each.way for each in looked.before["public.t"].columns.values()}
+    assert (ways["mood"], ways["moods"]) == ("unread", "unread")
+    assert looked.after("alter type mood add value 'a \"worse\" one, = bad' before 'bad'") == ()
+    assert {each.severity for each in looked.found().values()} == {Severity.OK}
+    branch.execute("alter type mood rename value 'bad' to 'worst'")
+    found = looked.found()
+    assert {name for name, each in found.items() if each.severity is Severity.BLOCKED} == {
+        "public.t.mood",
+        "public.t.moods",
+    }
+
+
 def test_a_type_of_a_persons_own_is_read(branch):
     schema = """
         create domain cents as int; create type pair as (a int, b int);
