@@ -24,7 +24,8 @@ _COLUMNS = """
 select a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '',
        coalesce(array_position(k.numbers, a.attnum), 0),
        case when e.typtype = 'e' then a.atttypid || ' ' || (
-              select coalesce(jsonb_object_agg(l.oid, l.enumlabel), '{}') from pg_enum l where l.enumtypid = e.oid)::text
+              select coalesce(jsonb_object_agg(l.oid, l.enumlabel)::text, '{}') from pg_enum l
+              where l.enumtypid = e.oid)
             when e.typtype = 'b' and e.oid < 16384 and e.typname !~ '^reg' then a.atttypid::text else '' end
 from pg_attribute a
 join pg_type o on o.oid = a.atttypid
