@@ -321,7 +321,7 @@ def reads_alike(before: str, after: str) -> bool:
     now, _, words = after.partition(" ")
     if before == after or kind != now or not labels or not words:
         return before == after
-    return json.loads(labels).items() <= json.loads(words).items()
+    return bool(json.loads(labels).items() <= json.loads(words).items())
 
 
 def _column(row: Sequence[Any], again: TableSums | None, casts: Mapping[str, str] | None) -> Column:
