@@ -8,7 +8,7 @@ registry nor take build secrets; base images are therefore pulled by the engine 
 import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -132,12 +132,19 @@ def build_image(client: Any, spec: BuildSpec, progress: Callable[[str], None]) -
     return image
 
 
+def images(client: Any, filters: dict[str, Any]) -> Iterator[Any]:
+    """The engine's images that fit. One that goes away while they are looked at is simply not there."""
+    for each in client.api.images(filters=filters):
+        with suppress(docker.errors.ImageNotFound):
+            yield client.images.get(each["Id"])
+
+
 def _remove_nameless(client: Any, tag: str) -> None:
     """Remove what earlier builds of this tag left: images without a name that run nowhere.
 
     Otherwise each `up` after a change would leave one on the user's disk, found by nobody any more.
     """
-    for image in client.images.list(filters={"label": f"{TAG_LABEL}={tag}", "dangling": True}):
+    for image in images(client, {"label": f"{TAG_LABEL}={tag}", "dangling": True}):
         _remove_unless_used(client, str(image.id))
 
 

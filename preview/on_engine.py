@@ -9,7 +9,7 @@ import docker.errors
 from preview import container as containers
 from preview.belongings import Belonging, moment
 from preview.container import SPEC_LABEL
-from preview.image import OURS
+from preview.image import OURS, images
 
 
 def on_engine(client: Any) -> Iterator[Belonging]:
@@ -23,7 +23,7 @@ def on_engine(client: Any) -> Iterator[Belonging]:
             created_at=moment(each.attrs.get("Created")),
             state=each.status,
         )
-    for image in client.images.list(filters={"label": OURS}):
+    for image in images(client, {"label": OURS}):
         for reference in image.tags or [image.id]:
             yield Belonging(
                 what="image",

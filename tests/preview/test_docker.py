@@ -20,6 +20,7 @@ from preview import (
     open_runtime,
 )
 from preview.docker import DockerRuntime
+from preview.image import images
 from preview.network import ensure_network
 
 pytestmark = pytest.mark.docker
@@ -229,6 +230,13 @@ def test_only_images_that_we_built_are_removed(bench, busybox, engine):
     bench.runtime.remove_image(busybox.reference)
     assert engine.images.get(busybox.reference).id == busybox.id
     bench.runtime.remove_image("preview-test-nothing:1")
+
+
+def test_an_image_that_goes_away_while_we_look_is_not_there(busybox, engine, monkeypatch):
+    listed = engine.api.images
+    gone = {"Id": "sha256:" + "1" * 64}
+    monkeypatch.setattr(engine.api, "images", lambda **how: [gone, *listed(**how)])
+    assert [each.id for each in images(engine, {"reference": busybox.reference})] == [busybox.id]
 
 
 def test_an_image_that_went_away_is_named(bench):
