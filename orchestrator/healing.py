@@ -123,8 +123,8 @@ class Healing:
         name = "promotion" if preview.state is State.PROMOTING else "run"
         if self.store.worked_on([preview.id]):
             return (Part(name=name, wanted="under way", seen="under way", well=True),)
-        if name == "run" and _rests(preview):
-            return (Part(name=name, wanted="under way", seen=_rests(preview), well=None),)
+        if name == "run" and (rests := _rests(preview)):
+            return (Part(name=name, wanted="under way", seen=rests, well=None),)
         stopped = "stopped half-way, and nobody goes on with it"
         return (Part(name=name, wanted="under way", seen=stopped, well=False),)
 

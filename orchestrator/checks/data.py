@@ -53,8 +53,7 @@ def compare_sums(
             if new is None:
                 changed += _gone(table, old, deleted, plan)
                 continue
-            unread = old.way == new.way == UNREAD
-            if new.checksum == old.checksum or (unread and reads_alike(old.checksum, new.checksum)):
+            if reads_alike(old, new):
                 same.append(old)
                 continue
             if old.cast and (old.cast_type, old.cast) == (new.type, new.checksum):

@@ -311,17 +311,16 @@ def _unread(
     return found
 
 
-def reads_alike(before: str, after: str) -> bool:
-    """Whether the same bytes are the same values: of one type, whose labels of before are the same words still.
+def reads_alike(before: ColumnSum, after: ColumnSum) -> bool:
+    """Whether a column holds what it held; one that is not read, as far as its type tells.
 
-    Args:
-        before, after: the sums of a column that is not read.
+    The same bytes are the same values of an enum while its labels of before are the same words.
     """
-    kind, _, labels = before.partition(" ")
-    now, _, words = after.partition(" ")
-    if before == after or kind != now or not labels or not words:
-        return before == after
-    return bool(json.loads(labels).items() <= json.loads(words).items())
+    if before.checksum == after.checksum or not before.way == after.way == UNREAD:
+        return before.checksum == after.checksum
+    kind, _, labels = before.checksum.partition(" ")
+    now, _, words = after.checksum.partition(" ")
+    return kind == now and bool(labels and words) and json.loads(labels).items() <= json.loads(words).items()
 
 
 def _column(row: Sequence[Any], again: TableSums | None, casts: Mapping[str, str] | None) -> Column:

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.migration.hazards import CATALOGUE
-from orchestrator.pages.view import duration, locked
+from orchestrator.pages.view import duration, locked, title_of
 
 WORDS = {
     "done": "it is on production, and was proved",
@@ -173,8 +172,7 @@ def _did(statements: Iterable[Mapping[str, Any]]) -> Iterable[Did]:
             waited_for=tuple(each["waited_for"]),
             locks=locked(taken or [(relation, each["lock"]) for relation in each["lock_on"]]),
             hazards=", ".join(
-                CATALOGUE[code].title if code in CATALOGUE else code
-                for code in dict.fromkeys(hazard["code"] for hazard in each["hazards"])
+                title_of(code) for code in dict.fromkeys(hazard["code"] for hazard in each["hazards"])
             ),
         )
 

@@ -160,9 +160,8 @@ def _acts(statements: Iterable[Mapping[str, Any]]) -> Iterable[Act]:
         # A transaction keeps its locks: whoever waits for the first statement's waits through the next ones too.
         group = statement.get("group") if statement.get("transactional", True) else None
         before = held[1] if group is not None and held[0] == group else LockMode.NONE
-        taken = (
-            [mode for _, _, mode in modes] if trace else [LockMode(statement["lock"])]
-        )  # not run: as declared
+        # What was not run takes what it declares.
+        taken = [mode for _, _, mode in modes] if trace else [LockMode(statement["lock"])]
         strongest = max((before, *taken), key=lambda mode: mode.strength)
         held = (group, strongest)
         if group is None and not modes:  # too quick to be seen: what it declared is all that is known
@@ -181,7 +180,7 @@ def _acts(statements: Iterable[Mapping[str, Any]]) -> Iterable[Act]:
             hazards=tuple(
                 (
                     each["code"],
-                    CATALOGUE[each["code"]].title if each["code"] in CATALOGUE else each["code"],
+                    title_of(each["code"]),
                     each["detail"],
                     CATALOGUE[each["code"]].advice if each["code"] in CATALOGUE else "",
                 )
@@ -189,6 +188,11 @@ def _acts(statements: Iterable[Mapping[str, Any]]) -> Iterable[Act]:
             ),
             strongest=strongest.blocks,
         )
+
+
+def title_of(code: str) -> str:
+    """What a hazard is called; its code where another version of this program knew it."""
+    return CATALOGUE[code].title if code in CATALOGUE else code
 
 
 def locked(taken: Iterable[tuple[str, str]]) -> str:
